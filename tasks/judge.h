@@ -1,0 +1,48 @@
+// Verification: a pure function of (initial image, transcript, what the calls wrote, verifier). Never sees a process.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "schemas/environment.h"
+#include "schemas/task.h"
+#include "schemas/trajectory.h"
+
+namespace seedbed::tasks {
+
+// What an episode did, as the parent saw it. `calls` holds host calls only, in order; RowChange::call indexes it.
+struct Episode {
+  std::vector<schemas::ToolCall> calls;
+  std::vector<schemas::ToolResult> results;
+  std::vector<schemas::RowChange> changes;
+  schemas::Stop stop = schemas::Stop::stopped;
+  schemas::Value submitted;  // arguments of the accepted submit_result or refuse, else null
+};
+
+// One environment opened for judging: its image in memory, its views' rows cached. Not thread-safe; one a lane.
+class Judge {
+ public:
+  static Result<std::unique_ptr<Judge>> open(const schemas::Environment& env, const std::string& image);
+  ~Judge();
+  Judge(const Judge&) = delete;
+  Judge& operator=(const Judge&) = delete;
+
+  // Refuses (Error{verifier}) a verifier with empty criteria or SQL that does not prepare.
+  Step check(const schemas::Verifier& verifier);
+  Result<schemas::Verdict> judge(const schemas::Verifier& verifier, const Episode& episode);
+  // All facts after the changes of calls [0, upto), in view terms, sorted: one line "concept|key|attr=value|...". For G14.
+  Result<std::vector<std::string>> facts(const std::vector<schemas::RowChange>& changes, int upto);
+  // All the well-typed values that occur in the state (for the guessing bound).
+  Result<std::vector<std::string>> values();
+  struct State;
+
+ private:
+  explicit Judge(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// A program that anybody may check without a database.
+Step check_not_empty(const schemas::Verifier& verifier);
+
+}  // namespace seedbed::tasks
