@@ -76,12 +76,14 @@ const char* kind_name(Value::Kind kind);
 struct ParseLimits {
   std::size_t max_bytes = 64U << 20;
   int max_depth = 64;
+  std::size_t max_values = 8'000'000;  // a value costs 40 bytes, its text may be two
 };
 
 // Strict RFC 8259: valid UTF-8 only, no duplicate keys, no trailing bytes, bounded depth. The error says the byte offset.
 Result<Value> parse_json(std::string_view text, const ParseLimits& limits = {});
 
-// Compact, members in insertion order; doubles by the shortest form that reads back the same.
+// Compact, members in insertion order; doubles by the shortest form that reads back as the same double (1.0, never 1).
+// Doubles that are not finite are written as null. Strings must be valid UTF-8.
 std::string dump(const Value& value);
 void dump_to(const Value& value, std::string& out);
 // Two-space indentation, for people and golden files.
