@@ -1,5 +1,4 @@
-// Admission: gates as theorems. Only admit_environment() and admit_task() make an Admitted*, and the store accepts nothing
-// else. The jail comes in as callables, so tasks never sees a process.
+// Admission: gates as theorems. Only Admission makes an Admitted*, and the store accepts nothing else. The jail comes in as callables, so tasks never sees a process.
 #pragma once
 #include <functional>
 #include <memory>
@@ -29,13 +28,18 @@ struct Player {
   std::function<Result<std::string>()> digest;  // hash of the host's state now: for G17
 };
 
-// The second oracle (the World in memory), bound by envgen: for calls, the facts expected after each step, as Judge::facts
-// prints them, and whether each call succeeds.
+// The second oracle (the World in memory), bound by envgen; facts are lines as fact_line() prints them. After each step only
+// the difference from the initial facts is said: a whole listing a step would cost more than the replay.
 struct OracleStep {
-  bool ok = true;
-  std::vector<std::string> facts;  // empty where unchanged since the step before
+  bool ok = true;         // the call succeeds
+  bool changed = false;   // gone and come are filled; else they are those of the step before (at first both empty)
+  std::vector<std::string> gone;  // sorted: initial lines that no longer hold
+  std::vector<std::string> come;  // sorted: lines that hold now and did not at first
 };
-using Oracle = std::function<Result<std::vector<OracleStep>>(const std::vector<schemas::ToolCall>&)>;
+struct Oracle {
+  std::function<Result<std::vector<std::string>>()> initial;  // all initial facts, sorted
+  std::function<Result<std::vector<OracleStep>>(const std::vector<schemas::ToolCall>&)> run;  // from the initial facts
+};
 
 struct Draft {  // a task not yet admitted; its environment is admitted before
   schemas::TaskSpec task;

@@ -20,6 +20,15 @@ struct Episode {
   schemas::Value submitted;  // arguments of the accepted submit_result or refuse, else null
 };
 
+// One fact as text: "concept|key|attribute=value|...", attributes in the view's order. Integers in decimal, null as \N; a
+// backslash, a bar or a newline inside a text is written \\ \p \n, so that different facts never print alike.
+std::string fact_line(const schemas::View& view, const schemas::Scalar& key, const std::vector<schemas::Scalar>& values);
+
+struct LineDiff {
+  std::vector<std::string> gone, come;  // sorted: initial lines that no longer hold; lines that hold now and did not at first
+  friend bool operator==(const LineDiff&, const LineDiff&) = default;
+};
+
 // One environment opened for judging: its image in memory, its views' rows cached. Not thread-safe; one a lane.
 class Judge {
  public:
@@ -31,8 +40,12 @@ class Judge {
   // Refuses (Error{verifier}) a verifier with empty criteria or SQL that does not prepare.
   Step check(const schemas::Verifier& verifier);
   Result<schemas::Verdict> judge(const schemas::Verifier& verifier, const Episode& episode);
-  // All facts after the changes of calls [0, upto), in view terms, sorted: one line "concept|key|attr=value|...". For G14.
+  // judge(...).solved, stopping at the first part that fails: cheap parts go first.
+  Result<bool> solves(const schemas::Verifier& verifier, const Episode& episode);
+  // All facts after the changes of calls [0, upto), in view terms, sorted, one fact_line() each. For G14.
   Result<std::vector<std::string>> facts(const std::vector<schemas::RowChange>& changes, int upto);
+  // The same as a difference from the initial facts; remembered, so that plans with a shared prefix pay once.
+  Result<LineDiff> difference(const std::vector<schemas::RowChange>& changes, int upto);
   // All the well-typed values that occur in the state (for the guessing bound).
   Result<std::vector<std::string>> values();
   struct State;
