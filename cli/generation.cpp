@@ -1,0 +1,68 @@
+#include "cli/generation.h"
+
+namespace seedbed::cli {
+
+envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker) {
+  return [broker = std::move(broker)](int) { return sandbox::open_sql_host(*broker); };
+}
+
+Result<GenReport> generate_into(Context& context, const GenArguments& arguments, const std::shared_ptr<sandbox::Broker>& broker) {
+  SEEDBED_TRY(auto packs, envgen::load_packs(arguments.packs));
+  SEEDBED_TRY(auto store, tasks::Store::open(arguments.out, {.create = true, .fresh = arguments.fresh, .upgrade = arguments.upgrade, .read_only = false}));
+  envgen::GenOptions options;
+  options.request.family = arguments.family;
+  options.request.seed = arguments.seed;
+  options.request.envs = arguments.envs;
+  options.request.tasks_per_env = arguments.tasks_per_env;
+  options.request.split = arguments.split;
+  options.jobs = static_cast<int>(arguments.jobs);
+  options.shard = arguments.shard.index;
+  options.shards = arguments.shard.count;
+
+  GenReport report{};
+  {
+    Progress progress(context.out, "generating", "slots");
+    const auto show = [&](const envgen::GenProgress& p) {
+      progress.at(p.slots_done, p.slots_total, format_count(p.tasks) + " tasks");
+    };
+    SEEDBED_TRY(report.summary, envgen::generate(*store, packs, options, host_factory(broker), show, context.stop));
+  }
+  if (auto error = store->flush()) return *std::move(error);
+  if (auto error = store->select()) return *std::move(error);
+  SEEDBED_TRY(auto environments, store->environment_ids());
+  SEEDBED_TRY(auto kept, store->task_ids());
+  report.summary.environments = static_cast<std::int64_t>(environments.size());
+  report.summary.tasks = static_cast<std::int64_t>(kept.size());
+  SEEDBED_TRY(report.digest, store->content_digest());
+  SEEDBED_TRY(report.rejections, store->rejections());
+  if (auto error = close_store(std::move(store))) return *std::move(error);
+  if (context.stop) return interrupted("gen");
+  return report;
+}
+
+void print_rejections(Output& out, const std::vector<tasks::GateCount>& rejections) {
+  Table table{{"gate", "rejected"}, {}};
+  for (const auto& row : rejections) table.rows.push_back({row.gate, format_count(row.count)});
+  if (table.rows.empty()) return out.line("no draft was rejected");
+  out.table(table);
+}
+
+Result<envgen::VerifySummary> verify_store(Context& context,
+                                           tasks::Store& store,
+                                           const std::vector<std::string>& packs,
+                                           std::int64_t sample,
+                                           const std::shared_ptr<sandbox::Broker>& broker) {
+  SEEDBED_TRY(auto loaded, envgen::load_packs(packs));
+  Progress progress(context.out, "verifying", "tasks");
+  const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
+  return envgen::verify_pack(store, loaded, sample, host_factory(broker), show, context.stop);
+}
+
+void print_failures(Output& out, const envgen::VerifySummary& summary) {
+  if (summary.failed.empty()) return;
+  Table table{{"task", "gate", "why"}, {}};
+  for (const auto& failure : summary.failed) table.rows.push_back({failure.task, failure.gate, failure.why});
+  out.table(table);
+}
+
+}  // namespace seedbed::cli

@@ -1,0 +1,37 @@
+// Generation and its proof, as the commands and the demo use them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cli/common.h"
+#include "envgen/generate.h"
+
+namespace seedbed::cli {
+
+envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker);
+
+struct GenArguments {
+  std::string out;
+  std::string family = "general", seed = "1", split = "all";
+  std::int64_t envs = 100, tasks_per_env = 10, jobs = 2;
+  Shard shard;
+  std::vector<std::string> packs;
+  bool fresh = false, upgrade = false;
+};
+struct GenReport {
+  envgen::GenSummary summary;
+  std::string digest;
+  std::vector<tasks::GateCount> rejections;
+};
+// Leaves the store selected and checkpointed, also when stopped.
+Result<GenReport> generate_into(Context& context, const GenArguments& arguments, const std::shared_ptr<sandbox::Broker>& broker);
+void print_rejections(Output& out, const std::vector<tasks::GateCount>& rejections);
+
+Result<envgen::VerifySummary> verify_store(Context& context,
+                                           tasks::Store& store,
+                                           const std::vector<std::string>& packs,
+                                           std::int64_t sample,
+                                           const std::shared_ptr<sandbox::Broker>& broker);
+void print_failures(Output& out, const envgen::VerifySummary& summary);
+
+}  // namespace seedbed::cli
