@@ -35,6 +35,9 @@ void shard_option(Options& options, Common& common);
 // Starts the broker; to be called before any thread and before the store.
 Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation);
 
+// A jail with nothing loaded.
+Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core);
+
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common);
 Step close_store(std::unique_ptr<tasks::Store> store);  // flush and checkpoint: copying the one file copies the store
 

@@ -3,7 +3,7 @@
 namespace seedbed::cli {
 
 envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker) {
-  return [broker = std::move(broker)](int) { return sandbox::open_sql_host(*broker); };
+  return [broker = std::move(broker)](int core) { return open_host(*broker, core); };
 }
 
 Result<GenReport> generate_into(Context& context, const GenArguments& arguments, const std::shared_ptr<sandbox::Broker>& broker) {
