@@ -2,13 +2,13 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/prompt.h"
 #include "base/result.h"
-#include "base/rng.h"
 #include "schemas/environment.h"
 #include "schemas/task.h"
 #include "schemas/trajectory.h"
@@ -26,17 +26,46 @@ struct Message { std::string text, reasoning; };
 struct Malformed { std::string text, why; };
 struct Reply {
   std::variant<Calls, Message, Malformed> what = Message{};
+  // Set where the client cannot go on (the reply was cut by the token limit, the time is up): the text is kept, the episode
+  // ends so, and no call of this reply is run.
+  std::optional<schemas::Stop> stop;
+  std::string stop_detail;
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
   std::vector<std::int32_t> tokens;
   std::vector<double> logprobs;
 };
 
-// What the client may look at. `tools` are the environment's and the reserved ones (submit_result, refuse), as offered.
+// What the client may look at. Valid until the reply is given.
 struct View {
   const schemas::Environment& environment;
   const schemas::TaskSpec& task;
-  const std::vector<schemas::Tool>& tools;
-  const std::vector<schemas::Turn>& turns;
+  const Offered& offered;  // the environment's tools and the reserved ones, made on first use
+  const std::vector<schemas::Turn>& turns;  // [0] is the system turn; its text is system_text(environment), not stored
+  std::int64_t wall_ms_left = 0;
+};
+
+struct EpisodeStart {
+  const std::string& task_id;
+  const schemas::TaskSpec& task;
+  std::int64_t sample = 0;
+  std::uint64_t seed = 0;
+  const schemas::Gold* gold = nullptr;  // only for clients whose needs_gold() says so
+};
+
+class ModelClient {
+ public:
+  ModelClient() = default;
+  ModelClient(const ModelClient&) = delete;
+  ModelClient& operator=(const ModelClient&) = delete;
+  virtual ~ModelClient() = default;
+
+  [[nodiscard]] virtual bool needs_gold() const { return false; }
+  // A new episode; clients with a memory forget the one before.
+  virtual void begin(const EpisodeStart& /*start*/) {}
+  // What to do next. Error{model}: the model could not be reached or read; the episode is then no data.
+  virtual Result<Reply> reply(const View& view) = 0;
+  // The asynchronous form: `done` is called once, on the client's own loop; `view` stays valid until then.
+  virtual void ask(const View& view, std::function<void(Result<Reply>)> done) { done(reply(view)); }
 };
 
 }  // namespace seedbed::agent

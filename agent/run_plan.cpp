@@ -1,0 +1,89 @@
+#include "agent/run_plan.h"
+
+#include "agent/prompt.h"
+#include "agent/scripted.h"
+#include "schemas/reflect.h"
+
+namespace seedbed::agent {
+namespace {
+
+Step check_options(const RunOptions& o) {
+  const auto usage = [](std::string_view what, const std::string& found, std::string_view todo) {
+    return make_error(Where::usage, "run", what, found, todo);
+  };
+  if (o.policy != "http" && scripted_client(o.policy) == nullptr)
+    return usage("--policy", "found '" + o.policy + "', wanted oracle, nop, random or http", "name one of them");
+  if (o.samples < 1) return usage("--samples", "found " + std::to_string(o.samples) + ", wanted at least 1", "raise it");
+  if (o.limit < 0) return usage("--limit", "found " + std::to_string(o.limit) + ", wanted 0 (all) or more", "raise it");
+  if (o.jobs < 1) return usage("--jobs", "found " + std::to_string(o.jobs) + ", wanted at least 1", "raise it");
+  if (o.concurrency < 1)
+    return usage("--concurrency", "found " + std::to_string(o.concurrency) + ", wanted at least 1", "raise it");
+  if (o.shards < 1 || o.shard < 0 || o.shard >= o.shards)
+    return usage("--shard", "found " + std::to_string(o.shard) + "/" + std::to_string(o.shards) + ", wanted i/N with 0 <= i < N",
+                 "correct it");
+  return std::nullopt;
+}
+
+tasks::RunInfo info_of(const RunOptions& o) {
+  tasks::RunInfo info;
+  info.policy = o.policy;
+  info.policy_version = kScriptedVersion;
+  info.seed = std::to_string(o.seed);
+  info.settings = schemas::Value::object();
+  if (o.budget) info.settings.set("budget", schemas::to_value(*o.budget));
+  if (o.policy != "http") return info;
+  // Where the model is served is no part of what it is: the same run may go on elsewhere.
+  info.policy = "http:" + o.http.model;
+  info.policy_version = o.http.model;
+  info.settings.set("prompt", kPromptVersion);
+  if (o.http.temperature) info.settings.set("temperature", *o.http.temperature);
+  if (o.http.max_tokens) info.settings.set("max_tokens", *o.http.max_tokens);
+  if (o.http.extra.is_object()) info.settings.set("extra", o.http.extra);
+  return info;
+}
+
+}  // namespace
+
+Error interrupted_error(std::int64_t stored) {
+  return make_error(Where::interrupted, "run", "interrupted", std::to_string(stored) + " episodes stored by it",
+                    "give the same command again to go on");
+}
+
+Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options) {
+  if (auto wrong = check_options(options)) return *std::move(wrong);
+  RunPlan plan;
+  plan.info = info_of(options);
+  SEEDBED_TRY(plan.run, store.begin_run(plan.info));
+  SEEDBED_TRY(const auto finished, store.finished_episodes(plan.run));
+  SEEDBED_TRY(const auto environments, store.environment_ids());
+  std::int64_t index = 0;
+  for (const auto& environment : environments) {
+    if (options.limit > 0 && index >= options.limit) break;
+    SEEDBED_TRY(const auto ids, store.task_ids_of(environment));
+    PlannedEnvironment planned{environment, {}};
+    for (const auto& id : ids) {
+      if (options.limit > 0 && index >= options.limit) break;
+      if (index++ % options.shards != options.shard) continue;
+      PlannedTask task{id, {}};
+      for (std::int64_t sample = 0; sample < options.samples; ++sample) {
+        if (finished.count({id, sample}) == 0) task.samples.push_back(sample);
+        else ++plan.skipped;
+      }
+      plan.total += static_cast<std::int64_t>(task.samples.size());
+      if (!task.samples.empty()) planned.tasks.push_back(std::move(task));
+    }
+    if (!planned.tasks.empty()) plan.environments.push_back(std::move(planned));
+  }
+  return plan;
+}
+
+Result<RunSummary> run_policy(tasks::Store& store,
+                              const RunOptions& options,
+                              const HostFactory& hosts,
+                              const OnProgress& progress) {
+  SEEDBED_TRY(const RunPlan plan, plan_run(store, options));
+  return options.policy == "http" ? run_http(store, plan, options, hosts, progress)
+                                  : run_scripted(store, plan, options, hosts, progress);
+}
+
+}  // namespace seedbed::agent
