@@ -84,7 +84,7 @@ struct Trajectory {
   std::string policy_version;  // of the client or weights
   std::int64_t sample = 0;
   std::string seed;            // decimal
-  std::vector<Turn> turns;
+  std::vector<Turn> turns;     // [0] is the system turn: stored empty, filled from the environment on export and show
   Stop stop = Stop::stopped;
   std::string stop_detail;
   int malformed_calls = 0;
