@@ -29,6 +29,14 @@ struct LineDiff {
   friend bool operator==(const LineDiff&, const LineDiff&) = default;
 };
 
+// The distinct values of one attribute in the initial state, without nulls, sorted.
+struct FactColumn {
+  std::string concept_name;
+  std::string attribute;  // empty for the key
+  std::string column;     // its name in the database
+  std::vector<schemas::Scalar> values;
+};
+
 // One environment opened for judging: its image in memory, its views' rows cached. Not thread-safe; one a lane.
 class Judge {
  public:
@@ -39,6 +47,9 @@ class Judge {
 
   // Refuses (Error{verifier}) a verifier with empty criteria or SQL that does not prepare.
   Step check(const schemas::Verifier& verifier);
+  // Parts: outcome, answer:FIELD, refuse_code, evidence, choose:NAME, post:NAME, delta, frame, obligation:RULE. Score: 1 where
+  // all hold, else the weighted share of those that hold, a tenth of it where the outcome (submitted, refused) is not the
+  // wanted one, and at most 0.99. Error{verifier}: the evidence does not fit the state, or the verifier is broken.
   Result<schemas::Verdict> judge(const schemas::Verifier& verifier, const Episode& episode);
   // judge(...).solved, stopping at the first part that fails: cheap parts go first.
   Result<bool> solves(const schemas::Verifier& verifier, const Episode& episode);
@@ -46,8 +57,10 @@ class Judge {
   Result<std::vector<std::string>> facts(const std::vector<schemas::RowChange>& changes, int upto);
   // The same as a difference from the initial facts; remembered, so that plans with a shared prefix pay once.
   Result<LineDiff> difference(const std::vector<schemas::RowChange>& changes, int upto);
-  // All the well-typed values that occur in the state (for the guessing bound).
-  Result<std::vector<std::string>> values();
+  // All the well-typed values that occur in the initial state, distinct and sorted (for the guessing bound).
+  [[nodiscard]] std::vector<std::string> values() const;
+  // The same by where they occur: one column for each view's key and for each attribute.
+  [[nodiscard]] const std::vector<FactColumn>& columns() const;
   struct State;
 
  private:
@@ -55,7 +68,8 @@ class Judge {
   std::unique_ptr<State> state_;
 };
 
-// A program that anybody may check without a database.
+// Whether the verifier demands anything at all: submit needs an answer, a choose, a post or a delta; refuse needs codes and
+// evidence.
 Step check_not_empty(const schemas::Verifier& verifier);
 
 }  // namespace seedbed::tasks
