@@ -1,5 +1,5 @@
-// Where untrusted code runs. A Broker is started once, before threads and big heaps; it makes every jail. A Jail is one
-// process tree behind namespaces, pivot_root, rlimits, cgroup, no capabilities, no_new_privs, Landlock and seccomp, with one
+// Where untrusted code runs. A Broker is a small process of its own (seedbed-broker, static), started once; it makes every
+// jail, so that nothing forks from the big process. A Jail is one process tree behind namespaces, pivot_root, rlimits, cgroup, no capabilities, no_new_privs, Landlock and seccomp, with one
 // socket to its parent. Dropping a Jail (or the death of the parent or broker) kills all of it.
 #pragma once
 #include <array>
@@ -23,6 +23,7 @@ struct JailLimits {
   int tmpfs_mib = 16;
   int open_files = 64;
   int cpu_percent = 0;    // 0: no quota
+  int core = -1;          // >= 0: the jail runs on this core only (see sandbox/affinity.h)
 };
 
 // One layer of the jail as this machine offers it.
@@ -49,8 +50,10 @@ class Jail {
   ~Jail();  // kills and reaps everything inside
 
   [[nodiscard]] int socket() const;      // stream socket to the program inside; owned by the Jail
+  [[nodiscard]] int pid() const;         // of the program inside, as seen from here
   void kill();                            // whole tree, now
-  // After the socket closed or a deadline passed: why the program inside ended ("exited 1", "signal 9 (memory limit)", ...).
+  // After the socket closed or a deadline passed: why the program inside ended ("exited 1", "killed: memory limit 256 MiB",
+  // "killed: seccomp violation ...", "killed by us", "running"), and every system call that was refused, by name.
   std::string cause();
   struct State;
 
@@ -62,14 +65,17 @@ class Jail {
 
 class Broker {
  public:
-  // Forks the broker. Call before any thread starts. Refuses (Error{sandbox}) by the name of the missing layer when this
-  // machine cannot give the demanded level.
+  // Starts the broker. Refuses (Error{sandbox}) by the names of the missing layers when this machine cannot give the demanded
+  // level: strict wants every layer on; standard does without cgroups and Landlock and takes a shared uid; weak does without
+  // namespaces too, as long as something (its own root or Landlock) keeps the host's files away.
   static Result<std::shared_ptr<Broker>> start(Isolation level);
-  ~Broker();
+  ~Broker();  // ends every jail that is still open; outlives none
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
-  // Opens a jail whose program is `program` (a static executable of ours, passed by descriptor). Thread-safe.
+  // Opens a jail whose program is the file `program` (a static executable of ours). It starts with an empty environment, no file
+  // but its work area /tmp (tmpfs_mib), descriptors 0-2 at /dev/null and 3 its socket. Thread-safe. A Jail may outlive its
+  // Broker: its program is dead then.
   Result<Jail> open(const std::string& program, const std::vector<std::string>& argv, const JailLimits& limits);
   // What was enforced for the jails that this broker makes.
   [[nodiscard]] const std::vector<Layer>& layers() const;
