@@ -60,6 +60,7 @@ class AdmittedEnvironment {
 
  private:
   friend class Admission;
+  friend struct AdmissionForTests;  // tests/tasks/admission_for_tests.h
   schemas::Environment env_;
   std::string image_, id_;
 };
@@ -71,6 +72,7 @@ class AdmittedTask {
 
  private:
   friend class Admission;
+  friend struct AdmissionForTests;  // tests/tasks/admission_for_tests.h
   Draft draft_;
   schemas::Certificate certificate_;
 };

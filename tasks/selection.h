@@ -31,6 +31,8 @@ struct SelectionRules {
 // Sets `selected` on environments (by slot order) and tasks (by number). An environment with fewer than tasks_per_env / 2
 // tasks left is not kept.
 void select(std::vector<SelectionEnvironment>& set, const SelectionRules& rules);
+// The prompt with its particulars masked: what masked_skeleton hashes. For people and tests.
+std::string masked_text(const std::string& prompt);
 // The prompt with quoted strings, names (capitalised words inside a sentence), ids, dates and numbers masked; hashed.
 std::string masked_skeleton(const std::string& prompt);
 

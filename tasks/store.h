@@ -1,5 +1,7 @@
 // One SQLite file (WAL, one writer): environments, tasks, certificates, runs, episodes, blobs (zstd, by content hash).
 // tasks/schema.sql is the only DDL. Killed at any moment, nothing committed is lost and nothing is doubled.
+// Not thread-safe: one thread a Store. While a Store is open for writing, a second writer is refused; readers are not.
+// After a failed write every later write returns the same error: the batch is rolled back, what was committed stays.
 //
 // Reads see what is selected unless they say otherwise: selection (tasks/selection.h) is a pure function of the stored set,
 // computed at the end of gen and merge. Integer row ids never leave the store; content hashes do.
@@ -24,7 +26,7 @@ namespace seedbed::tasks {
 
 struct StoreOptions {
   bool create = false;   // else a missing file is an error
-  bool fresh = false;    // remove what is there (database, -wal, -shm) first
+  bool fresh = false;    // remove the store that is there first, and create; refuses to remove what is no store
   bool upgrade = false;  // bring an older schema version up to date
   bool read_only = false;
 };
@@ -67,7 +69,7 @@ struct RunInfo {
   schemas::Value settings;  // object: whatever else makes it another run (model name, temperature ...); never a secret
 };
 struct StoredEpisode {
-  std::string id;  // content hash of the trajectory without timings
+  std::string id;  // content hash of run and trajectory without timings; a later verdict does not change it
   std::string run;
   schemas::Trajectory trajectory;
   Episode evidence;  // what reverify needs
@@ -110,7 +112,8 @@ class Store {
   Step put_episode(const EpisodeKey& key, const schemas::Trajectory& trajectory, const Episode& evidence);  // batched
   Step put_infra_error(const EpisodeKey& key, const std::string& why);  // counted, never scored; tried again on resume
   Result<std::vector<PolicyRow>> policies();
-  // Episodes in the order of (run, slot, task number, sample); the callback may stop by returning an error.
+  // Episodes of selected tasks in the order of (run, slot, task number, sample); the callback may stop by returning an error,
+  // and may use the store.
   Step for_each_episode(const std::function<Step(const StoredEpisode&)>& f);
   Result<StoredEpisode> episode(const std::string& id);
   Step set_verdict(const std::string& episode_id, const schemas::Verdict& verdict);
@@ -120,7 +123,10 @@ class Store {
   Result<std::string> runs_digest();     // over (run, task, sample, trajectory without timings)
   Result<schemas::Value> counts();       // {environments, tasks, rejected, episodes, ...}
   Step select();                          // recomputes the selection from the request and the set
-  Step absorb(const std::string& path);   // merge: takes over another store's slots and episodes (same request)
+  // Merge: takes over another store's slots and episodes (same request, adopted where this store has none yet) and selects
+  // anew; whole or not at all. Commutative, associative, idempotent; the same slot must be equal in both, of two episodes
+  // under one key the one with the lower hash stays.
+  Step absorb(const std::string& path);
   // An id given by a person: full hash or unique prefix of an environment, task or episode -> (kind, full id).
   Result<std::pair<std::string, std::string>> resolve(const std::string& prefix);
   struct State;
