@@ -1,0 +1,17 @@
+// What is fuzzed: everything that reads bytes from outside. A target returns "" or what law the input broke; sanitizers see
+// the rest. Each must be safe and quick on any input.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace seedbed::fuzz {
+
+struct Target {
+  const char* name;
+  std::string (*run)(std::string_view input);
+  std::vector<std::string> seeds;  // valid inputs to start from, besides the corpus
+};
+const std::vector<Target>& targets();
+
+}  // namespace seedbed::fuzz
