@@ -47,7 +47,7 @@ std::string date_time(std::int64_t minutes) {
   const std::int64_t day = doy - (153 * mp + 2) / 5 + 1;
   const std::int64_t month = mp < 10 ? mp + 3 : mp - 9;
   const std::int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-  char out[48];
+  char out[128];
   std::snprintf(out, sizeof out, "%04lld-%02lld-%02lld %02lld:%02lld", static_cast<long long>(year),
                 static_cast<long long>(month), static_cast<long long>(day), static_cast<long long>(rest / 60),
                 static_cast<long long>(rest % 60));

@@ -217,7 +217,8 @@ TEST_F(RolloutTest, TheScriptedUserRevealsOnAskingAndLeaves) {
 }
 
 TEST_F(RolloutTest, ARevealIsSaidOnce) {
-  agent::User user(schemas::UserScript{{{{"id"}, "first"}}, "again?", 6});
+  const schemas::UserScript script{{{{"id"}, "first"}}, "again?", 6};
+  agent::User user(script);
   EXPECT_EQ(user.answer("the ID?"), "first");
   EXPECT_EQ(user.answer("the id?"), "again?");
 }
