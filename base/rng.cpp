@@ -32,7 +32,10 @@ std::uint64_t Rng::below(std::uint64_t bound) {
 
 std::int64_t Rng::between(std::int64_t lo, std::int64_t hi) {
   SEEDBED_CHECK(lo <= hi, lo, hi);
-  return lo + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(hi - lo) + 1));
+  // Unsigned, where wrapping round is defined: the distance of two int64 needs 64 bits, and of all of them 65.
+  const auto count = static_cast<std::uint64_t>(hi) - static_cast<std::uint64_t>(lo) + 1;
+  const auto offset = count == 0 ? next() : below(count);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(lo) + offset);
 }
 
 bool Rng::chance(std::uint64_t numerator, std::uint64_t denominator) { return below(denominator) < numerator; }
