@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kStartMs = 10'000;       // for all the steps of one jail
 constexpr int kEndMs = 10'000;         // for a killed jail to be gone
-constexpr int kMaxRefusals = 100'000;  // then the jail is only wasting our time
+constexpr int kMaxRefusals = 10'000;  // then the jail is only wasting our time
 
 bool readable(int fd, int ms) {
   pollfd p{fd, POLLIN, 0};
@@ -121,7 +121,8 @@ Opened Jails::open(const wire::Request& request, int program) {
   order.uid = plan_.root ? first_uid_ + static_cast<unsigned>(jail.slot) : plan_.user_ns ? 65534U : ::geteuid();
   order.tmpfs_mib = std::clamp(request.tmpfs_mib, 1, 1 << 16);
   order.open_files = std::clamp(request.open_files, 8, kProgramFd);
-  order.pids = std::max(request.pids, 1);
+  // Where the group counts, it does so first (and says so); this limit is the second wall, or the only one.
+  order.pids = std::max(request.pids, 1) + (groups_.pids().tree.empty() ? 0 : 8);
   order.core = request.core;
   order.program = copy;
   order.socket = child_socket.get();
