@@ -180,6 +180,24 @@ Step refuse_missing(Isolation level, const std::vector<Layer>& layers) {
   return make_error(Where::sandbox, "jail", first.name, found, todo);
 }
 
+// A limit that is no limit would weaken the jail without a word.
+Step check_limits(const JailLimits& limits) {
+  const struct {
+    const char* name;
+    int value, low, high;
+  } rows[] = {{"memory_mib", limits.memory_mib, 4, 1 << 20},
+              {"pids", limits.pids, 1, 30'000},
+              {"tmpfs_mib", limits.tmpfs_mib, 1, 1 << 16},
+              {"open_files", limits.open_files, 8, 1000},
+              {"cpu_percent", limits.cpu_percent, 0, 100'000}};
+  for (const auto& row : rows)
+    if (row.value < row.low || row.value > row.high)
+      return make_error(Where::sandbox, "jail limit", row.name,
+                        std::to_string(row.value) + ", must be from " + std::to_string(row.low) + " to " + std::to_string(row.high),
+                        "set it within");
+  return {};
+}
+
 std::string remedy_of(const std::string& stage, const std::vector<Layer>& layers) {
   if (stage == "exec") return "the program must be a static executable for this machine";
   if (stage == "slots") return "close jails first: one broker holds " + std::to_string(wire::kMaxJails);
@@ -255,6 +273,7 @@ Result<std::shared_ptr<Broker>> Broker::start(Isolation level) {
 }
 
 Result<Jail> Broker::open(const std::string& program, const std::vector<std::string>& argv, const JailLimits& limits) {
+  if (auto refused = check_limits(limits)) return *std::move(refused);
   const Fd file(::open(program.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file)
     return make_error(Where::sandbox, "jail program", program, "cannot be opened: " + errno_name(errno), "build it first");

@@ -215,16 +215,24 @@ void Jails::kill(Jailed& jail) {
   if (jail.ended) return;
   jail.killed = true;
   sys_pidfd_kill(jail.pidfd.get());
+  kill_rest(jail);
+}
+
+// What a process namespace does by itself. The filter lets nobody inside leave the process group; its number is ours as long
+// as the first process is not reaped.
+void Jails::kill_rest(const Jailed& jail) const {
   groups_.kill(jail.id);
+  if (!plan_.pid_ns) ::kill(-jail.pid, SIGKILL);
 }
 
 void Jails::on_exit(Jailed& jail) {
   if (jail.ended) return;
   siginfo_t info{};
+  if (!plan_.pid_ns && ::waitid(P_PID, static_cast<id_t>(jail.pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
+    kill_rest(jail);
   if (::waitid(P_PID, static_cast<id_t>(jail.pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
   jail.ended = true;
   jail.listener.reset();
-  if (!plan_.pid_ns) groups_.kill(jail.id);  // what it left behind
   const bool oom = groups_.oom_kills(jail.id) > 0;
   const std::string memory = "memory limit " + std::to_string(jail.memory_mib) + " MiB";
   if (info.si_code == CLD_EXITED) {

@@ -52,6 +52,7 @@ class Jails {
   bool launch(Jailed& jail, JailOrder& order, const wire::Request& request, Fd status, Fd child_status, Opened& out);
   bool follow_start(Jailed& jail, int status, Opened& out);
   void end(Jailed& jail);
+  void kill_rest(const Jailed& jail) const;
 
   struct Program {
     std::uint64_t device, inode, size;

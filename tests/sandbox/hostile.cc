@@ -216,6 +216,7 @@ const Attack kAttacks[] = {
     {"sleep", []() -> std::string { say("asleep"); for (;;) ::pause(); }},
     {"stop", []() -> std::string { say("stopping"); ::kill(0, SIGSTOP); for (;;) ::pause(); }},
     {"daemon", [] { if (::fork() == 0) { for (;;) ::pause(); } return std::string("left one behind"); }},
+    {"burn", []() -> std::string { say("burning"); for (volatile bool on = true; on;) {} return ""; }},
     {"spam", []() -> std::string { for (;;) call(SYS_bpf); }},
 #if defined(__x86_64__)
     {"int80", [] { long r = 20; __asm__ volatile("int $0x80" : "+a"(r) : : "memory"); return outcome(r); }},  // getpid of 32 bit

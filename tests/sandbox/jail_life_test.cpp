@@ -121,6 +121,27 @@ TEST(JailRefusal, ProgramThatCannotRunIsNamed) {
   EXPECT_EQ(text.error().message, "jail 'exec': failed: ENOEXEC; the program must be a static executable for this machine");
 }
 
+TEST(JailRefusal, LimitThatIsNoneIsRefused) {
+  auto broker = Broker::start(Isolation::standard);
+  ASSERT_TRUE(broker.ok()) << broker.error().message;
+  JailLimits limits;
+  limits.memory_mib = 0;
+  auto jail = (*broker)->open(kit::hostile(), {"x"}, limits);
+  ASSERT_FALSE(jail.ok());
+  EXPECT_EQ(jail.error().message, "jail limit 'memory_mib': 0, must be from 4 to 1048576; set it within");
+}
+
+TEST(JailRefusal, WeakJailWithoutAProcessNamespaceIsStillKilledWhole) {
+  const std::string left = kit::in_child([] {
+    deny_namespaces();
+    auto broker = Broker::start(Isolation::weak);
+    if (!broker.ok()) return broker.error().message;
+    const auto outcome = kit::attack(**broker, {"daemon"});  // its child holds the socket until it is dead too
+    return outcome.answers.at("daemon") + "; " + outcome.cause;
+  });
+  EXPECT_EQ(left, "left one behind; exited 0");
+}
+
 TEST(JailLife, KilledParentLeavesNoProcessMountOrGroup) {
   const std::string mounts = kit::mounts();
   std::array<int, 2> pipe{};
@@ -239,6 +260,31 @@ TEST(JailLife, ManyThreadsOpenAtOnce) {
     });
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(good.load(), 40);
+}
+
+TEST(JailLife, CpuQuotaThrottles) {
+  auto broker = Broker::start(Isolation::standard);
+  ASSERT_TRUE(broker.ok()) << broker.error().message;
+  const auto brokers = kit::brokers_of(::getpid());
+  ASSERT_EQ(brokers.size(), 1U);
+  JailLimits limits;
+  limits.cpu_percent = 2;
+  auto jail = (*broker)->open(kit::hostile(), {"seedbed-hostile", "burn"}, limits);
+  if (!jail.ok() && jail.error().message.rfind("jail 'cgroup_cpu'", 0) == 0) GTEST_SKIP() << jail.error().message;
+  ASSERT_TRUE(jail.ok()) << jail.error().message;
+  const auto throttled = [&] {
+    std::error_code error;
+    for (auto at = std::filesystem::recursive_directory_iterator("/sys/fs/cgroup", error); !error && at != end(at); at.increment(error)) {
+      if (at->path().filename() != "cpu.stat" || at->path().string().find("seedbed-" + std::to_string(brokers[0]) + "/jail-") == std::string::npos)
+        continue;
+      std::ifstream in(at->path());
+      std::string key;
+      for (long value = 0; in >> key >> value;)
+        if (key == "nr_throttled" && value > 0) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(kit::within(20'000, throttled));
 }
 
 // The thread that started a broker may end: the broker serves the process.
