@@ -81,8 +81,8 @@ Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolati
   return sandbox::Broker::start(static_cast<sandbox::Isolation>(at));
 }
 
-Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int /*core*/) {
-  return sandbox::open_sql_host(broker);
+Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core) {
+  return sandbox::open_sql_host(broker, {.core = core});
 }
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common) {

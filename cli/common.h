@@ -35,7 +35,7 @@ void shard_option(Options& options, Common& common);
 // Starts the broker; to be called before any thread and before the store.
 Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation);
 
-// A jail with nothing loaded.
+// A jail with nothing loaded, on that core only (-1: on any).
 Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core);
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common);

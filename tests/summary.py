@@ -1,4 +1,4 @@
-"""Counts test cases over result folders: gtest's JSON reports, ctest's JUnit file, and .tsv lines (state, name, reason).
+"""Counts test cases over result folders: gtest's XML reports, ctest's JUnit file, and .tsv lines (state, name, reason).
 
 Names every failure and every skip; the last line is `N passed, N failed, N skipped`. A skip that is not in the file of
 expected ones is a failure, unless SEEDBED_ALLOW_SKIPS=1. A test program that left no report (it crashed, or ran out of time)
@@ -6,33 +6,33 @@ counts as one failure.
 """
 import argparse
 import fnmatch
-import json
 import os
 import pathlib
 import sys
-import xml.etree.ElementTree
+from xml.etree import ElementTree
 
 
 def cases_of_gtest(path):
-    report = json.loads(path.read_text())
-    for suite in report.get("testsuites", []):
-        for case in suite.get("testsuite", []):
-            name = f"{path.stem}: {suite['name']}.{case['name']}"
-            if case.get("failures"):
-                yield "failed", name, case["failures"][0].get("failure", "").splitlines()[0]
-            elif case.get("result") == "SKIPPED" or case.get("status") == "NOTRUN":
-                skipped = case.get("skipped") or [{}]
-                text = skipped[0].get("message", "") or "no reason given"
-                yield "skipped", name, " ".join(text.split())
+    for suite in ElementTree.parse(path).getroot().iter("testsuite"):
+        for case in suite.iter("testcase"):
+            name = f"{path.stem}: {suite.get('name')}.{case.get('name')}"
+            failure, skipped = case.find("failure"), case.find("skipped")
+            if failure is not None:
+                yield "failed", name, " ".join(failure.get("message", "").split())
+            elif skipped is not None:  # the message begins with the line of the source
+                text = " ".join(skipped.get("message", "").split("\n", 1)[-1].split())
+                yield "skipped", name, text or "no reason given"
+            elif case.get("status") == "notrun":
+                yield "skipped", name, "disabled"
             else:
                 yield "passed", name, ""
 
 
 def cases_of_ctest(path, folder):
     """Only what gtest could not report itself."""
-    for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
         name = case.get("name")
-        reported = (folder / f"test_{name}.json").exists()
+        reported = (folder / f"test_{name}.xml").exists()
         if case.get("status") == "run":
             if not reported:
                 yield "passed", f"ctest: {name}", ""
@@ -46,15 +46,15 @@ def cases_of(folder):
     if not folder.is_dir():
         yield "failed", str(folder), "no results: the step before did not get so far"
         return
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*.xml")):
         try:
             yield from cases_of_gtest(path)
-        except (ValueError, KeyError) as error:
+        except ElementTree.ParseError as error:
             yield "failed", path.stem, f"unreadable report: {error}"
     for path in sorted(folder.glob("*.tsv")):
         for line in path.read_text().splitlines():
             yield tuple((line.split("\t") + ["", ""])[:3])
-    for path in sorted(folder.glob("*.xml")):
+    for path in sorted(folder.glob("*.junit")):
         yield from cases_of_ctest(path, folder)
 
 
