@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "sandbox/sql/printf.h"
 
 namespace seedbed::sandbox::sql {
 namespace {
@@ -43,6 +44,7 @@ Result<DatabasePtr> connect() {
   sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
   run(raw, "PRAGMA cell_size_check=ON");
+  if (!add_printf(raw)) return refuse("", "SQLite takes no function", "replace the host");
   return db;
 }
 

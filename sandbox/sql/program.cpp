@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/text.h"
@@ -16,8 +17,8 @@ constexpr std::int64_t kMaxPage = 1000;
 
 enum class Need : std::uint8_t { read, write };
 
-// Whether anything but blanks, comments and semicolons follows.
-bool has_more(std::string_view sql) {
+// Past blanks, comments and semicolons.
+std::string_view skip_blank(std::string_view sql) {
   for (std::size_t at = 0; at < sql.size();) {
     if (sql.substr(at, 2) == "--") {
       at = std::min(sql.find('\n', at), sql.size());
@@ -27,10 +28,25 @@ bool has_more(std::string_view sql) {
     } else if (std::string_view(" \t\r\n\f;").find(sql[at]) != std::string_view::npos) {
       ++at;
     } else {
-      return true;
+      return sql.substr(at);
     }
   }
-  return false;
+  return {};
+}
+
+// The authorizer is not asked about every kind of statement when it is prepared (VACUUM), so the first word counts too.
+std::string first_word(std::string_view sql) {
+  sql = skip_blank(sql);
+  std::size_t end = 0;
+  while (end < sql.size() && end < 40 && ((sql[end] | 0x20) >= 'a' && (sql[end] | 0x20) <= 'z')) ++end;
+  std::string word(sql.substr(0, std::max<std::size_t>(end, sql.empty() ? 0 : 1)));
+  std::transform(word.begin(), word.end(), word.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  return word;
+}
+
+bool is_statement_word(std::string_view word) {
+  constexpr std::array kWords = std::to_array<std::string_view>({"SELECT", "WITH", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"});
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
 class Compiler {
@@ -87,6 +103,8 @@ class Compiler {
   }
 
   Step prepare(const std::string& sql, Need need, const std::string& at, Statement& out) {
+    if (const std::string word = first_word(sql); !is_statement_word(word))
+      return refuse(at, word.empty() ? "no statement" : word + " is not allowed", "write SELECT, INSERT, UPDATE or DELETE");
     if (const std::string word = forbidden_word(sql); !word.empty()) return refuse(at, word + " is not allowed", "leave it out");
     if (sql.find('\0') != std::string::npos) return refuse(at, "a zero byte in SQL", "leave it out");
     sqlite3_stmt* raw = nullptr;
@@ -100,7 +118,7 @@ class Compiler {
       return refuse(at, reason.empty() ? sqlite3_errmsg(db_.handle()) : reason, "correct the SQL");
     }
     if (raw == nullptr) return refuse(at, "no statement", "write one");
-    if (has_more(tail)) return refuse(at, "more than one statement", "make each a step of its own");
+    if (!skip_blank(tail).empty()) return refuse(at, "more than one statement", "make each a step of its own");
     if (sqlite3_stmt_isexplain(raw) != 0) return refuse(at, "EXPLAIN", "leave it out");
     const bool writes = sqlite3_stmt_readonly(raw) == 0;
     if (need == Need::read && writes) return refuse(at, "a statement that writes", "use run for it");

@@ -31,12 +31,16 @@ class Recorder {
   // Registers the hook on `db`. `tables` are sorted by name; both outlive the recorder's use.
   void attach(sqlite3* db, const std::vector<Table>* tables);
   void begin() {
+    pause();
+    on_ = true;
+  }
+  // Stops recording and forgets what the call wrote so far, its fault too.
+  void pause() {
     log_.clear();
     bytes_ = 0;
     fault_ = Fault::none;
-    on_ = true;
+    on_ = false;
   }
-  void pause() { on_ = false; }
   [[nodiscard]] Fault fault() const { return fault_; }
   // Appends the net changes since begin(), sorted by table and key.
   void net(std::int32_t call, std::vector<schemas::RowChange>& out);

@@ -51,7 +51,6 @@ void Session::allow(std::int64_t deadline_us) {
 
 bool Session::rebuild() {
   ++counts_.rebuilt;
-  db_->recorder().pause();
   bool fine = db_->mark(Mark::episode);
   for (const auto& made : made_) {
     if (!fine) break;
@@ -73,6 +72,7 @@ Outcome Session::run_writing(std::size_t tool, const std::shared_ptr<const schem
   }
   db_->recorder().begin();
   Outcome outcome = runner_->run(tools_[tool], *args);
+  allow(INT64_MAX);  // a spent allowance would interrupt the host's own statements too
   if (outcome.keeps()) {
     if (!db_->mark(Mark::keep_call)) broken_ = true;
     db_->recorder().net(call_, changes_);
@@ -96,16 +96,10 @@ Outcome Session::run(const std::string& name, const std::shared_ptr<const schema
     return failed(End::tool_error, "invalid_arguments", at + first.message.substr(0, 600));
   }
   allow(deadline_us);
-  if (tools_[tool].writes) {
-    Outcome outcome = run_writing(tool, args);
-    allow(INT64_MAX);
-    return outcome;
-  }
-  db_->recorder().begin();  // no fault of an earlier call is this one's
-  db_->recorder().pause();
+  if (tools_[tool].writes) return run_writing(tool, args);
   Outcome outcome = runner_->run(tools_[tool], *args);
-  if (db_->lost()) broken_ = !rebuild();  // out of memory ends the transaction of a reader too
   allow(INT64_MAX);
+  if (db_->lost()) broken_ = !rebuild();  // out of memory ends the transaction of a reader too
   return outcome;
 }
 
