@@ -51,7 +51,7 @@ TEST(JsonSchema, KeywordsDecideAsTheSpecificationSays) {
       {R"({"minLength":2})", R"("é")", false}, {R"({"maxLength":1})", R"("\ud83d\ude00")", true}, {R"({"maxLength":1})", R"("e\u0301")", false},
       {R"({"pattern":"b"})", R"("abc")", true}, {R"({"pattern":"^b"})", R"("abc")", false}, {R"({"pattern":"c$"})", R"("abc\n")", false},
       {R"({"pattern":"^.$"})", R"("\ud83d\ude00")", true}, {R"({"pattern":"^\\u00e9$"})", R"("é")", true}, {R"({"pattern":"^\\d$"})", R"("५")", false},
-      {R"({"pattern":"a"})", "1", true},
+      {R"({"pattern":"a"})", "1", true}, {R"({"pattern":"^\\w$"})", R"("é")", false},
       {R"({"format":"date"})", R"("2024-02-29")", true}, {R"({"format":"date"})", R"("2023-02-29")", false}, {R"({"format":"date"})", R"("1900-02-29")", false},
       {R"({"format":"date"})", R"("2031-3-05")", false}, {R"({"format":"date"})", "12", true}, {R"({"format":"colour"})", R"("x")", true},
       {R"({"format":"date-time"})", R"("2031-03-05T14:30:00Z")", true}, {R"({"format":"date-time"})", R"("2031-03-05t14:30:00.25+05:30")", true},
