@@ -1,5 +1,6 @@
-// The whole way, with the commands' own functions: generate, verify, run the scripted policies, show, export. Ends with 1
-// where anything is not as it must be: a task that does not verify, an oracle below 100 %, a nop above 0 %, a jail that failed.
+// The whole way, with the commands' own functions: generate, verify, run the scripted policies,
+// show, export. Ends with 1 where anything is not as it must be: a task that does not verify, an
+// oracle below 100 %, a nop above 0 %, a jail that failed.
 #include <fmt/core.h>
 
 #include <filesystem>
@@ -27,33 +28,44 @@ struct PolicyResult {
 };
 
 Table result_table(const std::vector<PolicyResult>& results) {
-  Table table{{"policy", "episodes", "solved %", "mean score", "infra errors", "episodes/s", "tool calls/s"}, {}};
+  Table table{{"policy", "episodes", "solved %", "mean score", "infra errors", "episodes/s",
+               "tool calls/s"},
+              {}};
   for (const auto& [policy, summary] : results) {
     const double seconds = summary.seconds > 0 ? summary.seconds : 1e-9;
-    table.rows.push_back({policy, format_count(summary.episodes),
-                          format_share(static_cast<double>(summary.solved), static_cast<double>(summary.episodes)),
-                          fmt::format("{:.3f}", summary.score_mean()), format_count(summary.infra_errors),
-                          format_count(static_cast<std::int64_t>(static_cast<double>(summary.episodes) / seconds)),
-                          format_count(static_cast<std::int64_t>(static_cast<double>(summary.tool_calls) / seconds))});
+    table.rows.push_back(
+        {policy, format_count(summary.episodes),
+         format_share(static_cast<double>(summary.solved), static_cast<double>(summary.episodes)),
+         fmt::format("{:.3f}", summary.score_mean()), format_count(summary.infra_errors),
+         format_count(static_cast<std::int64_t>(static_cast<double>(summary.episodes) / seconds)),
+         format_count(
+             static_cast<std::int64_t>(static_cast<double>(summary.tool_calls) / seconds))});
   }
   return table;
 }
 
 // What is not as it must be, in words.
-std::vector<std::string> shortfalls(const std::vector<PolicyResult>& results, const envgen::VerifySummary& verified) {
+std::vector<std::string> shortfalls(const std::vector<PolicyResult>& results,
+                                    const envgen::VerifySummary& verified) {
   std::vector<std::string> out;
-  if (!verified.failed.empty()) out.push_back(format_count(static_cast<std::int64_t>(verified.failed.size())) + " tasks do not verify");
+  if (!verified.failed.empty())
+    out.push_back(format_count(static_cast<std::int64_t>(verified.failed.size())) +
+                  " tasks do not verify");
   for (const auto& [policy, summary] : results) {
-    if (summary.infra_errors > 0) out.push_back(policy + ": " + format_count(summary.infra_errors) + " infrastructure errors");
-    if (policy == "oracle" && summary.solved != summary.episodes) out.push_back("oracle does not solve every task");
+    if (summary.infra_errors > 0)
+      out.push_back(policy + ": " + format_count(summary.infra_errors) + " infrastructure errors");
+    if (policy == "oracle" && summary.solved != summary.episodes)
+      out.push_back("oracle does not solve every task");
     if (policy == "nop" && summary.solved != 0) out.push_back("nop solves a task");
-    if (policy == "random" && static_cast<double>(summary.solved) > kRandomMax * static_cast<double>(summary.episodes))
+    if (policy == "random" &&
+        static_cast<double>(summary.solved) > kRandomMax * static_cast<double>(summary.episodes))
       out.push_back("random solves more than 2 % of the tasks");
   }
   return out;
 }
 
-// An oracle episode that is worth reading: a plan of 4 to 8 calls, a choice under constraints before anything else.
+// An oracle episode that is worth reading: a plan of 4 to 8 calls, a choice under constraints
+// before anything else.
 Result<std::string> episode_to_show(tasks::Store& store) {
   std::string best;
   int best_rank = -1;
@@ -71,16 +83,21 @@ Result<std::string> episode_to_show(tasks::Store& store) {
     return std::nullopt;
   };
   if (auto error = store.for_each_episode(look)) return *std::move(error);
-  if (best.empty()) return make_error(Where::store, "demo", "", "no episode of the oracle is stored", "run it again with --out to another folder");
+  if (best.empty())
+    return make_error(Where::store, "demo", "", "no episode of the oracle is stored",
+                      "run it again with --out to another folder");
   return best;
 }
 
-Result<std::vector<std::string>> write_pages(tasks::Store& store, const Demo& demo, const std::string& episode) {
+Result<std::vector<std::string>> write_pages(tasks::Store& store,
+                                             const Demo& demo,
+                                             const std::string& episode) {
   SEEDBED_TRY(const auto stored, store.episode(episode));
   SEEDBED_TRY(const auto trajectory, show_html(store, episode));
   SEEDBED_TRY(const auto environment, show_html(store, stored.trajectory.environment_id));
   SEEDBED_TRY(const auto stats, collect_stats(store));
-  const std::vector<std::pair<std::string, const std::string&>> pages = {{"trajectory.html", trajectory}, {"environment.html", environment}};
+  const std::vector<std::pair<std::string, const std::string&>> pages = {
+      {"trajectory.html", trajectory}, {"environment.html", environment}};
   std::vector<std::string> paths;
   for (const auto& [name, text] : pages) {
     if (auto error = write_file(demo.file(name), text)) return *std::move(error);
@@ -91,7 +108,9 @@ Result<std::vector<std::string>> write_pages(tasks::Store& store, const Demo& de
   return paths;
 }
 
-Result<int> play(Context& context, const Demo& demo, const std::shared_ptr<sandbox::Broker>& broker) {
+Result<int> play(Context& context,
+                 const Demo& demo,
+                 const std::shared_ptr<sandbox::Broker>& broker) {
   auto& out = context.out;
   const auto begin = monotonic_us();
   const auto path = demo.file("store.db");
@@ -103,14 +122,16 @@ Result<int> play(Context& context, const Demo& demo, const std::shared_ptr<sandb
   arguments.jobs = core_count();
   arguments.fresh = true;
   SEEDBED_TRY(const auto generated, generate_into(context, arguments, broker));
-  out.line(format_count(generated.summary.environments) + " environments, " + format_count(generated.summary.tasks) +
-           " certified tasks in " + format_seconds(generated.summary.seconds) + "; digest " + generated.digest + "\n");
+  out.line(format_count(generated.summary.environments) + " environments, " +
+           format_count(generated.summary.tasks) + " certified tasks in " +
+           format_seconds(generated.summary.seconds) + "; digest " + generated.digest + "\n");
   print_rejections(out, generated.rejections);
 
   SEEDBED_TRY(auto store, open_store(path, {}));
   SEEDBED_TRY(const auto verified, verify_store(context, *store, {}, demo.sample, broker));
   if (context.stop) return interrupted("demo");
-  out.line("\n" + format_count(verified.checked) + " tasks made again from their seeds and verified, " +
+  out.line("\n" + format_count(verified.checked) +
+           " tasks made again from their seeds and verified, " +
            format_count(static_cast<std::int64_t>(verified.failed.size())) + " failed\n");
   print_failures(out, verified);
 
@@ -127,10 +148,12 @@ Result<int> play(Context& context, const Demo& demo, const std::shared_ptr<sandb
 
   SEEDBED_TRY(const auto episode, episode_to_show(*store));
   SEEDBED_TRY(const auto text, show_text(*store, episode));
-  out.line("\none whole trajectory (seedbed show " + path + " " + episode.substr(0, 12) + "):\n\n" + text);
+  out.line("\none whole trajectory (seedbed show " + path + " " + episode.substr(0, 12) + "):\n\n" +
+           text);
   std::vector<std::string> paths = {path};
   for (const char* format : {"trl", "openai"}) {
-    SEEDBED_TRY(const auto exported, export_store(context, *store, {.format = format, .out = demo.file(format)}));
+    SEEDBED_TRY(const auto exported,
+                export_store(context, *store, {.format = format, .out = demo.file(format)}));
     paths.push_back(demo.file(format) + " (" + format_count(exported.episodes) + " episodes)");
   }
   SEEDBED_TRY(const auto pages, write_pages(*store, demo, episode));
@@ -149,8 +172,11 @@ Result<int> play(Context& context, const Demo& demo, const std::shared_ptr<sandb
 Result<int> cmd_demo(Context& context, const Words& words) {
   Demo demo{.dir = "demo"};
   Common common;
-  Options options("demo", "the whole way: generate, verify, run three policies, show one trajectory, export", "seedbed demo --out demo");
-  options.text("--out", demo.dir, "DIR", "folder for everything it makes; a store from an earlier demo is replaced");
+  Options options(
+      "demo", "the whole way: generate, verify, run three policies, show one trajectory, export",
+      "seedbed demo --out demo");
+  options.text("--out", demo.dir, "DIR",
+               "folder for everything it makes; a store from an earlier demo is replaced");
   options.integer("--envs", demo.envs, 1, 100'000, "environments");
   options.integer("--tasks-per-env", demo.tasks_per_env, 1, 1'000, "tasks for each");
   options.integer("--seed", demo.seed, 0, INT64_MAX, "seed of it all");
@@ -162,7 +188,8 @@ Result<int> cmd_demo(Context& context, const Words& words) {
   std::error_code failed;
   std::filesystem::create_directories(demo.dir, failed);
   if (failed)
-    return make_error(Where::config, "folder", demo.dir, "cannot be made: " + failed.message(), "give another one with --out");
+    return make_error(Where::config, "folder", demo.dir, "cannot be made: " + failed.message(),
+                      "give another one with --out");
   SEEDBED_TRY(const auto broker, start_broker(common.isolation));
   return play(context, demo, broker);
 }

@@ -23,21 +23,27 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   Common common;
   std::int64_t seed = 1;
   arguments.jobs = core_count();
-  Options options("gen", "generate environments and certified tasks into a store; the same command continues it",
-                  "seedbed gen --envs 100 --tasks-per-env 10 --seed 1 --out a.db");
+  Options options(
+      "gen",
+      "generate environments and certified tasks into a store; the same command continues it",
+      "seedbed gen --envs 100 --tasks-per-env 10 --seed 1 --out a.db");
   options.text("--out", arguments.out, "STORE", "the store, a file of its own");
   options.choice("--family", arguments.family, {"general"}, "kind of environment");
   options.integer("--envs", arguments.envs, 1, 10'000'000, "environments wanted");
   options.integer("--tasks-per-env", arguments.tasks_per_env, 1, 1'000, "tasks wanted for each");
   options.integer("--seed", seed, 0, INT64_MAX, "everything is a function of it");
-  options.choice("--split", arguments.split, {"all", "train", "heldout"}, "which environments to keep");
-  options.texts("--pack", arguments.packs, "DIR", "mechanisms and lexicons beside the built-in ones");
-  options.integer("--jobs", arguments.jobs, 1, 1'024, "threads, each with its own jail; the bytes do not depend on it");
+  options.choice("--split", arguments.split, {"all", "train", "heldout"},
+                 "which environments to keep");
+  options.texts("--pack", arguments.packs, "DIR",
+                "mechanisms and lexicons beside the built-in ones");
+  options.integer("--jobs", arguments.jobs, 1, 1'024,
+                  "threads, each with its own jail; the bytes do not depend on it");
   shard_option(options, common);
   isolation_option(options, common);
   options.flag("--fresh", arguments.fresh, "start over: remove what the store holds");
   store_options(options, common);
-  options.flag("--dry-run", common.dry_run, "check request and packs, say what would be done, and end");
+  options.flag("--dry-run", common.dry_run,
+               "check request and packs, say what would be done, and end");
   json_option(options, common);
   options.require("--out");
   if (auto error = options.parse(words)) return *std::move(error);
@@ -50,22 +56,28 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   if (common.dry_run) {
     SEEDBED_TRY(auto packs, envgen::load_packs(arguments.packs));
     context.out.line("would generate " + format_count(arguments.envs) + " environments with " +
-                     format_count(arguments.tasks_per_env) + " tasks each, seed " + arguments.seed + ", shard " +
-                     std::to_string(arguments.shard.index) + "/" + std::to_string(arguments.shard.count) + ", into " + arguments.out);
+                     format_count(arguments.tasks_per_env) + " tasks each, seed " + arguments.seed +
+                     ", shard " + std::to_string(arguments.shard.index) + "/" +
+                     std::to_string(arguments.shard.count) + ", into " + arguments.out);
     Value plan = Value::object();
-    plan.set("dry_run", true).set("envs", arguments.envs).set("tasks_per_env", arguments.tasks_per_env).set("seed", arguments.seed);
+    plan.set("dry_run", true)
+        .set("envs", arguments.envs)
+        .set("tasks_per_env", arguments.tasks_per_env)
+        .set("seed", arguments.seed);
     context.out.object(plan);
     return 0;
   }
   SEEDBED_TRY(auto broker, start_broker(common.isolation));
   SEEDBED_TRY(auto report, generate_into(context, arguments, broker));
   const auto& done = report.summary;
-  context.out.line(format_count(done.environments) + " environments, " + format_count(done.tasks) + " certified tasks in " +
-                   format_seconds(done.seconds) + "; digest " + report.digest);
+  context.out.line(format_count(done.environments) + " environments, " + format_count(done.tasks) +
+                   " certified tasks in " + format_seconds(done.seconds) + "; digest " +
+                   report.digest);
   print_rejections(context.out, report.rejections);
   if (arguments.shard.count == 1 && done.environments < arguments.envs)
     context.out.status("seedbed: " + format_count(arguments.envs) + " environments were wanted, " +
-                       format_count(done.environments) + " passed gates and selection; a larger --envs gives more");
+                       format_count(done.environments) +
+                       " passed gates and selection; a larger --envs gives more");
   context.out.object(to_json(report));
   return 0;
 }

@@ -7,7 +7,8 @@ Result<int> cmd_merge(Context& context, const Words& words) {
   std::string target;
   std::vector<std::string> sources;
   Common common;
-  Options options("merge", "join the stores of shards: same request, all slots and episodes, selected anew",
+  Options options("merge",
+                  "join the stores of shards: same request, all slots and episodes, selected anew",
                   "seedbed merge all.db shard0.db shard1.db");
   options.operand("OUT", target, "the store to merge into; made where absent");
   options.operands("STORE", sources, 1, "stores to take over");
@@ -19,13 +20,21 @@ Result<int> cmd_merge(Context& context, const Words& words) {
   context.out.set_json(common.json);
   for (const auto& source : sources)
     if (source == target)
-      return make_error(Where::usage, "seedbed merge", source, "is both source and target", "name another OUT");
-  // A source that cannot be read must not leave a half-merged target behind: all are opened before OUT is touched.
+      return make_error(Where::usage, "seedbed merge", source, "is both source and target",
+                        "name another OUT");
+  // A source that cannot be read must not leave a half-merged target behind: all are opened before
+  // OUT is touched.
   for (const auto& source : sources) {
-    SEEDBED_TRY(auto store, tasks::Store::open(source, {.create = false, .fresh = false, .upgrade = common.upgrade, .read_only = false}));
+    SEEDBED_TRY(auto store, tasks::Store::open(source, {.create = false,
+                                                        .fresh = false,
+                                                        .upgrade = common.upgrade,
+                                                        .read_only = false}));
     if (auto error = close_store(std::move(store))) return *std::move(error);
   }
-  SEEDBED_TRY(auto store, tasks::Store::open(target, {.create = true, .fresh = common.fresh, .upgrade = common.upgrade, .read_only = false}));
+  SEEDBED_TRY(auto store, tasks::Store::open(target, {.create = true,
+                                                      .fresh = common.fresh,
+                                                      .upgrade = common.upgrade,
+                                                      .read_only = false}));
   {
     Progress progress(context.out, "merging", "stores");
     std::int64_t done = 0;
@@ -41,8 +50,9 @@ Result<int> cmd_merge(Context& context, const Words& words) {
   SEEDBED_TRY(auto digest, store->content_digest());
   if (auto error = close_store(std::move(store))) return *std::move(error);
   if (context.stop) return interrupted("merge");
-  context.out.line(format_count(counts.integer("environments")) + " environments, " + format_count(counts.integer("tasks")) +
-                   " tasks, " + format_count(counts.integer("episodes")) + " episodes; digest " + digest);
+  context.out.line(format_count(counts.integer("environments")) + " environments, " +
+                   format_count(counts.integer("tasks")) + " tasks, " +
+                   format_count(counts.integer("episodes")) + " episodes; digest " + digest);
   counts.set("digest", digest);
   context.out.object(counts);
   return 0;

@@ -7,15 +7,19 @@ Result<int> cmd_pack(Context& context, const Words& words) {
   std::string action;
   std::vector<std::string> dirs;
   Common common;
-  Options options("pack check", "test the laws of mechanisms and lexicons in folders, on top of the built-in ones",
-                  "seedbed pack check my-packs");
+  Options options(
+      "pack check",
+      "test the laws of mechanisms and lexicons in folders, on top of the built-in ones",
+      "seedbed pack check my-packs");
   options.operand("check", action, "what to do");
-  options.operands("DIR", dirs, 0, "folders with mechanisms/ and lexicons/; none checks the built-in packs");
+  options.operands("DIR", dirs, 0,
+                   "folders with mechanisms/ and lexicons/; none checks the built-in packs");
   json_option(options, common);
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   if (action != "check")
-    return make_error(Where::usage, "seedbed pack", action, "unknown action; there is check", "for instance: seedbed pack check my-packs");
+    return make_error(Where::usage, "seedbed pack", action, "unknown action; there is check",
+                      "for instance: seedbed pack check my-packs");
   context.out.set_json(common.json);
 
   SEEDBED_TRY(auto findings, envgen::check_packs(dirs));
@@ -27,8 +31,10 @@ Result<int> cmd_pack(Context& context, const Words& words) {
     row.set("pack", finding.pack).set("what", finding.what);
     list.push(std::move(row));
   }
-  if (findings.empty()) context.out.line("the laws hold");
-  else context.out.table(table);
+  if (findings.empty())
+    context.out.line("the laws hold");
+  else
+    context.out.table(table);
   schemas::Value out = schemas::Value::object();
   out.set("findings", std::move(list));
   context.out.object(out);

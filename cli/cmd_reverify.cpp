@@ -9,7 +9,8 @@ namespace seedbed::cli {
 Result<int> cmd_reverify(Context& context, const Words& words) {
   std::string path;
   Common common;
-  Options options("reverify", "score every stored episode again from what its calls wrote; no jail is opened",
+  Options options("reverify",
+                  "score every stored episode again from what its calls wrote; no jail is opened",
                   "seedbed reverify a.db");
   options.operand("STORE", path, "the store; verdicts that differ are replaced");
   store_options(options, common);
@@ -23,13 +24,18 @@ Result<int> cmd_reverify(Context& context, const Words& words) {
   if (auto error = close_store(std::move(store))) return *std::move(error);
   if (context.stop) return interrupted("reverify");
   context.out.line(format_count(done.checked) + " episodes scored again, " +
-                   format_count(static_cast<std::int64_t>(done.changed.size())) + " verdicts changed");
+                   format_count(static_cast<std::int64_t>(done.changed.size())) +
+                   " verdicts changed");
   Table table{{"episode", "before", "after", "why"}, {}};
   schemas::Value changed = schemas::Value::array();
   for (const auto& change : done.changed) {
-    table.rows.push_back({change.episode_id, fmt::format("{:.3f}", change.before.score), fmt::format("{:.3f}", change.after.score), change.after.why});
+    table.rows.push_back({change.episode_id, fmt::format("{:.3f}", change.before.score),
+                          fmt::format("{:.3f}", change.after.score), change.after.why});
     schemas::Value row = schemas::Value::object();
-    row.set("episode", change.episode_id).set("before", change.before.score).set("after", change.after.score).set("why", change.after.why);
+    row.set("episode", change.episode_id)
+        .set("before", change.before.score)
+        .set("after", change.after.score)
+        .set("why", change.after.why);
     changed.push(std::move(row));
   }
   if (!table.rows.empty()) context.out.table(table);

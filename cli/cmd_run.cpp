@@ -10,7 +10,8 @@ using schemas::Value;
 
 struct RunArguments {
   std::string store;
-  std::int64_t seed = 1, samples = 1, limit = 0, jobs = core_count(), concurrency = 8, call_wall_ms = 5'000;
+  std::int64_t seed = 1, samples = 1, limit = 0, jobs = core_count(), concurrency = 8,
+               call_wall_ms = 5'000;
   std::int64_t max_turns = 0, max_calls = 0, wall_ms = 0, max_tokens = 0, timeout_ms = 120'000;
   double temperature = -1;
   std::string extra;
@@ -19,26 +20,40 @@ struct RunArguments {
 void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) {
   options.operand("STORE", arguments.store, "the store; episodes are added to it");
   options.choice("--policy", run.policy, {"oracle", "nop", "random", "http"}, "who acts");
-  options.text("--base-url", run.http.base_url, "URL", "http: an OpenAI-compatible endpoint, up to and with /v1");
+  options.text("--base-url", run.http.base_url, "URL",
+               "http: an OpenAI-compatible endpoint, up to and with /v1");
   options.text("--model-name", run.http.model, "NAME", "http: the model asked for");
-  options.text("--api-key-env", run.http.api_key_env, "VAR", "http: environment variable that holds the key; never stored");
-  options.number("--temperature", arguments.temperature, 0, 10, "http: sampling temperature; the endpoint's own where absent");
-  options.integer("--max-tokens", arguments.max_tokens, 1, INT64_MAX, "http: tokens a reply may have");
+  options.text("--api-key-env", run.http.api_key_env, "VAR",
+               "http: environment variable that holds the key; never stored");
+  options.number("--temperature", arguments.temperature, 0, 10,
+                 "http: sampling temperature; the endpoint's own where absent");
+  options.integer("--max-tokens", arguments.max_tokens, 1, INT64_MAX,
+                  "http: tokens a reply may have");
   options.integer("--timeout-ms", arguments.timeout_ms, 1, 86'400'000, "http: time for one reply");
-  options.text("--request", arguments.extra, "JSON", "http: an object with further members of each request");
-  options.integer("--seed", arguments.seed, 0, INT64_MAX, "of the policy's own draws; another seed is another run");
+  options.text("--request", arguments.extra, "JSON",
+               "http: an object with further members of each request");
+  options.integer("--seed", arguments.seed, 0, INT64_MAX,
+                  "of the policy's own draws; another seed is another run");
   options.integer("--samples", arguments.samples, 1, 100'000, "episodes of each task");
   options.integer("--limit", arguments.limit, 0, INT64_MAX, "the first N tasks only; 0 is all");
-  options.integer("--jobs", arguments.jobs, 1, 1'024, "lanes of scripted policies, each with a thread and a jail");
-  options.integer("--concurrency", arguments.concurrency, 1, 4'096, "http: episodes in flight, each with a jail");
-  options.integer("--max-turns", arguments.max_turns, 1, 10'000, "lower the tasks' own budget of turns");
-  options.integer("--max-calls", arguments.max_calls, 1, 100'000, "lower the tasks' own budget of calls");
-  options.integer("--wall-ms", arguments.wall_ms, 1, 86'400'000, "lower the tasks' own budget of time");
+  options.integer("--jobs", arguments.jobs, 1, 1'024,
+                  "lanes of scripted policies, each with a thread and a jail");
+  options.integer("--concurrency", arguments.concurrency, 1, 4'096,
+                  "http: episodes in flight, each with a jail");
+  options.integer("--max-turns", arguments.max_turns, 1, 10'000,
+                  "lower the tasks' own budget of turns");
+  options.integer("--max-calls", arguments.max_calls, 1, 100'000,
+                  "lower the tasks' own budget of calls");
+  options.integer("--wall-ms", arguments.wall_ms, 1, 86'400'000,
+                  "lower the tasks' own budget of time");
   options.integer("--call-wall-ms", arguments.call_wall_ms, 1, 3'600'000, "time for one tool call");
   options.require("--policy");
 }
 
-Step settle(const Options& options, const RunArguments& arguments, const Shard& shard, agent::RunOptions& run) {
+Step settle(const Options& options,
+            const RunArguments& arguments,
+            const Shard& shard,
+            agent::RunOptions& run) {
   run.seed = static_cast<std::uint64_t>(arguments.seed);
   run.samples = static_cast<int>(arguments.samples);
   run.limit = arguments.limit;
@@ -53,7 +68,9 @@ Step settle(const Options& options, const RunArguments& arguments, const Shard& 
   if (!arguments.extra.empty()) {
     auto extra = schemas::parse_json(arguments.extra);
     if (!extra.ok() || !extra->is_object())
-      return make_error(Where::usage, "seedbed run", "--request", "found '" + arguments.extra + "', wanted a JSON object" + (extra.ok() ? "" : ": " + extra.error().message),
+      return make_error(Where::usage, "seedbed run", "--request",
+                        "found '" + arguments.extra + "', wanted a JSON object" +
+                            (extra.ok() ? "" : ": " + extra.error().message),
                         "for instance --request '{\"top_p\":0.9}'");
     run.http.extra = *std::move(extra);
   }
@@ -61,10 +78,14 @@ Step settle(const Options& options, const RunArguments& arguments, const Shard& 
     for (const char* name : {"--base-url", "--model-name"})
       if (!options.given(name))
         return make_error(Where::usage, "seedbed run", name, "absent, and the policy http needs it",
-                          "for instance: seedbed run a.db --policy http --base-url http://127.0.0.1:8000/v1 --model-name M");
+                          "for instance: seedbed run a.db --policy http --base-url "
+                          "http://127.0.0.1:8000/v1 --model-name M");
   if (options.given("--max-turns") || options.given("--max-calls") || options.given("--wall-ms")) {
     // The smaller of this and the task's own holds, so what was not given is no limit.
-    schemas::Budget budget{.max_turns = INT32_MAX, .max_calls = INT32_MAX, .wall_ms = INT32_MAX, .output_kib = INT32_MAX};
+    schemas::Budget budget{.max_turns = INT32_MAX,
+                           .max_calls = INT32_MAX,
+                           .wall_ms = INT32_MAX,
+                           .output_kib = INT32_MAX};
     if (options.given("--max-turns")) budget.max_turns = static_cast<int>(arguments.max_turns);
     if (options.given("--max-calls")) budget.max_calls = static_cast<int>(arguments.max_calls);
     if (options.given("--wall-ms")) budget.wall_ms = static_cast<int>(arguments.wall_ms);
@@ -75,22 +96,28 @@ Step settle(const Options& options, const RunArguments& arguments, const Shard& 
 
 Value to_json(const agent::RunSummary& summary) {
   Value out = Value::object();
-  out.set("episodes", summary.episodes).set("solved", summary.solved).set("score_mean", summary.score_mean());
-  out.set("infra_errors", summary.infra_errors).set("seconds", summary.seconds).set("tool_calls", summary.tool_calls);
+  out.set("episodes", summary.episodes)
+      .set("solved", summary.solved)
+      .set("score_mean", summary.score_mean());
+  out.set("infra_errors", summary.infra_errors)
+      .set("seconds", summary.seconds)
+      .set("tool_calls", summary.tool_calls);
   out.set("skipped", summary.skipped).set("run", summary.run);
   return out;
 }
 
 void print(Output& out, const std::string& policy, const agent::RunSummary& summary) {
   const double seconds = summary.seconds > 0 ? summary.seconds : 1e-9;
-  out.line(fmt::format("{}: {} episodes, {} solved, mean score {:.3f}, {} infrastructure errors in {}", policy,
-                       format_count(summary.episodes),
-                       format_share(static_cast<double>(summary.solved), static_cast<double>(summary.episodes)), summary.score_mean(),
-                       format_count(summary.infra_errors), format_seconds(summary.seconds)));
-  out.line(fmt::format("{} episodes/s, {} tool calls/s; {} episodes were stored before; run {}",
-                       format_count(static_cast<std::int64_t>(static_cast<double>(summary.episodes) / seconds)),
-                       format_count(static_cast<std::int64_t>(static_cast<double>(summary.tool_calls) / seconds)),
-                       format_count(summary.skipped), summary.run));
+  out.line(fmt::format(
+      "{}: {} episodes, {} solved, mean score {:.3f}, {} infrastructure errors in {}", policy,
+      format_count(summary.episodes),
+      format_share(static_cast<double>(summary.solved), static_cast<double>(summary.episodes)),
+      summary.score_mean(), format_count(summary.infra_errors), format_seconds(summary.seconds)));
+  out.line(fmt::format(
+      "{} episodes/s, {} tool calls/s; {} episodes were stored before; run {}",
+      format_count(static_cast<std::int64_t>(static_cast<double>(summary.episodes) / seconds)),
+      format_count(static_cast<std::int64_t>(static_cast<double>(summary.tool_calls) / seconds)),
+      format_count(summary.skipped), summary.run));
 }
 
 }  // namespace
@@ -99,8 +126,10 @@ Result<int> cmd_run(Context& context, const Words& words) {
   RunArguments arguments;
   agent::RunOptions run;
   Common common;
-  Options options("run", "drive an agent through tasks and record trajectories; the same command continues the run",
-                  "seedbed run a.db --policy random --limit 100");
+  Options options(
+      "run",
+      "drive an agent through tasks and record trajectories; the same command continues the run",
+      "seedbed run a.db --policy random --limit 100");
   declare(options, arguments, run);
   shard_option(options, common);
   isolation_option(options, common);
@@ -119,10 +148,14 @@ Result<int> cmd_run(Context& context, const Words& words) {
     auto tasks = static_cast<std::int64_t>(ids.size());
     if (run.limit > 0) tasks = std::min(tasks, run.limit);
     tasks = (tasks - shard.index + shard.count - 1) / shard.count;
-    context.out.line("would make " + format_count(tasks * run.samples) + " episodes less those that are stored: " +
-                     format_count(tasks) + " tasks, " + std::to_string(run.samples) + " samples each, policy " + run.policy);
+    context.out.line("would make " + format_count(tasks * run.samples) +
+                     " episodes less those that are stored: " + format_count(tasks) + " tasks, " +
+                     std::to_string(run.samples) + " samples each, policy " + run.policy);
     Value plan = Value::object();
-    plan.set("dry_run", true).set("tasks", tasks).set("samples", std::int64_t{run.samples}).set("policy", run.policy);
+    plan.set("dry_run", true)
+        .set("tasks", tasks)
+        .set("samples", std::int64_t{run.samples})
+        .set("policy", run.policy);
     context.out.object(plan);
     return 0;
   }
@@ -134,8 +167,9 @@ Result<int> cmd_run(Context& context, const Words& words) {
   print(context.out, run.policy, *summary);
   context.out.object(to_json(*summary));
   if (summary->infra_errors == 0) return 0;
-  context.out.status("seedbed: " + format_count(summary->infra_errors) +
-                     " episodes met infrastructure errors and were not scored; the same command tries them again");
+  context.out.status(
+      "seedbed: " + format_count(summary->infra_errors) +
+      " episodes met infrastructure errors and were not scored; the same command tries them again");
   return 1;
 }
 

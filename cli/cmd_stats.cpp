@@ -7,7 +7,8 @@ Result<int> cmd_stats(Context& context, const Words& words) {
   std::string path, html;
   Common common;
   bool digest_only = false, diversity = false;
-  Options options("stats", "say what a store holds, how diverse it is, and its digests", "seedbed stats a.db --html a.html");
+  Options options("stats", "say what a store holds, how diverse it is, and its digests",
+                  "seedbed stats a.db --html a.html");
   options.operand("STORE", path, "the store");
   options.flag("--digest", digest_only, "print the two digests alone: content, then runs");
   options.flag("--diversity", diversity, "print the measures of diversity alone");

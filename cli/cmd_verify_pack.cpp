@@ -8,10 +8,12 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   Common common;
   std::int64_t sample = 0;
   std::vector<std::string> packs;
-  Options options("verify-pack", "make stored tasks again from their seeds and repeat every gate in the jail",
+  Options options("verify-pack",
+                  "make stored tasks again from their seeds and repeat every gate in the jail",
                   "seedbed verify-pack a.db --sample 20");
   options.operand("STORE", path, "the store");
-  options.integer("--sample", sample, 0, INT64_MAX, "tasks to verify, spread over the store; 0 is all");
+  options.integer("--sample", sample, 0, INT64_MAX,
+                  "tasks to verify, spread over the store; 0 is all");
   options.texts("--pack", packs, "DIR", "the packs that the store was generated with");
   isolation_option(options, common);
   store_options(options, common);

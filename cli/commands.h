@@ -1,5 +1,6 @@
-// One function a subcommand. main turns what they return into the exit code: their number (0 ok, 1 checks failed), or by the
-// boundary that an error crossed 2 (usage), 3 (refused), 130 (interrupted).
+// One function a subcommand. main turns what they return into the exit code: their number (0 ok, 1
+// checks failed), or by the boundary that an error crossed 2 (usage), 3 (refused), 130
+// (interrupted).
 #pragma once
 #include <atomic>
 #include <string>
@@ -12,7 +13,8 @@ namespace seedbed::cli {
 
 struct Context {
   Output& out;
-  const std::atomic<bool>& stop;  // set by Ctrl-C; long commands then flush and return Error{interrupted}
+  const std::atomic<bool>&
+      stop;  // set by Ctrl-C; long commands then flush and return Error{interrupted}
 };
 using Words = std::vector<std::string>;
 

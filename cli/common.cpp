@@ -22,22 +22,26 @@ bool parse_int(std::string_view text, std::int64_t& out) {
 }
 
 Error wrong_shard(const std::string& where, const std::string& found) {
-  return make_error(Where::usage, "shard", where, "found '" + found + "', wanted i/N with 0 <= i < N", "for instance --shard 0/4");
+  return make_error(Where::usage, "shard", where,
+                    "found '" + found + "', wanted i/N with 0 <= i < N",
+                    "for instance --shard 0/4");
 }
 
 }  // namespace
 
 std::string environment_variable(const std::string& name) {
-  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing here sets the environment
+  const char* value = std::getenv(
+      name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing here sets the environment
   return value == nullptr ? "" : value;
 }
 
-Result<Shard> shard_of(const std::string& text, const std::function<std::string(const std::string&)>& lookup) {
+Result<Shard> shard_of(const std::string& text,
+                       const std::function<std::string(const std::string&)>& lookup) {
   Shard shard;
   if (!text.empty()) {
     const auto parts = split(text, '/');
-    if (parts.size() != 2 || !parse_int(parts[0], shard.index) || !parse_int(parts[1], shard.count) || shard.index < 0 ||
-        shard.index >= shard.count)
+    if (parts.size() != 2 || !parse_int(parts[0], shard.index) ||
+        !parse_int(parts[1], shard.count) || shard.index < 0 || shard.index >= shard.count)
       return wrong_shard("--shard", text);
     return shard;
   }
@@ -45,8 +49,10 @@ Result<Shard> shard_of(const std::string& text, const std::function<std::string(
   std::string source = "SLURM_ARRAY_TASK_ID/SLURM_ARRAY_TASK_COUNT";
   std::int64_t first = 0, step = 1;
   if (!id.empty()) {
-    if (const auto t = lookup("SLURM_ARRAY_TASK_MIN"); !t.empty() && !parse_int(t, first)) return wrong_shard("SLURM_ARRAY_TASK_MIN", t);
-    if (const auto t = lookup("SLURM_ARRAY_TASK_STEP"); !t.empty() && (!parse_int(t, step) || step < 1))
+    if (const auto t = lookup("SLURM_ARRAY_TASK_MIN"); !t.empty() && !parse_int(t, first))
+      return wrong_shard("SLURM_ARRAY_TASK_MIN", t);
+    if (const auto t = lookup("SLURM_ARRAY_TASK_STEP");
+        !t.empty() && (!parse_int(t, step) || step < 1))
       return wrong_shard("SLURM_ARRAY_TASK_STEP", t);
   } else {
     id = lookup("JOB_COMPLETION_INDEX");
@@ -54,7 +60,8 @@ Result<Shard> shard_of(const std::string& text, const std::function<std::string(
     source = "JOB_COMPLETION_INDEX/JOB_COMPLETIONS";
   }
   if (id.empty()) return shard;
-  if (!parse_int(id, shard.index) || !parse_int(count, shard.count) || shard.index < first || (shard.index - first) % step != 0)
+  if (!parse_int(id, shard.index) || !parse_int(count, shard.count) || shard.index < first ||
+      (shard.index - first) % step != 0)
     return wrong_shard(source, id + "/" + count);
   shard.index = (shard.index - first) / step;
   if (shard.index >= shard.count) return wrong_shard(source, id + "/" + count);
@@ -72,7 +79,8 @@ void isolation_option(Options& options, Common& common) {
                  "what the jail must give; a missing layer is refused by name");
 }
 void shard_option(Options& options, Common& common) {
-  options.text("--shard", common.shard, "i/N", "do part i of N; the default is what Slurm or Kubernetes says");
+  options.text("--shard", common.shard, "i/N",
+               "do part i of N; the default is what Slurm or Kubernetes says");
 }
 
 Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation) {
@@ -86,7 +94,8 @@ Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, in
 }
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common) {
-  return tasks::Store::open(path, {.create = false, .fresh = false, .upgrade = common.upgrade, .read_only = false});
+  return tasks::Store::open(
+      path, {.create = false, .fresh = false, .upgrade = common.upgrade, .read_only = false});
 }
 
 Step close_store(std::unique_ptr<tasks::Store> store) {
@@ -96,14 +105,16 @@ Step close_store(std::unique_ptr<tasks::Store> store) {
 
 Step write_file(const std::string& path, std::string_view bytes) {
   const auto refuse = [&](const char* step) {
-    return make_error(Where::config, "file", path, std::string(step) + ": " + std::strerror(errno),  // NOLINT(concurrency-mt-unsafe)
-                      "give a path that can be written");
+    return make_error(
+        Where::config, "file", path,
+        std::string(step) + ": " + std::strerror(errno),  // NOLINT(concurrency-mt-unsafe)
+        "give a path that can be written");
   };
   const auto beside = path + ".part";
   std::FILE* file = std::fopen(beside.c_str(), "wbe");
   if (file == nullptr) return refuse("cannot be opened");
-  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() && std::fflush(file) == 0 &&
-                       fsync(fileno(file)) == 0;
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() &&
+                       std::fflush(file) == 0 && fsync(fileno(file)) == 0;
   const int error = errno;
   std::fclose(file);
   errno = error;
@@ -119,29 +130,46 @@ std::string html_escape(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
 }
 
 Error interrupted(const std::string& what) {
-  return make_error(Where::interrupted, what, "", "stopped by a signal before its end", "what was done is kept: the same command continues it");
+  return make_error(Where::interrupted, what, "", "stopped by a signal before its end",
+                    "what was done is kept: the same command continues it");
 }
 
-int core_count() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+int core_count() {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 int exit_code(const Error& error) {
   switch (error.where) {
     case Where::usage:
-    case Where::config: return 2;
-    case Where::interrupted: return 130;
-    default: return 3;
+    case Where::config:
+      return 2;
+    case Where::interrupted:
+      return 130;
+    default:
+      return 3;
   }
 }
 

@@ -16,9 +16,11 @@ namespace seedbed::cli {
 struct Shard {
   std::int64_t index = 0, count = 1;
 };
-// "i/N", 0 <= i < N. Empty: what a job array says (Slurm's SLURM_ARRAY_TASK_ID, _COUNT, _MIN, _STEP; Kubernetes'
-// JOB_COMPLETION_INDEX with JOB_COMPLETIONS), else the whole. `lookup` gives an environment variable or "".
-Result<Shard> shard_of(const std::string& text, const std::function<std::string(const std::string&)>& lookup);
+// "i/N", 0 <= i < N. Empty: what a job array says (Slurm's SLURM_ARRAY_TASK_ID, _COUNT, _MIN,
+// _STEP; Kubernetes' JOB_COMPLETION_INDEX with JOB_COMPLETIONS), else the whole. `lookup` gives an
+// environment variable or "".
+Result<Shard> shard_of(const std::string& text,
+                       const std::function<std::string(const std::string&)>& lookup);
 std::string environment_variable(const std::string& name);
 
 // Options that several commands have, with one wording.
@@ -28,7 +30,7 @@ struct Common {
   std::string shard;
 };
 void json_option(Options& options, Common& common);
-void store_options(Options& options, Common& common);      // --upgrade
+void store_options(Options& options, Common& common);  // --upgrade
 void isolation_option(Options& options, Common& common);
 void shard_option(Options& options, Common& common);
 
@@ -39,12 +41,14 @@ Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolati
 Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core);
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common);
-Step close_store(std::unique_ptr<tasks::Store> store);  // flush and checkpoint: copying the one file copies the store
+Step close_store(std::unique_ptr<tasks::Store>
+                     store);  // flush and checkpoint: copying the one file copies the store
 
 // Whole or not at all: written beside the target, then renamed.
 Step write_file(const std::string& path, std::string_view bytes);
 std::string html_escape(std::string_view text);
-Error interrupted(const std::string& what);  // "stopped; what was done is kept: the same command continues it"
+Error interrupted(
+    const std::string& what);  // "stopped; what was done is kept: the same command continues it"
 int core_count();
 
 }  // namespace seedbed::cli

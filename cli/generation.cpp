@@ -6,9 +6,14 @@ envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker) {
   return [broker = std::move(broker)](int core) { return open_host(*broker, core); };
 }
 
-Result<GenReport> generate_into(Context& context, const GenArguments& arguments, const std::shared_ptr<sandbox::Broker>& broker) {
+Result<GenReport> generate_into(Context& context,
+                                const GenArguments& arguments,
+                                const std::shared_ptr<sandbox::Broker>& broker) {
   SEEDBED_TRY(auto packs, envgen::load_packs(arguments.packs));
-  SEEDBED_TRY(auto store, tasks::Store::open(arguments.out, {.create = true, .fresh = arguments.fresh, .upgrade = arguments.upgrade, .read_only = false}));
+  SEEDBED_TRY(auto store, tasks::Store::open(arguments.out, {.create = true,
+                                                             .fresh = arguments.fresh,
+                                                             .upgrade = arguments.upgrade,
+                                                             .read_only = false}));
   envgen::GenOptions options;
   options.request.family = arguments.family;
   options.request.seed = arguments.seed;
@@ -25,7 +30,8 @@ Result<GenReport> generate_into(Context& context, const GenArguments& arguments,
     const auto show = [&](const envgen::GenProgress& p) {
       progress.at(p.slots_done, p.slots_total, format_count(p.tasks) + " tasks");
     };
-    SEEDBED_TRY(report.summary, envgen::generate(*store, packs, options, host_factory(broker), show, context.stop));
+    SEEDBED_TRY(report.summary,
+                envgen::generate(*store, packs, options, host_factory(broker), show, context.stop));
   }
   if (auto error = store->flush()) return *std::move(error);
   if (auto error = store->select()) return *std::move(error);
@@ -61,7 +67,8 @@ Result<envgen::VerifySummary> verify_store(Context& context,
 void print_failures(Output& out, const envgen::VerifySummary& summary) {
   if (summary.failed.empty()) return;
   Table table{{"task", "gate", "why"}, {}};
-  for (const auto& failure : summary.failed) table.rows.push_back({failure.task, failure.gate, failure.why});
+  for (const auto& failure : summary.failed)
+    table.rows.push_back({failure.task, failure.gate, failure.why});
   out.table(table);
 }
 

@@ -24,7 +24,9 @@ struct GenReport {
   std::vector<tasks::GateCount> rejections;
 };
 // Leaves the store selected and checkpointed, also when stopped.
-Result<GenReport> generate_into(Context& context, const GenArguments& arguments, const std::shared_ptr<sandbox::Broker>& broker);
+Result<GenReport> generate_into(Context& context,
+                                const GenArguments& arguments,
+                                const std::shared_ptr<sandbox::Broker>& broker);
 void print_rejections(Output& out, const std::vector<tasks::GateCount>& rejections);
 
 Result<envgen::VerifySummary> verify_store(Context& context,

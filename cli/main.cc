@@ -1,8 +1,8 @@
 // seedbed: one row a subcommand, and a loop over the rows.
-#include <csignal>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -20,7 +20,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"gen", "generate environments and certified tasks into a store", cmd_gen},
     {"stats", "say what a store holds, how diverse it is, and its digests", cmd_stats},
-    {"verify-pack", "make stored tasks again from their seeds and repeat every gate", cmd_verify_pack},
+    {"verify-pack", "make stored tasks again from their seeds and repeat every gate",
+     cmd_verify_pack},
     {"run", "drive an agent through tasks and record trajectories", cmd_run},
     {"reverify", "score stored episodes again from what they wrote", cmd_reverify},
     {"show", "print one environment, task or trajectory", cmd_show},
@@ -32,7 +33,8 @@ constexpr Command kCommands[] = {
     {"demo", "the whole way in a few minutes: generate, verify, run, export", cmd_demo},
 };
 
-std::atomic<bool> g_stop{false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): a handler can reach nothing else
+std::atomic<bool> g_stop{false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): a
+                                  // handler can reach nothing else
 
 // The first signal asks for a clean end; the second does not wait for it.
 extern "C" void on_signal(int) {
@@ -40,15 +42,18 @@ extern "C" void on_signal(int) {
 }
 
 std::string usage() {
-  std::string out = "seedbed " SEEDBED_VERSION ": tool environments with provable tasks, agents in jails, trajectories for training\n\n"
-                    "usage: seedbed COMMAND [operands] [flags]\n\n";
+  std::string out =
+      "seedbed " SEEDBED_VERSION
+      ": tool environments with provable tasks, agents in jails, trajectories for training\n\n"
+      "usage: seedbed COMMAND [operands] [flags]\n\n";
   for (const auto& command : kCommands) {
     std::string name = command.name;
     name.resize(14, ' ');
     out += "  " + name + command.about + "\n";
   }
-  return out + "\n`seedbed COMMAND --help` shows its flags and an example.\n"
-               "Exit codes: 0 ok, 1 checks failed, 2 usage, 3 refused, 130 interrupted.\n";
+  return out +
+         "\n`seedbed COMMAND --help` shows its flags and an example.\n"
+         "Exit codes: 0 ok, 1 checks failed, 2 usage, 3 refused, 130 interrupted.\n";
 }
 
 Result<int> dispatch(Context& context, Words words) {
@@ -65,12 +70,14 @@ Result<int> dispatch(Context& context, Words words) {
   }
   std::vector<std::string> names;
   for (const auto& command : kCommands) {
-    if (words[0] == command.name) return command.run(context, Words(words.begin() + 1, words.end()));
+    if (words[0] == command.name)
+      return command.run(context, Words(words.begin() + 1, words.end()));
     names.emplace_back(command.name);
   }
   const auto near = nearest(words[0], names);
-  return make_error(Where::usage, "seedbed", words[0], "unknown command; there are " + join(names, ", "),
-                             near.empty() ? "see `seedbed help`" : "did you mean '" + near + "'?");
+  return make_error(Where::usage, "seedbed", words[0],
+                    "unknown command; there are " + join(names, ", "),
+                    near.empty() ? "see `seedbed help`" : "did you mean '" + near + "'?");
 }
 
 int program(const Words& words) {
@@ -91,7 +98,8 @@ int program(const Words& words) {
     code = exit_code(result.error());
   }
   if (!out.finish()) {
-    out.error(make_error(Where::config, "output", "stdout", "could not be written in full", "free space where it goes"));
+    out.error(make_error(Where::config, "output", "stdout", "could not be written in full",
+                         "free space where it goes"));
     return 3;
   }
   return code;
@@ -100,4 +108,6 @@ int program(const Words& words) {
 }  // namespace
 }  // namespace seedbed::cli
 
-int main(int argc, char** argv) { return seedbed::cli::program({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  return seedbed::cli::program({argv + 1, argv + argc});
+}

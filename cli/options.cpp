@@ -1,7 +1,6 @@
 #include "cli/options.h"
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -35,13 +34,19 @@ void Options::add(Item item) {
 }
 
 void Options::flag(const std::string& name, bool& out, const std::string& about) {
-  Item item{.name = name, .value = {}, .about = about, .fallback = {}, .accept = {}, .words = {}};
-  item.accept = [&out](const std::vector<std::string>&) -> Step { out = true; return std::nullopt; };
+  Item item{.name = name, .value = {}, .about = about};
+  item.accept = [&out](const std::vector<std::string>&) -> Step {
+    out = true;
+    return std::nullopt;
+  };
   add(std::move(item));
 }
 
-void Options::text(const std::string& name, std::string& out, const std::string& value, const std::string& about) {
-  Item item{.name = name, .value = value, .about = about, .fallback = out, .accept = {}, .words = {}};
+void Options::text(const std::string& name,
+                   std::string& out,
+                   const std::string& value,
+                   const std::string& about) {
+  Item item{.name = name, .value = value, .about = about, .fallback = out};
   item.accept = [this, name, value, &out](const std::vector<std::string>& words) -> Step {
     if (words.back().empty()) return wrong(name, "''", value + " that is not empty");
     out = words.back();
@@ -54,9 +59,11 @@ void Options::texts(const std::string& name,
                     std::vector<std::string>& out,
                     const std::string& value,
                     const std::string& about) {
-  Item item{.name = name, .value = value, .about = about + " (may be given again)", .fallback = {}, .many = true,
-            .accept = {}, .words = {}};
-  item.accept = [&out](const std::vector<std::string>& words) -> Step { out = words; return std::nullopt; };
+  Item item{.name = name, .value = value, .about = about + " (may be given again)", .many = true};
+  item.accept = [&out](const std::vector<std::string>& words) -> Step {
+    out = words;
+    return std::nullopt;
+  };
   add(std::move(item));
 }
 
@@ -65,23 +72,26 @@ void Options::integer(const std::string& name,
                       std::int64_t lo,
                       std::int64_t hi,
                       const std::string& about) {
-  Item item{.name = name, .value = "N", .about = about, .fallback = std::to_string(out), .accept = {}, .words = {}};
+  Item item{.name = name, .value = "N", .about = about, .fallback = std::to_string(out)};
   item.accept = [this, name, lo, hi, &out](const std::vector<std::string>& words) -> Step {
     std::int64_t x = 0;
     if (!parse_all(words.back(), x) || x < lo || x > hi)
-      return wrong(name, "'" + words.back() + "'", "an integer from " + std::to_string(lo) + " to " + std::to_string(hi));
+      return wrong(name, "'" + words.back() + "'",
+                   "an integer from " + std::to_string(lo) + " to " + std::to_string(hi));
     out = x;
     return std::nullopt;
   };
   add(std::move(item));
 }
 
-void Options::number(const std::string& name, double& out, double lo, double hi, const std::string& about) {
-  Item item{.name = name, .value = "X", .about = about, .fallback = short_number(out), .accept = {}, .words = {}};
+void Options::number(
+    const std::string& name, double& out, double lo, double hi, const std::string& about) {
+  Item item{.name = name, .value = "X", .about = about, .fallback = short_number(out)};
   item.accept = [this, name, lo, hi, &out](const std::vector<std::string>& words) -> Step {
     double x = 0;
     if (!parse_all(words.back(), x) || !(x >= lo && x <= hi))
-      return wrong(name, "'" + words.back() + "'", "a number from " + short_number(lo) + " to " + short_number(hi));
+      return wrong(name, "'" + words.back() + "'",
+                   "a number from " + short_number(lo) + " to " + short_number(hi));
     out = x;
     return std::nullopt;
   };
@@ -92,12 +102,14 @@ void Options::choice(const std::string& name,
                      std::string& out,
                      const std::vector<std::string>& allowed,
                      const std::string& about) {
-  Item item{.name = name, .value = join(allowed, "|"), .about = about, .fallback = out, .accept = {}, .words = {}};
+  Item item{.name = name, .value = join(allowed, "|"), .about = about, .fallback = out};
   item.accept = [this, name, allowed, &out](const std::vector<std::string>& words) -> Step {
     const auto& word = words.back();
     if (std::find(allowed.begin(), allowed.end(), word) == allowed.end()) {
       const auto near = nearest(word, allowed);
-      return wrong(name, "'" + word + "'", "one of " + join(allowed, ", ") + (near.empty() ? "" : " (nearest: '" + near + "')"));
+      return wrong(
+          name, "'" + word + "'",
+          "one of " + join(allowed, ", ") + (near.empty() ? "" : " (nearest: '" + near + "')"));
     }
     out = word;
     return std::nullopt;
@@ -106,8 +118,11 @@ void Options::choice(const std::string& name,
 }
 
 void Options::operand(const std::string& name, std::string& out, const std::string& about) {
-  Item item{.name = name, .value = name, .about = about, .fallback = {}, .at_least = 1, .accept = {}, .words = {}};
-  item.accept = [&out](const std::vector<std::string>& words) -> Step { out = words.back(); return std::nullopt; };
+  Item item{.name = name, .value = name, .about = about, .at_least = 1};
+  item.accept = [&out](const std::vector<std::string>& words) -> Step {
+    out = words.back();
+    return std::nullopt;
+  };
   add(std::move(item));
 }
 
@@ -115,14 +130,17 @@ void Options::operands(const std::string& name,
                        std::vector<std::string>& out,
                        std::size_t at_least,
                        const std::string& about) {
-  Item item{.name = name, .value = name, .about = about, .fallback = {}, .many = true, .at_least = at_least,
-            .accept = {}, .words = {}};
-  item.accept = [&out](const std::vector<std::string>& words) -> Step { out = words; return std::nullopt; };
+  Item item{.name = name, .value = name, .about = about, .many = true, .at_least = at_least};
+  item.accept = [&out](const std::vector<std::string>& words) -> Step {
+    out = words;
+    return std::nullopt;
+  };
   add(std::move(item));
 }
 
 bool Options::given(const std::string& name) const {
-  return std::any_of(flags_.begin(), flags_.end(), [&](const Item& item) { return item.name == name && item.seen; });
+  return std::any_of(flags_.begin(), flags_.end(),
+                     [&](const Item& item) { return item.name == name && item.seen; });
 }
 
 Error Options::unknown(const std::string& word) const {
@@ -130,20 +148,26 @@ Error Options::unknown(const std::string& word) const {
   std::vector<std::string> known = {"--help"};
   for (const auto& item : flags_) known.push_back(item.name);
   const auto near = nearest(name, known);
-  return make_error(Where::usage, "seedbed " + command_, name,
-                    "unknown flag; flags here are " + join(known, " "),
-                    near.empty() ? "see `seedbed " + command_ + " --help`" : "did you mean '" + near + "'?");
+  return make_error(
+      Where::usage, "seedbed " + command_, name, "unknown flag; flags here are " + join(known, " "),
+      near.empty() ? "see `seedbed " + command_ + " --help`" : "did you mean '" + near + "'?");
 }
 
-Error Options::wrong(const std::string& name, const std::string& found, const std::string& wanted) const {
-  return make_error(Where::usage, "seedbed " + command_, name, "found " + found + ", wanted " + wanted,
+Error Options::wrong(const std::string& name,
+                     const std::string& found,
+                     const std::string& wanted) const {
+  return make_error(Where::usage, "seedbed " + command_, name,
+                    "found " + found + ", wanted " + wanted,
                     "see `seedbed " + command_ + " --help`");
 }
 
 Step Options::parse(const std::vector<std::string>& words) {
   for (const auto& word : words) {
     if (word == "--") break;
-    if (word == "--help" || word == "-h") { wants_help_ = true; return std::nullopt; }
+    if (word == "--help" || word == "-h") {
+      wants_help_ = true;
+      return std::nullopt;
+    }
   }
   std::vector<std::string> loose;
   try {
@@ -155,14 +179,16 @@ Step Options::parse(const std::vector<std::string>& words) {
         app.add_flag_callback(item.name, [&item] { item.seen = true; });
       } else {
         auto* option = app.add_option(item.name, item.words)->expected(1)->allow_extra_args(false);
-        option->multi_option_policy(item.many ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
+        option->multi_option_policy(item.many ? CLI::MultiOptionPolicy::TakeAll
+                                              : CLI::MultiOptionPolicy::Throw);
       }
     }
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     app.parse(std::move(reversed));
     loose = app.remaining();
   } catch (const CLI::Error& e) {
-    return make_error(Where::usage, "seedbed " + command_, "", e.what(), "see `seedbed " + command_ + " --help`");
+    return make_error(Where::usage, "seedbed " + command_, "", e.what(),
+                      "see `seedbed " + command_ + " --help`");
   }
   for (auto& item : flags_) {
     if (!item.value.empty()) item.seen = !item.words.empty();
@@ -178,17 +204,20 @@ Step Options::parse(const std::vector<std::string>& words) {
     loose.erase(loose.begin(), loose.begin() + static_cast<std::ptrdiff_t>(take));
     if (item.words.size() < item.at_least)
       return make_error(Where::usage, "seedbed " + command_, item.name,
-                        "found " + std::to_string(item.words.size()) + ", wanted " + (item.many ? "at least " : "") +
-                            std::to_string(item.at_least) + " (" + item.about + ")",
+                        "found " + std::to_string(item.words.size()) + ", wanted " +
+                            (item.many ? "at least " : "") + std::to_string(item.at_least) + " (" +
+                            item.about + ")",
                         "for instance: " + example_);
     if (item.words.empty()) continue;
     if (auto error = item.accept(item.words)) return error;
   }
   if (!loose.empty())
-    return make_error(Where::usage, "seedbed " + command_, loose[0], "one operand too many", "see `seedbed " + command_ + " --help`");
+    return make_error(Where::usage, "seedbed " + command_, loose[0], "one operand too many",
+                      "see `seedbed " + command_ + " --help`");
   for (const auto& name : required_)
     if (!given(name))
-      return make_error(Where::usage, "seedbed " + command_, name, "absent, and this command needs it", "for instance: " + example_);
+      return make_error(Where::usage, "seedbed " + command_, name,
+                        "absent, and this command needs it", "for instance: " + example_);
   return std::nullopt;
 }
 
@@ -198,14 +227,19 @@ std::string Options::help() const {
   if (!flags_.empty()) out += " [flags]";
   out += "\n\n";
   std::size_t width = 0;
-  const auto left = [](const Item& item) { return item.name.starts_with("-") && !item.value.empty() ? item.name + " " + item.value : item.name; };
+  const auto left = [](const Item& item) {
+    return item.name.starts_with("-") && !item.value.empty() ? item.name + " " + item.value
+                                                             : item.name;
+  };
   for (const auto* list : {&operands_, &flags_})
     for (const auto& item : *list)
       if (left(item).size() <= 34) width = std::max(width, left(item).size());
   for (const auto* list : {&operands_, &flags_})
     for (const auto& item : *list) {
       const auto name = left(item);
-      out += "  " + name + (name.size() > width ? "\n  " + std::string(width, ' ') : std::string(width - name.size(), ' '));
+      out += "  " + name +
+             (name.size() > width ? "\n  " + std::string(width, ' ')
+                                  : std::string(width - name.size(), ' '));
       out += "  " + item.about;
       if (!item.fallback.empty()) out += " [" + item.fallback + "]";
       out += "\n";

@@ -12,7 +12,7 @@
 namespace seedbed::cli {
 namespace {
 
-constexpr std::int64_t kQuietUs = 2'000'000;    // nothing is shown before
+constexpr std::int64_t kQuietUs = 2'000'000;  // nothing is shown before
 constexpr std::int64_t kTtyEveryUs = 200'000;
 constexpr std::int64_t kLogEveryUs = 5'000'000;
 
@@ -22,8 +22,9 @@ bool is_numeric(const std::string& cell) {
 
 // Columns a terminal gives the text: UTF-8 continuation bytes take none.
 std::size_t width(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U;
+  }));
 }
 
 }  // namespace
@@ -57,7 +58,8 @@ std::string format_table(const Table& table) {
 
 std::string format_count(std::int64_t n) {
   std::string digits = std::to_string(n < 0 ? -n : n);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
   return n < 0 ? "-" + digits : digits;
 }
 
@@ -86,7 +88,8 @@ void Output::table(const Table& table) {
 void Output::raw(std::string_view bytes) {
   const std::lock_guard lock(mutex_);
   clear_progress();
-  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() && errno != EPIPE) failed_ = true;
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() && errno != EPIPE)
+    failed_ = true;
 }
 
 void Output::object(const schemas::Value& value) {
@@ -100,7 +103,9 @@ void Output::status(std::string_view text) {
   std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
 }
 
-void Output::error(const Error& error) { status("seedbed: " + error.message); }
+void Output::error(const Error& error) {
+  status("seedbed: " + error.message);
+}
 
 bool Output::finish() {
   const std::lock_guard lock(mutex_);
@@ -126,7 +131,11 @@ void Output::clear_progress() {
 }
 
 Progress::Progress(Output& out, std::string what, std::string unit)
-    : out_(out), what_(std::move(what)), unit_(std::move(unit)), begin_us_(monotonic_us()), shown_us_(begin_us_) {}
+    : out_(out),
+      what_(std::move(what)),
+      unit_(std::move(unit)),
+      begin_us_(monotonic_us()),
+      shown_us_(begin_us_) {}
 
 Progress::~Progress() {
   const std::lock_guard lock(out_.mutex_);
@@ -137,9 +146,11 @@ void Progress::at(std::int64_t done, std::int64_t total, std::string_view extra)
   const std::lock_guard lock(mutex_);
   if (first_done_ < 0) first_done_ = done;  // what an earlier run left is no part of the rate
   const auto now = monotonic_us();
-  if (now - begin_us_ < kQuietUs || now - shown_us_ < (out_.tty_ ? kTtyEveryUs : kLogEveryUs)) return;
+  if (now - begin_us_ < kQuietUs || now - shown_us_ < (out_.tty_ ? kTtyEveryUs : kLogEveryUs))
+    return;
   shown_us_ = now;
-  auto text = progress_text(what_, unit_, first_done_, done, total, static_cast<double>(now - begin_us_) / 1e6);
+  auto text = progress_text(what_, unit_, first_done_, done, total,
+                            static_cast<double>(now - begin_us_) / 1e6);
   if (!extra.empty()) text.append(", ").append(extra);
   out_.progress_line(text, false);
 }
@@ -153,8 +164,10 @@ std::string progress_text(std::string_view what,
   const double rate = seconds > 0 ? static_cast<double>(done - first) / seconds : 0;
   auto text = fmt::format("{}: {} of {} {}", what, format_count(done), format_count(total), unit);
   if (rate <= 0) return text;
-  text += rate < 10 ? fmt::format(", {:.1f}/s", rate) : fmt::format(", {}/s", format_count(static_cast<std::int64_t>(rate)));
-  if (total > done) text += ", " + format_seconds(static_cast<double>(total - done) / rate) + " left";
+  text += rate < 10 ? fmt::format(", {:.1f}/s", rate)
+                    : fmt::format(", {}/s", format_count(static_cast<std::int64_t>(rate)));
+  if (total > done)
+    text += ", " + format_seconds(static_cast<double>(total - done) / rate) + " left";
   return text;
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 using schemas::Value;
 
-constexpr std::int64_t kCrowd = 10;  // others with the same masked prompt before it counts as crowded
+constexpr std::int64_t kCrowd =
+    10;  // others with the same masked prompt before it counts as crowded
 
 void add_environment(Stats& stats,
                      const schemas::Environment& env,
@@ -24,14 +25,16 @@ void add_environment(Stats& stats,
   for (const auto& name : env.recipe.mechanisms) ++stats.mechanisms[name];
   for (const auto& name : env.recipe.layout_passes) ++stats.layout_passes[name];
   for (const auto& name : env.recipe.surface_passes) ++stats.surface_passes[name];
-  for (const auto& edge : env.recipe.interactions) ++stats.interactions[edge.substr(0, edge.find(' '))];
+  for (const auto& edge : env.recipe.interactions)
+    ++stats.interactions[edge.substr(0, edge.find(' '))];
   classes.insert(env.recipe.schema_class);
   core_classes.insert(env.recipe.core_schema_class);
 }
 
 std::int64_t plan_calls(const schemas::Gold& gold) {
-  return std::count_if(gold.steps.begin(), gold.steps.end(),
-                       [](const schemas::GoldStep& step) { return step.kind == schemas::GoldKind::call; });
+  return std::count_if(gold.steps.begin(), gold.steps.end(), [](const schemas::GoldStep& step) {
+    return step.kind == schemas::GoldKind::call;
+  });
 }
 
 Value to_json(const Spread& spread) {
@@ -45,10 +48,13 @@ Value to_json(const std::map<std::string, std::int64_t>& counts) {
   return out;
 }
 
-std::string to_text(const Spread& spread) { return fmt::format("{} / {} / {}", spread.min, spread.median, spread.max); }
+std::string to_text(const Spread& spread) {
+  return fmt::format("{} / {} / {}", spread.min, spread.median, spread.max);
+}
 std::string to_text(const std::map<std::string, std::int64_t>& counts) {
   std::string out;
-  for (const auto& [name, count] : counts) out += (out.empty() ? "" : ", ") + name + " " + format_count(count);
+  for (const auto& [name, count] : counts)
+    out += (out.empty() ? "" : ", ") + name + " " + format_count(count);
   return out.empty() ? "none" : out;
 }
 
@@ -118,31 +124,44 @@ Value stats_json(const Stats& stats) {
   for (const auto& row : stats.policies) {
     Value policy = Value::object();
     policy.set("policy", row.policy).set("policy_version", row.policy_version).set("run", row.run);
-    policy.set("episodes", row.episodes).set("solved", row.solved).set("infra_errors", row.infra_errors);
+    policy.set("episodes", row.episodes)
+        .set("solved", row.solved)
+        .set("infra_errors", row.infra_errors);
     policy.set("tool_calls", row.tool_calls);
-    policy.set("score_mean", row.episodes > 0 ? row.score_sum / static_cast<double>(row.episodes) : 0.0);
+    policy.set("score_mean",
+               row.episodes > 0 ? row.score_sum / static_cast<double>(row.episodes) : 0.0);
     policies.push(std::move(policy));
   }
   Value out = Value::object();
   out.set("environments", stats.environments).set("tasks", stats.tasks).set("digest", stats.digest);
   out.set("runs_digest", stats.runs_digest).set("families", to_json(stats.families));
   out.set("generator", stats.generator).set("seed", stats.seed).set("counts", stats.counts);
-  out.set("splits", to_json(stats.splits)).set("lexicons", to_json(stats.lexicons)).set("mechanisms", to_json(stats.mechanisms));
-  out.set("interactions", to_json(stats.interactions)).set("layout_passes", to_json(stats.layout_passes));
+  out.set("splits", to_json(stats.splits))
+      .set("lexicons", to_json(stats.lexicons))
+      .set("mechanisms", to_json(stats.mechanisms));
+  out.set("interactions", to_json(stats.interactions))
+      .set("layout_passes", to_json(stats.layout_passes));
   out.set("surface_passes", to_json(stats.surface_passes));
-  out.set("schema_classes", stats.schema_classes).set("core_schema_classes", stats.core_schema_classes);
+  out.set("schema_classes", stats.schema_classes)
+      .set("core_schema_classes", stats.core_schema_classes);
   out.set("tools", to_json(stats.tools)).set("plan_calls", to_json(stats.plan_calls));
-  out.set("tasks_per_environment", to_json(stats.tasks_per_environment)).set("kinds", std::move(kinds));
-  out.set("crossing_tasks", stats.crossing).set("masked_prompts", stats.skeletons).set("crowded_prompts", stats.crowded_prompts);
+  out.set("tasks_per_environment", to_json(stats.tasks_per_environment))
+      .set("kinds", std::move(kinds));
+  out.set("crossing_tasks", stats.crossing)
+      .set("masked_prompts", stats.skeletons)
+      .set("crowded_prompts", stats.crowded_prompts);
   out.set("rejected", std::move(gates)).set("policies", std::move(policies));
   return out;
 }
 
 Table policy_table(const std::vector<tasks::PolicyRow>& policies) {
-  Table table{{"policy", "run", "episodes", "solved", "solved %", "mean score", "infra errors", "tool calls"}, {}};
+  Table table{{"policy", "run", "episodes", "solved", "solved %", "mean score", "infra errors",
+               "tool calls"},
+              {}};
   for (const auto& row : policies) {
     const auto episodes = static_cast<double>(row.episodes);
-    table.rows.push_back({row.policy, row.run.substr(0, 8), format_count(row.episodes), format_count(row.solved),
+    table.rows.push_back({row.policy, row.run.substr(0, 8), format_count(row.episodes),
+                          format_count(row.solved),
                           format_share(static_cast<double>(row.solved), episodes),
                           row.episodes > 0 ? fmt::format("{:.3f}", row.score_sum / episodes) : "-",
                           format_count(row.infra_errors), format_count(row.tool_calls)});
@@ -154,9 +173,12 @@ void print_diversity(Output& out, const Stats& stats) {
   const auto environments = static_cast<double>(stats.environments);
   const auto tasks = static_cast<double>(stats.tasks);
   Table table{{"diversity", "value"}, {}};
-  const auto row = [&](const char* what, std::string value) { table.rows.push_back({what, std::move(value)}); };
+  const auto row = [&](const char* what, std::string value) {
+    table.rows.push_back({what, std::move(value)});
+  };
   const auto of_environments = [&](std::int64_t n) {
-    return format_count(n) + " (" + format_share(static_cast<double>(n), environments) + " of environments)";
+    return format_count(n) + " (" + format_share(static_cast<double>(n), environments) +
+           " of environments)";
   };
   row("schema classes", of_environments(stats.schema_classes));
   row("core schema classes", of_environments(stats.core_schema_classes));
@@ -169,12 +191,14 @@ void print_diversity(Output& out, const Stats& stats) {
   row("calls in a gold plan", to_text(stats.plan_calls));
   row("tasks that need an interaction", format_share(static_cast<double>(stats.crossing), tasks));
   row("masked prompts", format_count(stats.skeletons));
-  row("shared with more than 10 others", format_share(static_cast<double>(stats.crowded_prompts), tasks));
+  row("shared with more than 10 others",
+      format_share(static_cast<double>(stats.crowded_prompts), tasks));
   out.table(table);
 
   Table kinds{{"kind", "tasks", "share", "plan calls"}, {}};
   for (const auto& [name, kind] : stats.kinds)
-    kinds.rows.push_back({name, format_count(kind.tasks), format_share(static_cast<double>(kind.tasks), tasks),
+    kinds.rows.push_back({name, format_count(kind.tasks),
+                          format_share(static_cast<double>(kind.tasks), tasks),
                           to_text(spread_of(kind.plan_calls))});
   out.line("");
   out.table(kinds);
@@ -195,7 +219,8 @@ void print_stats(Output& out, const Stats& stats) {
   print_diversity(out, stats);
   if (!stats.rejections.empty()) {
     Table gates{{"gate", "rejected"}, {}};
-    for (const auto& gate : stats.rejections) gates.rows.push_back({gate.gate, format_count(gate.count)});
+    for (const auto& gate : stats.rejections)
+      gates.rows.push_back({gate.gate, format_count(gate.count)});
     out.line("");
     out.table(gates);
   }

@@ -27,13 +27,14 @@ struct Stats {
   std::string digest, runs_digest;
   std::string generator, seed;
   std::int64_t environments = 0, tasks = 0;
-  std::map<std::string, std::int64_t> families, splits, lexicons, mechanisms, interactions, layout_passes, surface_passes;
+  std::map<std::string, std::int64_t> families, splits, lexicons, mechanisms, interactions,
+      layout_passes, surface_passes;
   std::int64_t schema_classes = 0, core_schema_classes = 0;
   Spread tools, plan_calls, tasks_per_environment;
   std::map<std::string, KindRow> kinds;
-  std::int64_t crossing = 0;          // tasks whose plan crosses two mechanisms and needs their interaction
-  std::int64_t skeletons = 0;         // distinct masked prompts
-  std::int64_t crowded_prompts = 0;   // tasks whose masked prompt is shared with more than 10 others
+  std::int64_t crossing = 0;  // tasks whose plan crosses two mechanisms and needs their interaction
+  std::int64_t skeletons = 0;        // distinct masked prompts
+  std::int64_t crowded_prompts = 0;  // tasks whose masked prompt is shared with more than 10 others
   std::vector<tasks::GateCount> rejections;
   std::vector<tasks::PolicyRow> policies;
 };

@@ -29,8 +29,11 @@ std::string bars(std::string_view title, const Bars& rows) {
   std::int64_t most = 1;
   for (const auto& [name, count] : rows) most = std::max(most, count);
   for (const auto& [name, count] : rows)
-    out += fmt::format("<tr><td class=\"name\">{}</td><td class=\"n\">{}</td><td><div class=\"bar\" style=\"width:{:.1f}%\"></div></td></tr>\n",
-                       html_escape(name), format_count(count), 100.0 * static_cast<double>(count) / static_cast<double>(most));
+    out += fmt::format(
+        "<tr><td class=\"name\">{}</td><td class=\"n\">{}</td><td><div class=\"bar\" "
+        "style=\"width:{:.1f}%\"></div></td></tr>\n",
+        html_escape(name), format_count(count),
+        100.0 * static_cast<double>(count) / static_cast<double>(most));
   return out + "</table>\n";
 }
 
@@ -54,17 +57,33 @@ std::string html_table(std::string_view title, const Table& table) {
 
 std::string stats_html(const Stats& stats) {
   std::string out(kHead);
-  out += fmt::format("<h1>{} environments, {} certified tasks</h1>\n", format_count(stats.environments), format_count(stats.tasks));
-  out += fmt::format("<p>generator {}, seed {}<br>content <code>{}</code><br>runs <code>{}</code></p>\n", html_escape(stats.generator),
-                     html_escape(stats.seed), stats.digest, stats.runs_digest);
+  out += fmt::format("<h1>{} environments, {} certified tasks</h1>\n",
+                     format_count(stats.environments), format_count(stats.tasks));
+  out += fmt::format(
+      "<p>generator {}, seed {}<br>content <code>{}</code><br>runs <code>{}</code></p>\n",
+      html_escape(stats.generator), html_escape(stats.seed), stats.digest, stats.runs_digest);
   Table facts{{"measure", "value"}, {}};
   const auto environments = static_cast<double>(stats.environments);
-  facts.rows.push_back({"distinct schema-graph classes", format_count(stats.schema_classes) + " (" + format_share(static_cast<double>(stats.schema_classes), environments) + ")"});
-  facts.rows.push_back({"after leaf tables and optional columns are erased", format_count(stats.core_schema_classes) + " (" + format_share(static_cast<double>(stats.core_schema_classes), environments) + ")"});
-  facts.rows.push_back({"tasks that need an interaction of two mechanisms", format_share(static_cast<double>(stats.crossing), static_cast<double>(stats.tasks))});
-  facts.rows.push_back({"prompts that share their masked form with more than 10 others", format_share(static_cast<double>(stats.crowded_prompts), static_cast<double>(stats.tasks))});
-  facts.rows.push_back({"tools in an environment (min / median / max)", fmt::format("{} / {} / {}", stats.tools.min, stats.tools.median, stats.tools.max)});
-  facts.rows.push_back({"calls in a gold plan (min / median / max)", fmt::format("{} / {} / {}", stats.plan_calls.min, stats.plan_calls.median, stats.plan_calls.max)});
+  facts.rows.push_back({"distinct schema-graph classes",
+                        format_count(stats.schema_classes) + " (" +
+                            format_share(static_cast<double>(stats.schema_classes), environments) +
+                            ")"});
+  facts.rows.push_back(
+      {"after leaf tables and optional columns are erased",
+       format_count(stats.core_schema_classes) + " (" +
+           format_share(static_cast<double>(stats.core_schema_classes), environments) + ")"});
+  facts.rows.push_back(
+      {"tasks that need an interaction of two mechanisms",
+       format_share(static_cast<double>(stats.crossing), static_cast<double>(stats.tasks))});
+  facts.rows.push_back(
+      {"prompts that share their masked form with more than 10 others",
+       format_share(static_cast<double>(stats.crowded_prompts), static_cast<double>(stats.tasks))});
+  facts.rows.push_back(
+      {"tools in an environment (min / median / max)",
+       fmt::format("{} / {} / {}", stats.tools.min, stats.tools.median, stats.tools.max)});
+  facts.rows.push_back({"calls in a gold plan (min / median / max)",
+                        fmt::format("{} / {} / {}", stats.plan_calls.min, stats.plan_calls.median,
+                                    stats.plan_calls.max)});
   out += html_table("How diverse", facts);
   Bars kinds;
   for (const auto& [name, kind] : stats.kinds) kinds.emplace_back(name, kind.tasks);

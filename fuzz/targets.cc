@@ -31,7 +31,8 @@ std::string changes(std::string_view input) {
 // A reply from inside the jail: all that the parent reads of it.
 std::string reply(std::string_view input) {
   const auto head = sandbox::wire::read_reply_head(input);
-  if (!head.ok() || input.size() < sandbox::wire::kReplyHead) return head.ok() ? "a reply shorter than its head was taken" : "";
+  if (!head.ok() || input.size() < sandbox::wire::kReplyHead)
+    return head.ok() ? "a reply shorter than its head was taken" : "";
   const auto body = input.substr(sandbox::wire::kReplyHead);
   const auto play = sandbox::wire::read_play_body(body);
   if (play.ok())
@@ -39,7 +40,8 @@ std::string reply(std::string_view input) {
       for (const auto node : plan)
         if (node >= play->nodes.size()) return "a plan names a node that is not there";
   // The strict parser takes less depth; whatever it takes is JSON.
-  if (schemas::parse_json(body).ok() && !sandbox::wire::is_json(body)) return "parse_json takes what is_json refuses";
+  if (schemas::parse_json(body).ok() && !sandbox::wire::is_json(body))
+    return "parse_json takes what is_json refuses";
   return "";
 }
 
@@ -53,7 +55,9 @@ std::string json_schema(std::string_view input) {
   const auto compiled = schemas::JsonSchema::compile(*schema);
   if (!compiled.ok()) return "";
   const bool holds = compiled->validate(*instance).empty();
-  return holds == compiled->validate(*instance, 8).empty() ? "" : "another verdict for another bound of violations";
+  return holds == compiled->validate(*instance, 8).empty()
+             ? ""
+             : "another verdict for another bound of violations";
 }
 
 template <class T>
@@ -69,8 +73,17 @@ std::string record(std::string_view input) {
 schemas::Environment an_environment() {
   schemas::Environment env;
   env.family = "general";
-  env.tools.push_back({"cancel", "Cancel one.", schemas::Value::object().set("type", "object"), {}});
-  env.tools[0].program.steps.push_back({.let = "x", .require = {}, .run = {}, .each = {}, .sql = "SELECT 1", .code = {}, .message = {}, .when = {}, .body = {}});
+  env.tools.push_back(
+      {"cancel", "Cancel one.", schemas::Value::object().set("type", "object"), {}});
+  env.tools[0].program.steps.push_back({.let = "x",
+                                        .require = {},
+                                        .run = {},
+                                        .each = {},
+                                        .sql = "SELECT 1",
+                                        .code = {},
+                                        .message = {},
+                                        .when = {},
+                                        .body = {}});
   env.views.push_back({"item", "v_item", "id", {"price"}, {"price"}, {"item"}});
   return env;
 }
@@ -91,7 +104,8 @@ std::string a_play() {
   std::string nodes, plans, body;
   sandbox::wire::put_u32(body, 2);
   sandbox::wire::put_play_node(nodes, schemas::End::ok, R"({"id":1})", some_changes());
-  sandbox::wire::put_play_node(nodes, schemas::End::tool_error, R"({"error":{"code":"x","message":"y"}})", "");
+  sandbox::wire::put_play_node(nodes, schemas::End::tool_error,
+                               R"({"error":{"code":"x","message":"y"}})", "");
   body += nodes;
   sandbox::wire::put_u32(body, 2);
   sandbox::wire::put_play_plan(plans, {0, 1});
@@ -103,10 +117,14 @@ std::string a_play() {
 
 const std::vector<Target>& targets() {
   static const std::vector<Target> all = {
-      {"json", json, {R"({"a":[1,-2.5e3,true,null,"\u00e9\ud83d\ude00"],"b":{"c":9223372036854775807}})", "[[[[]]]]", "1e-7"}},
+      {"json",
+       json,
+       {R"({"a":[1,-2.5e3,true,null,"\u00e9\ud83d\ude00"],"b":{"c":9223372036854775807}})",
+        "[[[[]]]]", "1e-7"}},
       {"changes", changes, {some_changes(), schemas::encode_changes({})}},
       {"reply", reply, {a_reply(R"({"a":[1]})"), a_reply(a_play())}},
-      {"json_schema", json_schema,
+      {"json_schema",
+       json_schema,
        {R"({"schema":{"type":"object","properties":{"a":{"type":"string","pattern":"^[a-z]{1,8}$","maxLength":9},"b":{"$ref":"#/$defs/n"}},"required":["a"],"additionalProperties":false,"$defs":{"n":{"anyOf":[{"type":"integer","minimum":1},{"const":null}]}}},"instance":{"a":"abc","b":3}})",
         R"({"schema":{"type":"array","prefixItems":[{"enum":[1,"x"]}],"items":{"format":"date"},"uniqueItems":true,"maxItems":5},"instance":[1,"2031-03-05"]})",
         R"({"schema":{"oneOf":[{"multipleOf":0.01},{"not":{"type":"number"}}]},"instance":19.99})"}},

@@ -1,5 +1,5 @@
-// What is fuzzed: everything that reads bytes from outside. A target returns "" or what law the input broke; sanitizers see
-// the rest. Each must be safe and quick on any input.
+// What is fuzzed: everything that reads bytes from outside. A target returns "" or what law the
+// input broke; sanitizers see the rest. Each must be safe and quick on any input.
 #pragma once
 #include <string>
 #include <string_view>

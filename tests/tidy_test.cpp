@@ -1,4 +1,5 @@
-// The form of the tree, held by a test: who may include whom, where third-party headers live, and what no file may hold.
+// The form of the tree, held by a test: who may include whom, where third-party headers live, and
+// what no file may hold.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +28,8 @@ const std::map<std::string, std::set<std::string>> kMaySee = {
     {"cli", {"base", "schemas", "tasks", "sandbox", "kernels", "engine", "envgen", "agent"}},
 };
 
-// Third-party headers by the beginning of their name -> path prefixes that may include them, and whether a header of ours may.
+// Third-party headers by the beginning of their name -> path prefixes that may include them, and
+// whether a header of ours may.
 struct Home {
   std::string header;
   std::vector<std::string> folders;
@@ -40,8 +42,12 @@ const std::vector<Home> kHomes = {
     {"zstd", {"tasks/"}, false},
     {"xxhash", {"base/"}, false},
     {"pcre2", {"schemas/"}, false},
-    {"nlohmann/", {"base/", "schemas/", "tasks/", "sandbox/", "envgen/", "agent/", "engine/", "cli/"}, false},
-    {"fmt/", {"base/", "schemas/", "tasks/", "sandbox/", "envgen/", "agent/", "engine/", "cli/"}, false},
+    {"nlohmann/",
+     {"base/", "schemas/", "tasks/", "sandbox/", "envgen/", "agent/", "engine/", "cli/"},
+     false},
+    {"fmt/",
+     {"base/", "schemas/", "tasks/", "sandbox/", "envgen/", "agent/", "engine/", "cli/"},
+     false},
     {"spdlog/", {"cli/"}, false},
     {"CLI/", {"cli/"}, false},
     {"hwy/", {"kernels/"}, false},
@@ -52,14 +58,16 @@ const std::vector<Home> kHomes = {
     {"benchmark/", {}, false},
 };
 
-// A piece of code that must not stand in files whose path begins so. A token that begins with a letter matches whole words.
+// A piece of code that must not stand in files whose path begins so. A token that begins with a
+// letter matches whole words.
 struct Banned {
   std::string token;
   std::vector<std::string> folders;
   std::string why;
 };
 const std::vector<std::string> kPure = {"base/", "schemas/", "tasks/", "envgen/"};
-const std::vector<std::string> kLibraries = {"base/", "schemas/", "tasks/", "sandbox/", "envgen/", "agent/", "kernels/", "engine/"};
+const std::vector<std::string> kLibraries = {"base/",   "schemas/", "tasks/",   "sandbox/",
+                                             "envgen/", "agent/",   "kernels/", "engine/"};
 const std::vector<Banned> kBanned = {
     {"random_device", kPure, "draws come from keyed streams (base/rng.h)"},
     {"std::shuffle", kPure, "its order differs between standard libraries: Rng::shuffle"},
@@ -78,16 +86,26 @@ const std::vector<Banned> kBanned = {
 };
 const std::set<std::string> kMayPrint = {"base/check.cpp"};  // the last words before an abort
 
-bool begins(const std::string& text, const std::string& prefix) { return text.rfind(prefix, 0) == 0; }
+bool begins(const std::string& text, const std::string& prefix) {
+  return text.rfind(prefix, 0) == 0;
+}
 bool in_any(const std::string& path, const std::vector<std::string>& folders) {
-  return std::any_of(folders.begin(), folders.end(), [&](const std::string& folder) { return begins(path, folder); });
+  return std::any_of(folders.begin(), folders.end(),
+                     [&](const std::string& folder) { return begins(path, folder); });
 }
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-bool is_header(const std::string& path) { return path.ends_with(".h") || path.ends_with(".cuh") || path.ends_with(".hpp"); }
+bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+bool is_header(const std::string& path) {
+  return path.ends_with(".h") || path.ends_with(".cuh") || path.ends_with(".hpp");
+}
 bool is_code(const std::string& path) {
-  return is_header(path) || path.ends_with(".cpp") || path.ends_with(".cc") || path.ends_with(".cu");
+  return is_header(path) || path.ends_with(".cpp") || path.ends_with(".cc") ||
+         path.ends_with(".cu");
 }
-bool is_program(const std::string& path) { return path.ends_with(".cc"); }  // has a main of its own, or belongs to one
+bool is_program(const std::string& path) {
+  return path.ends_with(".cc");
+}  // has a main of its own, or belongs to one
 
 // The line without comment and without what stands in quotes, so that only code is searched.
 std::string code_of(const std::string& line) {
@@ -96,12 +114,15 @@ std::string code_of(const std::string& line) {
   for (std::size_t i = 0; i < line.size(); ++i) {
     const char c = line[i];
     if (quote != 0) {
-      if (c == '\\') ++i;
-      else if (c == quote) quote = 0;
+      if (c == '\\')
+        ++i;
+      else if (c == quote)
+        quote = 0;
       continue;
     }
     if (c == '/' && i + 1 < line.size() && line[i + 1] == '/') break;
-    if (c == '"' || (c == '\'' && (i == 0 || !is_word(line[i - 1])))) quote = c;  // 1'000 is no quote
+    if (c == '"' || (c == '\'' && (i == 0 || !is_word(line[i - 1]))))
+      quote = c;  // 1'000 is no quote
     out += c;
   }
   return out;
@@ -129,25 +150,45 @@ std::string included(const std::string& line) {
   return close == std::string::npos ? "" : line.substr(open + 1, close - open - 1);
 }
 
-void check_include(const std::string& path, const std::string& at, const std::string& name, Found& found) {
+void check_include(const std::string& path,
+                   const std::string& at,
+                   const std::string& name,
+                   Found& found) {
   const auto folder = path.substr(0, path.find('/'));
   const auto see = kMaySee.find(folder);
   if (see == kMaySee.end()) return;  // tests, benchmarks and fuzzers see all
   const auto other = name.substr(0, name.find('/'));
   if (kMaySee.contains(other) && other != folder && !see->second.contains(other))
     found.push_back(at + folder + " may not include " + name);
-  if (name.find("../") != std::string::npos) found.push_back(at + "includes go from the root of the tree: " + name);
+  if (name.find("../") != std::string::npos)
+    found.push_back(at + "includes go from the root of the tree: " + name);
   for (const auto& home : kHomes) {
     if (!begins(name, home.header)) continue;
-    if (!in_any(path, home.folders)) found.push_back(at + name + " has another home");
-    else if (!home.in_headers && is_header(path)) found.push_back(at + name + " does not belong in a header");
+    if (!in_any(path, home.folders))
+      found.push_back(at + name + " has another home");
+    else if (!home.in_headers && is_header(path))
+      found.push_back(at + name + " does not belong in a header");
   }
 }
 
 void check_marks(const std::string& at, const std::string& line, Found& found) {
-  for (const char* mark : {"TO" "DO", "FIX" "ME", "XX" "X", "HA" "CK"})
+  for (const char* mark : {"TO"
+                           "DO",
+                           "FIX"
+                           "ME",
+                           "XX"
+                           "X",
+                           "HA"
+                           "CK"})
     if (has_token(line, mark)) found.push_back(at + "a mark of unfinished work: " + mark);
-  for (const char* root : {"/ho" "me/", "/ro" "ot/", "/wo" "rk/", "/Us" "ers/"})
+  for (const char* root : {"/ho"
+                           "me/",
+                           "/ro"
+                           "ot/",
+                           "/wo"
+                           "rk/",
+                           "/Us"
+                           "ers/"})
     for (std::size_t i = 0; (i = line.find(root, i)) != std::string::npos; ++i)
       if (i == 0 || std::string(" \t\"'`=(<:,").find(line[i - 1]) != std::string::npos)
         found.push_back(at + "a path of one machine: " + root);
@@ -164,13 +205,15 @@ Found scan(const std::string& path, const std::string& text) {
     if (!is_code(path)) continue;
     if (const auto name = included(line); !name.empty()) {
       check_include(path, at, name, found);
-      if (name == "random" && in_any(path, kPure)) found.push_back(at + "draws come from keyed streams (base/rng.h)");
+      if (name == "random" && in_any(path, kPure))
+        found.push_back(at + "draws come from keyed streams (base/rng.h)");
       continue;
     }
     const auto code = code_of(line);
     for (const auto& banned : kBanned) {
       if (!in_any(path, banned.folders) || !has_token(code, banned.token)) continue;
-      if (banned.why == "cli/ alone prints" && (is_program(path) || kMayPrint.contains(path))) continue;
+      if (banned.why == "cli/ alone prints" && (is_program(path) || kMayPrint.contains(path)))
+        continue;
       found.push_back(at + banned.token + ": " + banned.why);
     }
   }
@@ -178,7 +221,8 @@ Found scan(const std::string& path, const std::string& text) {
 }
 
 bool is_text(const std::string& path) {
-  for (const char* ending : {".h", ".hpp", ".cpp", ".cc", ".cu", ".cuh", ".md", ".py", ".sql", ".json", ".cmake", ".txt", ".sh"})
+  for (const char* ending : {".h", ".hpp", ".cpp", ".cc", ".cu", ".cuh", ".md", ".py", ".sql",
+                             ".json", ".cmake", ".txt", ".sh"})
     if (path.ends_with(ending)) return true;
   return path == "dev" || path == ".ci/run";
 }
@@ -189,9 +233,11 @@ TEST(Tidy, TheTreeKeepsItsForm) {
   const std::set<std::string> left_out = {".git", "build", "demo", "__pycache__"};
   Found found;
   std::size_t files = 0;
-  for (auto it = fs::recursive_directory_iterator(root); it != fs::recursive_directory_iterator(); ++it) {
+  for (auto it = fs::recursive_directory_iterator(root); it != fs::recursive_directory_iterator();
+       ++it) {
     const auto path = fs::relative(it->path(), root).generic_string();
-    if (it->is_directory() && (left_out.contains(it->path().filename().string()) || path == "tests/data" || path == "bench/results")) {
+    if (it->is_directory() && (left_out.contains(it->path().filename().string()) ||
+                               path == "tests/data" || path == "bench/results")) {
       it.disable_recursion_pending();
       continue;
     }
@@ -238,10 +284,15 @@ TEST(Tidy, FindsEveryPlantedViolation) {
       {"envgen/x.cpp", "  auto t = std::chrono::system_clock::now();\n"},
       {"agent/x.cpp", "  std::cout << 1;\n"},
       {"tasks/x.cpp", "  printf(\"x\");\n"},
-      {"README.md", "// TO" "DO: write\n"},
-      {"dev", "cd /ho" "me/me\n"},
+      {"README.md",
+       "// TO"
+       "DO: write\n"},
+      {"dev",
+       "cd /ho"
+       "me/me\n"},
   };
-  for (const auto& planted : violations) EXPECT_EQ(scan(planted.path, planted.text).size(), 1U) << planted.path << ": " << planted.text;
+  for (const auto& planted : violations)
+    EXPECT_EQ(scan(planted.path, planted.text).size(), 1U) << planted.path << ": " << planted.text;
 }
 
 TEST(Tidy, LetsWhatIsAllowedPass) {
@@ -249,8 +300,10 @@ TEST(Tidy, LetsWhatIsAllowedPass) {
       {"schemas/x.h", "#include \"base/result.h\"\n#include <vector>\n"},
       {"tasks/x.cpp", "#include <sqlite3.h>\n#include <zstd.h>\n"},
       {"sandbox/sql/x.cpp", "#include <sqlite3.h>\n"},
-      {"agent/x.cpp", "#include <curl/curl.h>\n#include <boost/asio.hpp>\n#include <nlohmann/json.hpp>\n"},
-      {"cli/x.cpp", "#include \"envgen/generate.h\"\n#include \"agent/run.h\"\n#include <CLI/CLI.hpp>\n"},
+      {"agent/x.cpp",
+       "#include <curl/curl.h>\n#include <boost/asio.hpp>\n#include <nlohmann/json.hpp>\n"},
+      {"cli/x.cpp",
+       "#include \"envgen/generate.h\"\n#include \"agent/run.h\"\n#include <CLI/CLI.hpp>\n"},
       {"tests/agent/x_test.cpp", "#include <gtest/gtest.h>\n#include \"agent/run.h\"\n"},
       {"envgen/x.cpp", "  rng.shuffle(rows);  // never std::shuffle\n  operand(1);\n"},
       {"envgen/x.cpp", "  const char* text = \"rand() in words\";\n"},

@@ -41,7 +41,8 @@ std::string refusal(const Words& words) {
 TEST(Options, BindsFlagsAndOperands) {
   Bound bound;
   auto options = declared(bound);
-  const auto error = options.parse({"a.db", "--seed", "7", "--pack", "x", "--policy=oracle", "b.db", "--pack", "y", "--json", "--score", "0.25", "c.db"});
+  const auto error = options.parse({"a.db", "--seed", "7", "--pack", "x", "--policy=oracle", "b.db",
+                                    "--pack", "y", "--json", "--score", "0.25", "c.db"});
   ASSERT_FALSE(error) << error->message;
   EXPECT_EQ(bound.store, "a.db");
   EXPECT_EQ(bound.more, (Words{"b.db", "c.db"}));
@@ -64,7 +65,8 @@ TEST(Options, KeepsDefaultsOfWhatIsNotGiven) {
 }
 
 TEST(Options, UnknownFlagNamesTheNearest) {
-  for (const Words& words : {Words{"a.db", "--sed", "3"}, Words{"a.db", "--sed=3"}, Words{"--sed", "3", "a.db"}}) {
+  for (const Words& words :
+       {Words{"a.db", "--sed", "3"}, Words{"a.db", "--sed=3"}, Words{"--sed", "3", "a.db"}}) {
     const auto message = refusal(words);
     EXPECT_NE(message.find("'--sed': unknown flag"), std::string::npos) << message;
     EXPECT_NE(message.find("did you mean '--seed'?"), std::string::npos) << message;
@@ -72,11 +74,15 @@ TEST(Options, UnknownFlagNamesTheNearest) {
 }
 
 TEST(Options, WrongValuesSayFoundAndWanted) {
-  EXPECT_EQ(refusal({"a.db", "--seed", "many"}), "seedbed try '--seed': found 'many', wanted an integer from 0 to 100; see `seedbed try --help`");
-  EXPECT_NE(refusal({"a.db", "--seed", "101"}).find("wanted an integer from 0 to 100"), std::string::npos);
+  EXPECT_EQ(refusal({"a.db", "--seed", "many"}),
+            "seedbed try '--seed': found 'many', wanted an integer from 0 to 100; see `seedbed try "
+            "--help`");
+  EXPECT_NE(refusal({"a.db", "--seed", "101"}).find("wanted an integer from 0 to 100"),
+            std::string::npos);
   EXPECT_NE(refusal({"a.db", "--seed", "-1"}).find("found '-1'"), std::string::npos);
   EXPECT_NE(refusal({"a.db", "--seed", "7x"}).find("found '7x'"), std::string::npos);
-  EXPECT_NE(refusal({"a.db", "--score", "nan"}).find("wanted a number from 0 to 1"), std::string::npos);
+  EXPECT_NE(refusal({"a.db", "--score", "nan"}).find("wanted a number from 0 to 1"),
+            std::string::npos);
   EXPECT_NE(refusal({"a.db", "--policy", "oracel"}).find("nearest: 'oracle'"), std::string::npos);
   EXPECT_NE(refusal({"a.db", "--name", ""}), "");
 }
@@ -84,7 +90,8 @@ TEST(Options, WrongValuesSayFoundAndWanted) {
 TEST(Options, MissingPartsAreNamed) {
   EXPECT_NE(refusal({}).find("'STORE': found 0, wanted 1"), std::string::npos);
   EXPECT_NE(refusal({"a.db", "--seed"}), "");
-  EXPECT_NE(refusal({"a.db", "--seed", "1", "--seed", "2"}), "") << "a flag given twice is a mistake, not the last one's victory";
+  EXPECT_NE(refusal({"a.db", "--seed", "1", "--seed", "2"}), "")
+      << "a flag given twice is a mistake, not the last one's victory";
   Bound bound;
   auto options = declared(bound);
   options.require("--name");
@@ -108,7 +115,8 @@ TEST(Options, HelpShowsFlagsDefaultsAndAnExample) {
   ASSERT_FALSE(options.parse({"--help"}));
   EXPECT_TRUE(options.wants_help());
   const auto help = options.help();
-  for (const char* part : {"usage: seedbed try STORE MORE... [flags]", "--policy oracle|nop|random", "who acts [nop]", "example: seedbed try a.db --seed 2"})
+  for (const char* part : {"usage: seedbed try STORE MORE... [flags]", "--policy oracle|nop|random",
+                           "who acts [nop]", "example: seedbed try a.db --seed 2"})
     EXPECT_NE(help.find(part), std::string::npos) << part << "\n" << help;
 }
 

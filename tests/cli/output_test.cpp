@@ -29,7 +29,8 @@ TEST(Output, CountsSharesAndTimesReadWell) {
 }
 
 TEST(Progress, RateAndTimeLeftCountWhatThisRunDid) {
-  EXPECT_EQ(progress_text("generating", "slots", 100, 300, 1'300, 10), "generating: 300 of 1,300 slots, 20/s, 50.0 s left");
+  EXPECT_EQ(progress_text("generating", "slots", 100, 300, 1'300, 10),
+            "generating: 300 of 1,300 slots, 20/s, 50.0 s left");
   EXPECT_EQ(progress_text("generating", "slots", 0, 0, 10, 3), "generating: 0 of 10 slots");
   EXPECT_EQ(progress_text("x", "y", 0, 10, 10, 4), "x: 10 of 10 y, 2.5/s");
 }
@@ -46,11 +47,15 @@ TEST(Shard, ReadsTheFlag) {
   EXPECT_EQ(shard("1/4")->index, 1);
   EXPECT_EQ(shard("1/4")->count, 4);
   EXPECT_EQ(shard("")->count, 1);
-  for (const char* wrong : {"4/4", "-1/4", "1", "1/0", "a/b", "1/4/2", "1/ 4", "/"}) EXPECT_FALSE(shard(wrong).ok()) << wrong;
+  for (const char* wrong : {"4/4", "-1/4", "1", "1/0", "a/b", "1/4/2", "1/ 4", "/"})
+    EXPECT_FALSE(shard(wrong).ok()) << wrong;
 }
 
 TEST(Shard, DefaultsToTheJobArray) {
-  const auto slurm = shard("", {{"SLURM_ARRAY_TASK_ID", "5"}, {"SLURM_ARRAY_TASK_COUNT", "3"}, {"SLURM_ARRAY_TASK_MIN", "1"}, {"SLURM_ARRAY_TASK_STEP", "2"}});
+  const auto slurm = shard("", {{"SLURM_ARRAY_TASK_ID", "5"},
+                                {"SLURM_ARRAY_TASK_COUNT", "3"},
+                                {"SLURM_ARRAY_TASK_MIN", "1"},
+                                {"SLURM_ARRAY_TASK_STEP", "2"}});
   ASSERT_TRUE(slurm.ok()) << slurm.error().message;
   EXPECT_EQ(slurm->index, 2);
   EXPECT_EQ(slurm->count, 3);
@@ -58,7 +63,8 @@ TEST(Shard, DefaultsToTheJobArray) {
   ASSERT_TRUE(kubernetes.ok());
   EXPECT_EQ(kubernetes->count, 8);
   EXPECT_EQ(shard("1/2", {{"JOB_COMPLETION_INDEX", "7"}})->index, 1) << "the flag wins";
-  EXPECT_FALSE(shard("", {{"JOB_COMPLETION_INDEX", "3"}}).ok()) << "an index without its count would do the whole work in every pod";
+  EXPECT_FALSE(shard("", {{"JOB_COMPLETION_INDEX", "3"}}).ok())
+      << "an index without its count would do the whole work in every pod";
   EXPECT_FALSE(shard("", {{"SLURM_ARRAY_TASK_ID", "3"}, {"SLURM_ARRAY_TASK_COUNT", "3"}}).ok());
 }
 
@@ -71,7 +77,9 @@ TEST(Common, ExitCodesFollowTheBoundary) {
   EXPECT_EQ(exit_code({Where::interrupted, ""}), 130);
 }
 
-TEST(Common, EscapesWhatGoesIntoPages) { EXPECT_EQ(html_escape("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;"); }
+TEST(Common, EscapesWhatGoesIntoPages) {
+  EXPECT_EQ(html_escape("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+}
 
 TEST(Common, AFileIsWrittenWholeOrNotAtAll) {
   const auto path = testing::TempDir() + "whole.txt";

@@ -1,5 +1,5 @@
-// Damaged, foreign and hostile inputs: exit code 2 or 3, one message that says what, where, found and wanted, what to do, and
-// nothing half-written.
+// Damaged, foreign and hostile inputs: exit code 2 or 3, one message that says what, where, found
+// and wanted, what to do, and nothing half-written.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,10 +26,26 @@ void patch(const std::string& path, std::size_t at, const std::string& bytes) {
 // Offsets are those of SQLite's file header: 60 user version, 68 application id.
 const std::vector<BadStore>& bad_stores() {
   static const std::vector<BadStore> all = {
-      {"text", [](const auto& path) { write_text(path, "these are my notes, not a database, and they are dear to me\n"); }, "store"},
-      {"cut", [](const auto& path) { write_text(path, read_text(small_store()).substr(0, 20'000)); }, "damaged"},
-      {"foreign", [](const auto& path) { copy_file(small_store(), path); patch(path, 68, std::string("\x01\x02\x03\x04", 4)); }, "store"},
-      {"newer", [](const auto& path) { copy_file(small_store(), path); patch(path, 60, std::string("\0\0\x03\xe7", 4)); }, "999"},
+      {"text",
+       [](const auto& path) {
+         write_text(path, "these are my notes, not a database, and they are dear to me\n");
+       },
+       "store"},
+      {"cut",
+       [](const auto& path) { write_text(path, read_text(small_store()).substr(0, 20'000)); },
+       "damaged"},
+      {"foreign",
+       [](const auto& path) {
+         copy_file(small_store(), path);
+         patch(path, 68, std::string("\x01\x02\x03\x04", 4));
+       },
+       "store"},
+      {"newer",
+       [](const auto& path) {
+         copy_file(small_store(), path);
+         patch(path, 60, std::string("\0\0\x03\xe7", 4));
+       },
+       "999"},
   };
   return all;
 }
@@ -79,12 +95,14 @@ TEST(Request, AnotherOneOnTheSameStoreIsRefusedWithTheDifference) {
   const auto path = folder.file("a.db");
   copy_file(small_store(), path);
   const auto before = digest(path);
-  const auto ended = seedbed({"gen", "--envs", "4", "--tasks-per-env", "5", "--seed", "12", "--out", path});
+  const auto ended =
+      seedbed({"gen", "--envs", "4", "--tasks-per-env", "5", "--seed", "12", "--out", path});
   EXPECT_TRUE(ended.code == 2 || ended.code == 3) << ended.code;
   EXPECT_NE(ended.err.find("11"), std::string::npos) << ended.err;
   EXPECT_NE(ended.err.find("12"), std::string::npos) << ended.err;
   EXPECT_EQ(digest(path), before);
-  const auto fresh = seedbed({"gen", "--envs", "2", "--tasks-per-env", "3", "--seed", "12", "--out", path, "--fresh"});
+  const auto fresh = seedbed(
+      {"gen", "--envs", "2", "--tasks-per-env", "3", "--seed", "12", "--out", path, "--fresh"});
   EXPECT_EQ(fresh.code, 0) << fresh.err;
   EXPECT_NE(digest(path), before);
 }
@@ -98,13 +116,17 @@ struct BadPack {
 
 TEST(BadPack, IsRefusedByFileAndPlaceBeforeAnythingIsWritten) {
   const BadPack table[] = {
-      {"cyclic role", "mechanisms/loop.json",
+      {"cyclic role",
+       "mechanisms/loop.json",
        R"({"mechanism":"loop","about":"a circle","roles":{"a":"Party"},"concepts":{
             "x":{"words":[["x","xs"]],"id":"X","attrs":{"y":{"type":"ref y","noun":"y"}},"rows":{"count":"3..4"}},
             "y":{"words":[["y","ys"]],"id":"Y","attrs":{"x":{"type":"ref x","noun":"x"}},"rows":{"count":"3..4"}}},
             "transitions":{}})",
        {"loop", "cycl"}},
-      {"unknown key", "mechanisms/typo.json", R"({"mechanism":"typo","about":"x","rolls":{"a":"Party"}})", {"typo.json", "rolls", "roles"}},
+      {"unknown key",
+       "mechanisms/typo.json",
+       R"({"mechanism":"typo","about":"x","rolls":{"a":"Party"}})",
+       {"typo.json", "rolls", "roles"}},
       {"no JSON", "lexicons/half.json", R"({"lexicon": "half", )", {"half.json"}},
       {"wrong kind", "mechanisms/kind.json", R"({"mechanism":7})", {"kind.json"}},
   };
@@ -112,12 +134,15 @@ TEST(BadPack, IsRefusedByFileAndPlaceBeforeAnythingIsWritten) {
     Folder folder;
     write_text(folder.file(std::string("pack/") + bad.file), bad.text);
     const auto out = folder.file("a.db");
-    for (const auto& words : {std::vector<std::string>{"gen", "--out", out, "--envs", "1", "--pack", folder.file("pack")},
+    for (const auto& words : {std::vector<std::string>{"gen", "--out", out, "--envs", "1", "--pack",
+                                                       folder.file("pack")},
                               std::vector<std::string>{"pack", "check", folder.file("pack")}}) {
       const auto ended = seedbed(words, 60);
-      EXPECT_TRUE(ended.code == 2 || ended.code == 3 || (words[0] == "pack" && ended.code == 1)) << bad.name << ": " << ended.code;
+      EXPECT_TRUE(ended.code == 2 || ended.code == 3 || (words[0] == "pack" && ended.code == 1))
+          << bad.name << ": " << ended.code;
       for (const auto* part : bad.says)
-        EXPECT_NE((ended.err + ended.out).find(part), std::string::npos) << bad.name << " should say " << part << ": " << ended.err;
+        EXPECT_NE((ended.err + ended.out).find(part), std::string::npos)
+            << bad.name << " should say " << part << ": " << ended.err;
       EXPECT_FALSE(exists(out));
     }
   }
@@ -129,13 +154,21 @@ TEST(Machine, WithoutNamespacesTheMissingLayerIsNamed) {
   copy_file(small_store(), folder.file("a.db"));
   // Inside a user namespace whose limit for further ones is 0, no jail can be made.
   const std::string inside =
-      "for k in user mnt pid net ipc uts cgroup; do echo 0 > /proc/sys/user/max_${k}_namespaces; done 2>/dev/null; exec \"$@\"";
-  const auto probe = run_words({"unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh", "unshare", "--mount", "true"});
-  if (probe.code == 0 || probe.err.find("unshare") == std::string::npos) GTEST_SKIP() << "namespaces cannot be forbidden here: " << probe.err;
-  const auto run = run_words({"unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh", program(), "run", folder.file("a.db"), "--policy", "nop"}, 60);
+      "for k in user mnt pid net ipc uts cgroup; do echo 0 > /proc/sys/user/max_${k}_namespaces; "
+      "done 2>/dev/null; exec \"$@\"";
+  const auto probe = run_words({"unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh",
+                                "unshare", "--mount", "true"});
+  if (probe.code == 0 || probe.err.find("unshare") == std::string::npos)
+    GTEST_SKIP() << "namespaces cannot be forbidden here: " << probe.err;
+  const auto run = run_words({"unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh",
+                              program(), "run", folder.file("a.db"), "--policy", "nop"},
+                             60);
   EXPECT_EQ(run.code, 3) << run.out << run.err;
-  EXPECT_NE(run.err.find("_ns"), std::string::npos) << "the missing layer should be named: " << run.err;
-  const auto doctor = run_words({"unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh", program(), "doctor", "--json"}, 60);
+  EXPECT_NE(run.err.find("_ns"), std::string::npos)
+      << "the missing layer should be named: " << run.err;
+  const auto doctor = run_words({"unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh",
+                                 program(), "doctor", "--json"},
+                                60);
   EXPECT_EQ(doctor.code, 1) << doctor.err;
   EXPECT_NE(doctor.out.find("\"available\":false"), std::string::npos) << doctor.out;
 }

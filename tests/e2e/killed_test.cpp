@@ -1,5 +1,5 @@
-// SIGKILL at random moments: the same command then goes on to the very bytes of an undisturbed run, and no process, mount or
-// control group is left behind.
+// SIGKILL at random moments: the same command then goes on to the very bytes of an undisturbed run,
+// and no process, mount or control group is left behind.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -21,10 +21,12 @@ struct Killed {
 };
 
 std::vector<std::string> generate(const std::string& store) {
-  return {program(), "gen", "--envs", "12", "--tasks-per-env", "8", "--seed", "21", "--jobs", "2", "--out", store};
+  return {program(), "gen", "--envs", "12", "--tasks-per-env", "8",
+          "--seed",  "21",  "--jobs", "2",  "--out",           store};
 }
 std::vector<std::string> roll(const std::string& store) {
-  return {program(), "run", store, "--policy", "random", "--samples", "60", "--seed", "4", "--jobs", "2"};
+  return {program(), "run",    store, "--policy", "random", "--samples",
+          "60",      "--seed", "4",   "--jobs",   "2"};
 }
 
 void begin(const Killed& what, const std::string& store) {
@@ -84,7 +86,9 @@ void kill_and_go_on(const Killed& what) {
   EXPECT_EQ(hits, kKills);
 }
 
-TEST(Killed, GenerationGoesOnToTheSameBytes) { kill_and_go_on({"gen", generate, false}); }
+TEST(Killed, GenerationGoesOnToTheSameBytes) {
+  kill_and_go_on({"gen", generate, false});
+}
 
 TEST(Killed, ARunGoesOnToTheSameBytes) {
   ASSERT_TRUE(exists(small_store())) << small_store();

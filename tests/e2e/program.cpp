@@ -22,7 +22,9 @@ extern char** environ;
 namespace seedbed::e2e {
 namespace {
 
-int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 pid_t start(const std::vector<std::string>& words, int out, int err) {
   std::vector<char*> argv;
@@ -41,7 +43,9 @@ pid_t start(const std::vector<std::string>& words, int out, int err) {
 
 }  // namespace
 
-std::string program() { return std::string(SEEDBED_BINARY_DIR) + "/seedbed"; }
+std::string program() {
+  return std::string(SEEDBED_BINARY_DIR) + "/seedbed";
+}
 
 Ended run_words(const std::vector<std::string>& words, double seconds) {
   Ended ended;
@@ -61,8 +65,10 @@ Ended run_words(const std::vector<std::string>& words, double seconds) {
       if ((streams[i].revents & (POLLIN | POLLHUP)) == 0) continue;
       std::array<char, 65536> buffer{};
       const auto n = read(streams[i].fd, buffer.data(), buffer.size());
-      if (n > 0) texts[i]->append(buffer.data(), static_cast<std::size_t>(n));
-      else streams[i].fd = -1;
+      if (n > 0)
+        texts[i]->append(buffer.data(), static_cast<std::size_t>(n));
+      else
+        streams[i].fd = -1;
     }
     if (!killed && monotonic_us() > deadline) killed = kill(pid, SIGKILL) == 0;
     if (killed && monotonic_us() > deadline + 5'000'000) break;  // a grandchild holds the pipe
@@ -94,14 +100,18 @@ bool Running::ended() {
   if (!reaped_ && waitpid(pid_, &status_, WNOHANG) == pid_) reaped_ = true;
   return reaped_;
 }
-void Running::signal(int number) const { kill(pid_, number); }
+void Running::signal(int number) const {
+  kill(pid_, number);
+}
 int Running::wait(double seconds) {
   const auto deadline = monotonic_us() + static_cast<std::int64_t>(seconds * 1e6);
   while (!ended() && monotonic_us() < deadline) usleep(1'000);
   return reaped_ ? code_of(status_) : -1;
 }
 
-void adopt_orphans() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+void adopt_orphans() {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
 
 std::set<pid_t> children_left(double seconds, std::set<pid_t>& seen) {
   const auto deadline = monotonic_us() + static_cast<std::int64_t>(seconds * 1e6);
@@ -121,8 +131,8 @@ std::set<pid_t> children_left(double seconds, std::set<pid_t>& seen) {
 std::vector<std::string> groups_of(const std::set<pid_t>& pids) {
   std::vector<std::string> out;
   std::error_code error;
-  for (auto it = std::filesystem::recursive_directory_iterator("/sys/fs/cgroup", error); it != std::filesystem::recursive_directory_iterator();
-       it.increment(error)) {
+  for (auto it = std::filesystem::recursive_directory_iterator("/sys/fs/cgroup", error);
+       it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
     const auto name = it->path().filename().string();
     if (name.rfind("seedbed-", 0) != 0) continue;
     const auto pid = static_cast<pid_t>(std::strtol(name.c_str() + 8, nullptr, 10));
@@ -156,12 +166,15 @@ std::string read_text(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
-bool exists(const std::string& path) { return std::filesystem::exists(path); }
+bool exists(const std::string& path) {
+  return std::filesystem::exists(path);
+}
 
 const std::string& small_store() {
   static const Folder folder;
   static const std::string path = [] {
-    const auto ended = seedbed({"gen", "--envs", "4", "--tasks-per-env", "5", "--seed", "11", "--jobs", "2", "--out", folder.file("small.db")});
+    const auto ended = seedbed({"gen", "--envs", "4", "--tasks-per-env", "5", "--seed", "11",
+                                "--jobs", "2", "--out", folder.file("small.db")});
     return ended.code == 0 ? folder.file("small.db") : "gen failed: " + ended.err;
   }();
   return path;

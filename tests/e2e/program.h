@@ -10,7 +10,7 @@
 namespace seedbed::e2e {
 
 struct Ended {
-  int code = -1;    // exit code, or 128 + signal
+  int code = -1;  // exit code, or 128 + signal
   std::string out, err;
   double seconds = 0;
 };
@@ -30,9 +30,9 @@ class Running {
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   [[nodiscard]] pid_t pid() const { return pid_; }
-  [[nodiscard]] bool ended();          // without waiting
+  [[nodiscard]] bool ended();  // without waiting
   void signal(int number) const;
-  int wait(double seconds = 60);       // exit code or 128 + signal
+  int wait(double seconds = 60);  // exit code or 128 + signal
 
  private:
   pid_t pid_ = -1;
@@ -40,9 +40,11 @@ class Running {
   bool reaped_ = false;
 };
 
-// Makes this process the one that orphans fall to, so that what a killed program leaves behind can be seen.
+// Makes this process the one that orphans fall to, so that what a killed program leaves behind can
+// be seen.
 void adopt_orphans();
-// Waits until no child is left, at most so long; returns those still there. Reaped children go into `seen`.
+// Waits until no child is left, at most so long; returns those still there. Reaped children go into
+// `seen`.
 std::set<pid_t> children_left(double seconds, std::set<pid_t>& seen);
 // Control groups of brokers among `pids` that still exist.
 std::vector<std::string> groups_of(const std::set<pid_t>& pids);
@@ -68,6 +70,7 @@ bool exists(const std::string& path);
 // A small store, generated once for the whole test program; copy it before changing it.
 const std::string& small_store();
 void copy_file(const std::string& from, const std::string& to);
-std::string digest(const std::string& store);  // both digests as `stats --digest` prints them; "" where it fails
+std::string digest(
+    const std::string& store);  // both digests as `stats --digest` prints them; "" where it fails
 
 }  // namespace seedbed::e2e

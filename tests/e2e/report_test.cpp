@@ -10,7 +10,8 @@ namespace seedbed::e2e {
 namespace {
 
 schemas::Value json_of(const Ended& ended) {
-  EXPECT_EQ(std::count(ended.out.begin(), ended.out.end(), '\n'), 1) << "one object, one line: " << ended.out;
+  EXPECT_EQ(std::count(ended.out.begin(), ended.out.end(), '\n'), 1)
+      << "one object, one line: " << ended.out;
   auto value = schemas::parse_json(ended.out);
   EXPECT_TRUE(value.ok()) << ended.out << ended.err;
   return value.ok() ? *std::move(value) : schemas::Value();
@@ -45,7 +46,8 @@ TEST_F(Report, TheStatsPageIsSelfContained) {
   ASSERT_EQ(seedbed({"stats", store_, "--html", page}).code, 0);
   const auto text = read_text(page);
   EXPECT_NE(text.find("</html>"), std::string::npos);
-  for (const char* outside : {"http://", "https://", "src=", "<script", "@import", "url("}) EXPECT_EQ(text.find(outside), std::string::npos) << outside;
+  for (const char* outside : {"http://", "https://", "src=", "<script", "@import", "url("})
+    EXPECT_EQ(text.find(outside), std::string::npos) << outside;
   EXPECT_EQ(seedbed({"stats", store_, "--html", folder_.file("no/such/folder.html")}).code, 2);
 }
 
@@ -87,12 +89,14 @@ TEST_F(Report, ExportsAreFoldersWithOneJsonObjectALine) {
   ASSERT_EQ(seedbed({"run", store_, "--policy", "oracle"}).code, 0);
   for (const std::string format : {"trl", "openai"}) {
     const auto out = folder_.file(format);
-    const auto ended = seedbed({"export", store_, "--format", format, "--out", out, "--min-score", "1", "--json"});
+    const auto ended =
+        seedbed({"export", store_, "--format", format, "--out", out, "--min-score", "1", "--json"});
     ASSERT_EQ(ended.code, 0) << ended.err;
     EXPECT_EQ(json_of(ended).integer("episodes"), 20);
     EXPECT_TRUE(exists(out + "/README.md"));
   }
-  const auto none = seedbed({"export", store_, "--format", "trl", "--out", folder_.file("none"), "--policy", "nobody"});
+  const auto none = seedbed(
+      {"export", store_, "--format", "trl", "--out", folder_.file("none"), "--policy", "nobody"});
   EXPECT_NE(none.code, 0) << "an export of nothing is no success";
 }
 

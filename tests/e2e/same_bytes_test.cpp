@@ -7,14 +7,16 @@ namespace seedbed::e2e {
 namespace {
 
 std::vector<std::string> generate(const std::string& out, const std::vector<std::string>& more) {
-  std::vector<std::string> words = {"gen", "--envs", "8", "--tasks-per-env", "6", "--seed", "5", "--out", out};
+  std::vector<std::string> words = {"gen", "--envs", "8", "--tasks-per-env", "6", "--seed",
+                                    "5",   "--out",  out};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
 
 TEST(SameBytes, OneThreadTwoThreadsAndTwoShardsMerged) {
   Folder folder;
-  const auto one = folder.file("one.db"), two = folder.file("two.db"), merged = folder.file("merged.db");
+  const auto one = folder.file("one.db"), two = folder.file("two.db"),
+             merged = folder.file("merged.db");
   ASSERT_EQ(seedbed(generate(one, {"--jobs", "1"})).code, 0);
   ASSERT_EQ(seedbed(generate(two, {"--jobs", "2"})).code, 0);
   ASSERT_EQ(seedbed(generate(folder.file("s0.db"), {"--shard", "0/2"})).code, 0);
@@ -34,18 +36,26 @@ TEST(SameBytes, OneThreadTwoThreadsAndTwoShardsMerged) {
 
 TEST(SameBytes, AnotherSeedGivesAnotherStore) {
   Folder folder;
-  ASSERT_EQ(seedbed({"gen", "--envs", "2", "--tasks-per-env", "3", "--seed", "5", "--out", folder.file("a.db")}).code, 0);
-  ASSERT_EQ(seedbed({"gen", "--envs", "2", "--tasks-per-env", "3", "--seed", "6", "--out", folder.file("b.db")}).code, 0);
+  ASSERT_EQ(seedbed({"gen", "--envs", "2", "--tasks-per-env", "3", "--seed", "5", "--out",
+                     folder.file("a.db")})
+                .code,
+            0);
+  ASSERT_EQ(seedbed({"gen", "--envs", "2", "--tasks-per-env", "3", "--seed", "6", "--out",
+                     folder.file("b.db")})
+                .code,
+            0);
   EXPECT_NE(digest(folder.file("a.db")), digest(folder.file("b.db")));
 }
 
 TEST(SameBytes, RunsOfTheSameSeedAgreeOnOneLaneTwoLanesAndTwoShards) {
   ASSERT_TRUE(exists(small_store())) << small_store();
   Folder folder;
-  const auto one = folder.file("one.db"), two = folder.file("two.db"), a = folder.file("a.db"), b = folder.file("b.db");
+  const auto one = folder.file("one.db"), two = folder.file("two.db"), a = folder.file("a.db"),
+             b = folder.file("b.db");
   for (const auto& path : {one, two, a, b}) copy_file(small_store(), path);
   const auto run = [](const std::string& store, const std::vector<std::string>& more) {
-    std::vector<std::string> words = {"run", store, "--policy", "random", "--samples", "3", "--seed", "9"};
+    std::vector<std::string> words = {"run",       store, "--policy", "random",
+                                      "--samples", "3",   "--seed",   "9"};
     words.insert(words.end(), more.begin(), more.end());
     return seedbed(words).code;
   };

@@ -1,4 +1,5 @@
-// What a user sees on a wrong command line: exit code 2, one message of four parts on stderr, nothing on stdout.
+// What a user sees on a wrong command line: exit code 2, one message of four parts on stderr,
+// nothing on stdout.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,7 +39,8 @@ TEST(Usage, WrongWordsAreRefusedWithTheNearestRight) {
     const auto ended = seedbed(wrong.words, 20);
     EXPECT_EQ(ended.code, 2) << wrong.words[0] << ": " << ended.err;
     EXPECT_EQ(ended.out, "");
-    EXPECT_NE(ended.err.find(wrong.says), std::string::npos) << wrong.says << "\nbut said: " << ended.err;
+    EXPECT_NE(ended.err.find(wrong.says), std::string::npos)
+        << wrong.says << "\nbut said: " << ended.err;
     EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
     EXPECT_FALSE(exists("x.db"));
   }
@@ -47,9 +49,11 @@ TEST(Usage, WrongWordsAreRefusedWithTheNearestRight) {
 TEST(Usage, EveryCommandHasHelpWithAnExample) {
   const auto all = seedbed({"help"});
   ASSERT_EQ(all.code, 0);
-  for (const char* command : {"gen", "stats", "verify-pack", "run", "reverify", "show", "merge", "export", "schema", "pack", "doctor", "demo"}) {
+  for (const char* command : {"gen", "stats", "verify-pack", "run", "reverify", "show", "merge",
+                              "export", "schema", "pack", "doctor", "demo"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
-    for (const auto& words : {std::vector<std::string>{command, "--help"}, std::vector<std::string>{"help", command}}) {
+    for (const auto& words :
+         {std::vector<std::string>{command, "--help"}, std::vector<std::string>{"help", command}}) {
       const auto ended = seedbed(words);
       EXPECT_EQ(ended.code, 0) << ended.err;
       EXPECT_NE(ended.out.find("example: seedbed "), std::string::npos) << command;
@@ -62,7 +66,8 @@ TEST(Usage, EverySchemaPrints) {
   const auto list = seedbed({"schema"});
   ASSERT_EQ(list.code, 0);
   int formats = 0;
-  for (std::size_t at = list.out.find('\n') + 1; at < list.out.size(); at = list.out.find('\n', at) + 1) {
+  for (std::size_t at = list.out.find('\n') + 1; at < list.out.size();
+       at = list.out.find('\n', at) + 1) {
     const auto name = list.out.substr(at, list.out.find(' ', at) - at);
     const auto ended = seedbed({"schema", name});
     EXPECT_EQ(ended.code, 0) << name << ": " << ended.err;
@@ -79,7 +84,8 @@ TEST(Usage, AFullOutputIsNoSuccess) {
 }
 
 TEST(Usage, AReaderThatLeavesEarlyIsNoFailure) {
-  const auto ended = run_words({"bash", "-c", "set -o pipefail; " + program() + " schema environment | true"});
+  const auto ended =
+      run_words({"bash", "-c", "set -o pipefail; " + program() + " schema environment | true"});
   EXPECT_EQ(ended.code, 0) << ended.err;
 }
 
