@@ -35,7 +35,7 @@ void Options::add(Item item) {
 
 void Options::flag(const std::string& name, bool& out, const std::string& about) {
   Item item{.name = name, .value = {}, .about = about};
-  item.accept = [&out](const std::vector<std::string>&) -> Step {
+  item.accept = [&out](const Options&, const std::vector<std::string>&) -> Step {
     out = true;
     return std::nullopt;
   };
@@ -47,8 +47,9 @@ void Options::text(const std::string& name,
                    const std::string& value,
                    const std::string& about) {
   Item item{.name = name, .value = value, .about = about, .fallback = out};
-  item.accept = [this, name, value, &out](const std::vector<std::string>& words) -> Step {
-    if (words.back().empty()) return wrong(name, "''", value + " that is not empty");
+  item.accept = [name, value, &out](const Options& self,
+                                    const std::vector<std::string>& words) -> Step {
+    if (words.back().empty()) return self.wrong(name, "''", value + " that is not empty");
     out = words.back();
     return std::nullopt;
   };
@@ -60,7 +61,7 @@ void Options::texts(const std::string& name,
                     const std::string& value,
                     const std::string& about) {
   Item item{.name = name, .value = value, .about = about + " (may be given again)", .many = true};
-  item.accept = [&out](const std::vector<std::string>& words) -> Step {
+  item.accept = [&out](const Options& self, const std::vector<std::string>& words) -> Step {
     out = words;
     return std::nullopt;
   };
@@ -73,11 +74,12 @@ void Options::integer(const std::string& name,
                       std::int64_t hi,
                       const std::string& about) {
   Item item{.name = name, .value = "N", .about = about, .fallback = std::to_string(out)};
-  item.accept = [this, name, lo, hi, &out](const std::vector<std::string>& words) -> Step {
+  item.accept = [name, lo, hi, &out](const Options& self,
+                                     const std::vector<std::string>& words) -> Step {
     std::int64_t x = 0;
     if (!parse_all(words.back(), x) || x < lo || x > hi)
-      return wrong(name, "'" + words.back() + "'",
-                   "an integer from " + std::to_string(lo) + " to " + std::to_string(hi));
+      return self.wrong(name, "'" + words.back() + "'",
+                        "an integer from " + std::to_string(lo) + " to " + std::to_string(hi));
     out = x;
     return std::nullopt;
   };
@@ -87,11 +89,12 @@ void Options::integer(const std::string& name,
 void Options::number(
     const std::string& name, double& out, double lo, double hi, const std::string& about) {
   Item item{.name = name, .value = "X", .about = about, .fallback = short_number(out)};
-  item.accept = [this, name, lo, hi, &out](const std::vector<std::string>& words) -> Step {
+  item.accept = [name, lo, hi, &out](const Options& self,
+                                     const std::vector<std::string>& words) -> Step {
     double x = 0;
     if (!parse_all(words.back(), x) || !(x >= lo && x <= hi))
-      return wrong(name, "'" + words.back() + "'",
-                   "a number from " + short_number(lo) + " to " + short_number(hi));
+      return self.wrong(name, "'" + words.back() + "'",
+                        "a number from " + short_number(lo) + " to " + short_number(hi));
     out = x;
     return std::nullopt;
   };
@@ -103,11 +106,12 @@ void Options::choice(const std::string& name,
                      const std::vector<std::string>& allowed,
                      const std::string& about) {
   Item item{.name = name, .value = join(allowed, "|"), .about = about, .fallback = out};
-  item.accept = [this, name, allowed, &out](const std::vector<std::string>& words) -> Step {
+  item.accept = [name, allowed, &out](const Options& self,
+                                      const std::vector<std::string>& words) -> Step {
     const auto& word = words.back();
     if (std::find(allowed.begin(), allowed.end(), word) == allowed.end()) {
       const auto near = nearest(word, allowed);
-      return wrong(
+      return self.wrong(
           name, "'" + word + "'",
           "one of " + join(allowed, ", ") + (near.empty() ? "" : " (nearest: '" + near + "')"));
     }
@@ -119,7 +123,7 @@ void Options::choice(const std::string& name,
 
 void Options::operand(const std::string& name, std::string& out, const std::string& about) {
   Item item{.name = name, .value = name, .about = about, .at_least = 1};
-  item.accept = [&out](const std::vector<std::string>& words) -> Step {
+  item.accept = [&out](const Options& self, const std::vector<std::string>& words) -> Step {
     out = words.back();
     return std::nullopt;
   };
@@ -131,7 +135,7 @@ void Options::operands(const std::string& name,
                        std::size_t at_least,
                        const std::string& about) {
   Item item{.name = name, .value = name, .about = about, .many = true, .at_least = at_least};
-  item.accept = [&out](const std::vector<std::string>& words) -> Step {
+  item.accept = [&out](const Options& self, const std::vector<std::string>& words) -> Step {
     out = words;
     return std::nullopt;
   };
@@ -193,7 +197,7 @@ Step Options::parse(const std::vector<std::string>& words) {
   for (auto& item : flags_) {
     if (!item.value.empty()) item.seen = !item.words.empty();
     if (!item.seen) continue;
-    if (auto error = item.accept(item.words)) return error;
+    if (auto error = item.accept(*this, item.words)) return error;
   }
   std::erase(loose, "--");
   for (const auto& word : loose)
@@ -209,7 +213,7 @@ Step Options::parse(const std::vector<std::string>& words) {
                             item.about + ")",
                         "for instance: " + example_);
     if (item.words.empty()) continue;
-    if (auto error = item.accept(item.words)) return error;
+    if (auto error = item.accept(*this, item.words)) return error;
   }
   if (!loose.empty())
     return make_error(Where::usage, "seedbed " + command_, loose[0], "one operand too many",

@@ -52,7 +52,8 @@ class Options {
   [[nodiscard]] std::string help() const;
 
  private:
-  using Accept = std::function<Step(const std::vector<std::string>&)>;  // the words given for it
+  using Accept = std::function<Step(const Options&,
+                                    const std::vector<std::string>&)>;  // the words given for it
   struct Item {
     std::string name;   // "--seed", or "STORE" for an operand
     std::string value;  // "N"; empty for a flag without value
