@@ -123,6 +123,13 @@ inline agent::Reply says(std::string text) {
   return out;
 }
 
+inline schemas::Turn turn_of(std::string role, std::string text) {
+  schemas::Turn turn;
+  turn.role = std::move(role);
+  turn.text = std::move(text);
+  return turn;
+}
+
 class HandClock final : public Clock {
  public:
   std::int64_t now_us() const override { return now += step; }
