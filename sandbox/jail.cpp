@@ -243,7 +243,7 @@ int Jail::socket() const { return state_->socket.get(); }
 int Jail::pid() const { return state_->pid; }
 
 void Jail::kill() {
-  sys_pidfd_kill(state_->pidfd.get());
+  if (sys_pidfd_kill(state_->pidfd.get()) != 0) return;  // gone already, by another cause
   static_cast<void>(state_->channel->ask(about(wire::Op::kill, state_->id)).ok());
 }
 

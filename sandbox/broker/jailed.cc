@@ -20,6 +20,8 @@ namespace {
 
 constexpr int kStartMs = 10'000;       // for all the steps of one jail
 constexpr int kEndMs = 10'000;         // for a killed jail to be gone
+constexpr const char* kByUs = "killed by us";
+constexpr const char* kUnexplained = "killed: signal 9 (SIGKILL)";
 constexpr int kMaxRefusals = 10'000;  // then the jail is only wasting our time
 
 bool readable(int fd, int ms) {
@@ -212,6 +214,9 @@ bool Jails::follow_start(Jailed& jail, int status, Opened& out) {
 }
 
 void Jails::kill(Jailed& jail) {
+  // The parent signals first and tells us after: by then the exit may have been seen, without its reason.
+  if (jail.ended && jail.unexplained) jail.cause.replace(0, std::strlen(kUnexplained), kByUs);
+  jail.unexplained = false;
   if (jail.ended) return;
   jail.killed = true;
   sys_pidfd_kill(jail.pidfd.get());
@@ -242,7 +247,10 @@ void Jails::on_exit(Jailed& jail) {
   } else if (info.si_status == SIGSYS) {
     jail.cause = "killed: seccomp violation (a call of a foreign system call ABI)";
   } else if (info.si_status == SIGKILL && jail.killed) {
-    jail.cause = jail.refusals > kMaxRefusals ? "killed: seccomp violation (too many refused calls)" : "killed by us";
+    jail.cause = jail.refusals > kMaxRefusals ? "killed: seccomp violation (too many refused calls)" : kByUs;
+  } else if (info.si_status == SIGKILL) {
+    jail.cause = kUnexplained;
+    jail.unexplained = true;
   } else {
     const char* name = ::sigabbrev_np(info.si_status);
     jail.cause = "killed: signal " + std::to_string(info.si_status) + (name != nullptr ? std::string(" (SIG") + name + ")" : "");

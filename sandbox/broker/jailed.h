@@ -19,6 +19,7 @@ struct Jailed {
   int memory_mib = 0, pids = 0;
   Fd pidfd, listener;
   bool ended = false, killed = false;
+  bool unexplained = false;         // ended by a SIGKILL that nobody has owned up to
   std::string cause;                // once ended
   std::map<int, int> refused;       // system call -> how often
   int refusals = 0;
