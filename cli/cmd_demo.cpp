@@ -5,8 +5,9 @@
 
 #include <filesystem>
 
+#include "agent/export.h"
+#include "agent/show.h"
 #include "base/clock.h"
-#include "cli/exports.h"
 #include "cli/generation.h"
 #include "cli/rollouts.h"
 #include "cli/stats.h"
@@ -93,8 +94,9 @@ Result<std::vector<std::string>> write_pages(tasks::Store& store,
                                              const Demo& demo,
                                              const std::string& episode) {
   SEEDBED_TRY(const auto stored, store.episode(episode));
-  SEEDBED_TRY(const auto trajectory, show_html(store, episode));
-  SEEDBED_TRY(const auto environment, show_html(store, stored.trajectory.environment_id));
+  SEEDBED_TRY(const auto trajectory, agent::show(store, episode, agent::ShowForm::html));
+  SEEDBED_TRY(const auto environment,
+              agent::show(store, stored.trajectory.environment_id, agent::ShowForm::html));
   SEEDBED_TRY(const auto stats, collect_stats(store));
   const std::vector<std::pair<std::string, const std::string&>> pages = {
       {"trajectory.html", trajectory}, {"environment.html", environment}};
@@ -147,14 +149,20 @@ Result<int> play(Context& context,
   out.table(result_table(results));
 
   SEEDBED_TRY(const auto episode, episode_to_show(*store));
-  SEEDBED_TRY(const auto text, show_text(*store, episode));
+  SEEDBED_TRY(const auto text, agent::show(*store, episode, agent::ShowForm::text));
   out.line("\none whole trajectory (seedbed show " + path + " " + episode.substr(0, 12) + "):\n\n" +
            text);
   std::vector<std::string> paths = {path};
-  for (const char* format : {"trl", "openai"}) {
-    SEEDBED_TRY(const auto exported,
-                export_store(context, *store, {.format = format, .out = demo.file(format)}));
-    paths.push_back(demo.file(format) + " (" + format_count(exported.episodes) + " episodes)");
+  for (const auto format : {agent::ExportFormat::trl, agent::ExportFormat::openai}) {
+    agent::ExportOptions wanted;
+    wanted.format = format;
+    wanted.out =
+        demo.file(std::string(agent::enum_names(format)[static_cast<std::size_t>(format)]));
+    wanted.policy = "oracle";
+    wanted.interrupted = &context.stop;
+    SEEDBED_TRY(const auto exported, agent::export_dataset(*store, wanted));
+    paths.push_back(wanted.out + "/ (" + format_count(exported.train + exported.heldout) +
+                    " episodes)");
   }
   SEEDBED_TRY(const auto pages, write_pages(*store, demo, episode));
   paths.insert(paths.end(), pages.begin(), pages.end());

@@ -35,7 +35,7 @@ void Options::add(Item item) {
 
 void Options::flag(const std::string& name, bool& out, const std::string& about) {
   Item item{.name = name, .value = {}, .about = about};
-  item.accept = [&out](const Options&, const std::vector<std::string>&) -> Step {
+  item.accept = [&out](const Options& /*self*/, const std::vector<std::string>& /*words*/) -> Step {
     out = true;
     return std::nullopt;
   };
@@ -61,7 +61,7 @@ void Options::texts(const std::string& name,
                     const std::string& value,
                     const std::string& about) {
   Item item{.name = name, .value = value, .about = about + " (may be given again)", .many = true};
-  item.accept = [&out](const Options& self, const std::vector<std::string>& words) -> Step {
+  item.accept = [&out](const Options& /*self*/, const std::vector<std::string>& words) -> Step {
     out = words;
     return std::nullopt;
   };
@@ -123,7 +123,7 @@ void Options::choice(const std::string& name,
 
 void Options::operand(const std::string& name, std::string& out, const std::string& about) {
   Item item{.name = name, .value = name, .about = about, .at_least = 1};
-  item.accept = [&out](const Options& self, const std::vector<std::string>& words) -> Step {
+  item.accept = [&out](const Options& /*self*/, const std::vector<std::string>& words) -> Step {
     out = words.back();
     return std::nullopt;
   };
@@ -135,7 +135,7 @@ void Options::operands(const std::string& name,
                        std::size_t at_least,
                        const std::string& about) {
   Item item{.name = name, .value = name, .about = about, .many = true, .at_least = at_least};
-  item.accept = [&out](const Options& self, const std::vector<std::string>& words) -> Step {
+  item.accept = [&out](const Options& /*self*/, const std::vector<std::string>& words) -> Step {
     out = words;
     return std::nullopt;
   };
