@@ -1,0 +1,250 @@
+// Initial facts, and the constants of gates and rules chosen near them.
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+
+#include "base/text.h"
+#include "envgen/general/effects.h"
+#include "envgen/general/world.h"
+
+namespace seedbed::envgen {
+namespace {
+
+// Concepts in an order in which every required reference is made before what refers to it.
+std::vector<int> making_order(const World& world) {
+  std::vector<int> order;
+  std::vector<bool> done(world.concepts.size(), false);
+  while (order.size() < world.concepts.size()) {
+    const std::size_t before = order.size();
+    for (std::size_t c = 0; c < world.concepts.size(); ++c) {
+      if (done[c]) continue;
+      const auto& attrs = world.concepts[c].attrs;
+      const bool ready = std::all_of(attrs.begin(), attrs.end(), [&](const Attr& a) {
+        return a.domain.type != Type::ref || a.domain.nullable || done[static_cast<std::size_t>(a.domain.target)];
+      });
+      if (!ready) continue;
+      done[c] = true;
+      order.push_back(static_cast<int>(c));
+    }
+    if (order.size() == before) return {};
+  }
+  return order;
+}
+
+}  // namespace
+
+std::int64_t sample_value(const World& world, const Domain& d, const Facts& facts, Rng& rng) {
+  if (d.nullable && rng.chance(1, 4)) return kNone;
+  switch (d.type) {
+    case Type::ref: {
+      const auto& rows = facts.tables[static_cast<std::size_t>(d.target)].rows;
+      return rows.empty() ? kNone : rows[static_cast<std::size_t>(rng.below(rows.size()))].key;
+    }
+    case Type::word: return static_cast<std::int64_t>(rng.weighted(world.words[static_cast<std::size_t>(d.words)].weights));
+    case Type::date: return world.now + rng.between(d.lo, d.hi);
+    case Type::cents: return d.hi - d.lo >= 100 ? d.lo + 50 * rng.between(0, (d.hi - d.lo) / 50) : rng.between(d.lo, d.hi);
+    case Type::text: return rng.between(0, 39);
+    case Type::boolean: return rng.between(0, 1);
+    case Type::integer: return rng.between(d.lo, d.hi);
+  }
+  return kNone;
+}
+
+std::vector<std::int64_t> sample_args(const World& world, const Transition& t, const Facts& facts, Rng& rng) {
+  std::vector<std::int64_t> args;
+  for (const auto& p : t.params) {
+    Domain d = p.domain;
+    d.nullable = false;
+    const std::int64_t v = sample_value(world, d, facts, rng);
+    if (v == kNone) return {};
+    args.push_back(v);
+  }
+  return args;
+}
+
+Result<Facts> make_facts(World& world, Rng rng) {
+  Facts facts;
+  facts.tables.resize(world.concepts.size());
+  const auto order = making_order(world);
+  if (order.empty()) return make_error(Where::pack, "composition", "", "required references form a cycle", "mark one \"null\": true");
+  const std::vector<std::int64_t> none;
+  for (const int id : order) {
+    const Concept& c = world.concepts[static_cast<std::size_t>(id)];
+    FactTable& table = facts.tables[static_cast<std::size_t>(id)];
+    Rng draws = rng.fork("rows of " + c.symbol);
+    const auto count = draws.between(c.count_lo, c.count_hi);
+    for (std::int64_t i = 0; i < count; ++i) {
+      for (int attempt = 0; attempt < 25; ++attempt) {
+        Row row;
+        row.key = table.next;
+        for (const auto& a : c.attrs) row.values.push_back(a.domain.type == Type::text && a.name == "name" ? i : sample_value(world, a.domain, facts, draws));
+        table.rows.push_back(std::move(row));
+        std::vector<std::int64_t> variables{table.next};
+        bool good = !c.where || eval(*c.where, scope_of(world, facts, none, variables)) == 1;
+        good = good && invariants_hold(world, facts);
+        if (good) { ++table.next; break; }
+        table.rows.pop_back();
+      }
+    }
+    if (table.rows.size() < 3) return Error{Where::pack, "composition: fewer than three rows of " + c.symbol + " could be made"};
+  }
+  return facts;
+}
+
+std::vector<std::pair<std::string, std::int64_t>> draw_constants(const Texts& params, Rng& rng) {
+  std::vector<std::pair<std::string, std::int64_t>> out;
+  for (const auto& [name, range] : params) {
+    const auto dots = range.find("..");
+    const std::int64_t lo = std::atoll(range.c_str());
+    const std::int64_t hi = dots == std::string::npos ? lo : std::atoll(range.substr(dots + 2).c_str());
+    std::int64_t v = lo <= hi ? rng.between(lo, hi) : lo;
+    if (hi - lo >= 1000) v -= v % 100;
+    out.emplace_back(name, std::max(v, lo));
+  }
+  return out;
+}
+
+namespace {
+
+void bind_constants(Names& names, const std::vector<std::pair<std::string, std::int64_t>>& constants) {
+  for (const auto& [name, v] : constants) names.values["?" + name] = constant_of(v, {Type::integer, -1, -1, 0, 0, false});
+}
+
+// How far a share of failing rows is from a third; worse than 1 where the condition never or always holds.
+int imbalance(std::size_t failing, std::size_t all) {
+  if (failing == 0 || failing == all) return 1000;
+  const auto percent = static_cast<int>(100 * failing / all);
+  return std::abs(percent - 33);
+}
+
+Step add_gate(World& world, const PendingGate& pending, const Facts& facts, Rng rng) {
+  const auto& rows = facts.tables[static_cast<std::size_t>(pending.over)].rows;
+  GateSay best;
+  int best_score = 1000;
+  for (int attempt = 0; attempt < (pending.pack->params.empty() ? 1 : 10); ++attempt) {
+    const auto constants = draw_constants(pending.pack->params, rng);
+    Names names = names_for(world, pending.mechanism);
+    bind_constants(names, constants);
+    auto x = std::make_shared<Term>();
+    x->op = Op::variable;
+    x->index = 0;
+    x->domain = {Type::ref, pending.over, -1, 0, 0, false};
+    names.values["x"] = x;
+    names.next_variable = 1;
+    auto term = parse_term(pending.pack->term, names, "gate " + pending.pack->name);
+    if (!term.ok()) return term.error();
+    std::size_t failing = 0;
+    const std::vector<std::int64_t> none;
+    for (const auto& row : rows) {
+      std::vector<std::int64_t> variables{row.key};
+      if (eval(**term, scope_of(world, facts, none, variables)) != 1) ++failing;
+    }
+    const int score = imbalance(failing, rows.size());
+    if (score < best_score) {
+      best_score = score;
+      best = {pending.edge, pending.over, pending.pack->code, pending.pack->say, constants, *term, pending.transitions};
+    }
+  }
+  if (best_score >= 1000) {
+    world.edges[static_cast<std::size_t>(pending.edge)].dead = true;
+    if (connected(world)) return std::nullopt;
+    return Error{Where::pack, "composition: gate " + pending.pack->name + " holds for all or for none"};
+  }
+  // The guard itself: the gate's term with x replaced by the transition's subject.
+  for (const int id : pending.transitions) {
+    Transition& t = world.transitions[static_cast<std::size_t>(id)];
+    Names names = names_for(world, pending.mechanism);
+    bind_constants(names, best.constants);
+    names.values["x"] = t.subject;
+    auto term = parse_term(pending.pack->term, names, "gate " + pending.pack->name);
+    if (!term.ok()) return term.error();
+    t.guards.push_back({*term, best.code, pending.edge, -1});
+  }
+  world.gates.push_back(std::move(best));
+  return std::nullopt;
+}
+
+// Shares of sampled legal calls that the rule forbids, in percent; -1 where too few legal calls were found.
+int share_forbidden(const World& world, const Transition& t, const Term& never_if, const Facts& facts, Rng rng) {
+  int legal = 0, forbidden = 0;
+  for (int i = 0; i < 120 && legal < 40; ++i) {
+    auto args = sample_args(world, t, facts, rng);
+    if (args.size() != t.params.size()) return -1;
+    std::vector<std::int64_t> variables;
+    for (const auto& [name, term] : t.lets) args.push_back(eval(*term, scope_of(world, facts, args, variables)));
+    const bool ok = std::all_of(t.guards.begin(), t.guards.end(), [&](const Guard& g) { return eval(*g.term, scope_of(world, facts, args, variables)) == 1; });
+    if (!ok) continue;
+    ++legal;
+    if (eval(never_if, scope_of(world, facts, args, variables)) == 1) ++forbidden;
+  }
+  return legal < 4 ? -1 : 100 * forbidden / legal;
+}
+
+struct PendingRule { int mechanism; const PackRule* pack; };
+
+Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& facts, Rng rng) {
+  const PackRule& pack = *pending.pack;
+  Rule best;
+  int best_score = 1000;
+  int id = -1;
+  for (std::size_t t = 0; t < world.transitions.size(); ++t)
+    if (world.transitions[t].symbol == world.mechanisms[static_cast<std::size_t>(pending.mechanism)] + "." + pack.on) id = static_cast<int>(t);
+  if (id < 0) return make_error(Where::pack, "rule", pack.name, "on unknown transition '" + pack.on + "'", "name one of the mechanism's transitions");
+  const Transition& t = world.transitions[static_cast<std::size_t>(id)];
+  for (int attempt = 0; attempt < (pack.params.empty() ? 1 : 8); ++attempt) {
+    Rule rule;
+    rule.constants = draw_constants(pack.params, rng);
+    Names names = names_for(world, pending.mechanism);
+    bind_constants(names, rule.constants);
+    for (std::size_t i = 0; i < t.params.size(); ++i) names.values[t.params[i].name] = param_of(static_cast<int>(i), t.params[i].domain);
+    auto term = parse_term(pack.never_if, names, "rule " + pack.name);
+    if (!term.ok()) return false;  // an optional attribute was left out: the rule falls away (pack check composes with all)
+    rule.never_if = *term;
+    for (const auto& text : pack.evidence) {
+      auto e = parse_term(text, names, "evidence of rule " + pack.name);
+      if (!e.ok() || (*e)->domain.type != Type::ref) return false;
+      rule.evidence.push_back(*e);
+    }
+    const int share = share_forbidden(world, t, *rule.never_if, facts, rng.fork("share", static_cast<std::uint64_t>(attempt)));
+    if (share < 5 || share > 75) continue;
+    const int score = std::abs(share - 30);
+    if (score >= best_score) continue;
+    best_score = score;
+    rule.symbol = world.mechanisms[static_cast<std::size_t>(pending.mechanism)] + "." + pack.name;
+    rule.code = pack.code;
+    rule.transition = id;
+    rule.say = rng.pick(pack.say);
+    best = rule;
+  }
+  if (best_score >= 1000) return false;
+  best.enforced = rng.chance(1, 2);
+  if (best.enforced) {
+    auto inverse = std::make_shared<Term>();
+    inverse->op = Op::negate;
+    inverse->domain = best.never_if->domain;
+    inverse->kids = {best.never_if};
+    world.transitions[static_cast<std::size_t>(id)].guards.push_back({inverse, best.code, -1, static_cast<int>(world.rules.size())});
+  }
+  world.rules.push_back(best);
+  return true;
+}
+
+}  // namespace
+
+Step add_rules_and_gates(World& world, const Facts& facts, Rng rng) {
+  for (std::size_t i = 0; i < world.pending_gates.size(); ++i)
+    if (auto e = add_gate(world, world.pending_gates[i], facts, rng.fork("gate", i))) return e;
+  std::vector<PendingRule> pending;
+  for (std::size_t m = 0; m < world.packs.size(); ++m)
+    for (const auto& r : world.packs[m]->rules) pending.push_back({static_cast<int>(m), &r});
+  Rng order = rng.fork("rules");
+  order.shuffle(pending);
+  const auto wanted = static_cast<std::size_t>(order.between(2, 4));
+  for (std::size_t i = 0; i < pending.size() && world.rules.size() < wanted; ++i) {
+    auto added = add_rule(world, pending[i], facts, rng.fork("rule", i));
+    if (!added.ok()) return added.error();
+  }
+  return std::nullopt;
+}
+
+}  // namespace seedbed::envgen

@@ -1,0 +1,101 @@
+// Packs as read from disk or from the binary: mechanisms and lexicons, still text. docs/pack-format.md is the format.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "schemas/value.h"
+
+namespace seedbed::envgen {
+
+inline constexpr std::array<const char*, 5> kArchetypes = {"Party", "Item", "Place", "Slot", "Case"};
+
+using Texts = std::vector<std::pair<std::string, std::string>>;  // ordered name -> text
+
+struct PackAttr {
+  std::string name, type;  // type as written, without bounds split
+  std::string noun, with;
+  bool nullable = false, optional = false;
+};
+struct PackConcept {
+  std::string name, id_prefix;
+  std::vector<std::pair<std::string, std::string>> words;  // singular, plural alternatives
+  std::vector<PackAttr> attrs;
+  int count_lo = 8, count_hi = 16;
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::int64_t>>>> weights;  // attribute -> word -> weight
+  std::string where;
+};
+struct PackGuard { std::string term, code; };
+struct PackTransition {
+  std::string name;
+  Texts params, lets;
+  std::vector<PackGuard> guards;
+  std::vector<std::string> effects;
+  std::string event;    // "" where it emits none
+  Texts event_args;
+  std::vector<std::string> say;
+  std::string subject;
+};
+struct PackDerived {
+  std::string name, over, term, noun;
+  bool shared = false;
+};
+struct PackGate {  // also loads (no code)
+  std::string name, over, term, code, say;
+  Texts params;
+};
+struct PackRule {
+  std::string name, on, never_if, code;
+  Texts params;
+  std::vector<std::string> evidence, say;
+};
+struct Mechanism {
+  std::string name, about;
+  bool heldout = false;
+  Texts roles;  // role -> archetype
+  std::vector<PackConcept> concepts;
+  std::vector<std::pair<std::string, std::vector<PackAttr>>> adds;  // role -> attributes
+  std::vector<PackDerived> derived;
+  std::vector<PackGate> loads, gates;
+  Texts invariants;
+  std::vector<PackTransition> transitions, reactions;  // reactions: say[0] is their sentence
+  std::vector<PackRule> rules;
+};
+
+struct ArchetypeSkin {
+  std::string singular, plural;
+  bool person = false;
+  std::vector<std::vector<std::string>> names;
+};
+struct Lexicon {
+  std::string name, title;
+  bool heldout = false;
+  std::map<std::string, std::vector<ArchetypeSkin>> archetypes;
+  std::map<std::string, std::pair<std::string, std::string>> concepts;
+  std::map<std::string, std::string> attributes, enums, ids;
+  std::vector<std::string> asides;
+};
+
+struct Packs {
+  std::vector<Mechanism> mechanisms;  // sorted by name
+  std::vector<Lexicon> lexicons;      // sorted by name
+  std::vector<std::string> first_names, last_names;
+  std::string hash;  // of all bytes read
+};
+
+// The built-in packs and those of `dirs` (each with mechanisms/ and lexicons/). A pack of an existing name is refused.
+// Refuses malformed packs by file, pointer, found and wanted, and cyclic roles.
+Result<std::shared_ptr<const Packs>> load_packs(const std::vector<std::string>& dirs);
+// Only the given folders.
+Result<std::shared_ptr<const Packs>> load_packs_from(const std::vector<std::string>& dirs);
+
+Result<Mechanism> read_mechanism(const schemas::Value& json, const std::string& where);
+Result<Lexicon> read_lexicon(const schemas::Value& json, const std::string& where);
+
+}  // namespace seedbed::envgen

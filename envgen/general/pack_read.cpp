@@ -1,0 +1,319 @@
+// From JSON to packs: every key known, every kind checked, with the pointer in the message.
+#include <functional>
+#include <set>
+
+#include "base/text.h"
+#include "envgen/general/pack.h"
+#include "schemas/reflect.h"
+
+namespace seedbed::envgen {
+namespace {
+
+using schemas::Value;
+
+// Walks one object: each expected key through a handler, unknown keys refused with the nearest known one.
+class Reader {
+ public:
+  Reader(const Value& value, std::string where, std::string pointer)
+      : value_(value), where_(std::move(where)), pointer_(std::move(pointer)) {
+    if (!value_.is_object()) failed_ = schemas::wrong_kind(where_, pointer_, value_, "object");
+  }
+  const Value* get(const char* key, bool required = false) {
+    known_.emplace_back(key);
+    if (failed_) return nullptr;
+    const Value* v = value_.find(key);
+    if (v == nullptr && required) failed_ = schemas::missing_key(where_, pointer_, key);
+    return v;
+  }
+  template <class T>
+  void read(const char* key, T& out, bool required = false) {
+    const Value* v = get(key, required);
+    if (v != nullptr && !failed_) failed_ = schemas::from_value(*v, out, where_, pointer_ + "/" + key);
+  }
+  void texts(const char* key, Texts& out, bool required = false) {
+    each(key, [&](const std::string& name, const Value& v, const std::string& p) -> Step {
+      std::string text;
+      if (auto e = schemas::from_value(v, text, where_, p)) return e;
+      out.emplace_back(name, text);
+      return std::nullopt;
+    }, required);
+  }
+  void each(const char* key, const std::function<Step(const std::string&, const Value&, const std::string&)>& f, bool required = false) {
+    const Value* v = get(key, required);
+    if (v == nullptr || failed_) return;
+    const std::string p = pointer_ + "/" + key;
+    if (!v->is_object()) { failed_ = schemas::wrong_kind(where_, p, *v, "object"); return; }
+    for (const auto& [name, member] : v->members())
+      if (!failed_) failed_ = f(name, member, p + "/" + name);
+  }
+  void fail(Error e) { if (!failed_) failed_ = std::move(e); }
+  [[nodiscard]] const std::string& where() const { return where_; }
+  [[nodiscard]] const std::string& pointer() const { return pointer_; }
+  Step done() {
+    if (failed_) return failed_;
+    for (const auto& [key, ignored] : value_.members()) {
+      bool found = false;
+      for (const auto& k : known_) found = found || k == key;
+      if (!found) return schemas::unknown_key(where_, pointer_, key, known_);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  const Value& value_;
+  std::string where_, pointer_;
+  std::vector<std::string> known_;
+  Step failed_;
+};
+
+Step read_attr(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, PackAttr& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.read("type", out.type, true);
+  r.read("noun", out.noun);
+  r.read("with", out.with);
+  r.read("null", out.nullable);
+  r.read("optional", out.optional);
+  if (out.noun.empty()) out.noun = replace_all(name, "_", " ");
+  return r.done();
+}
+
+bool read_range(const std::string& text, int& lo, int& hi) {
+  const auto dots = text.find("..");
+  if (dots == std::string::npos) return false;
+  lo = std::atoi(text.substr(0, dots).c_str());
+  hi = std::atoi(text.substr(dots + 2).c_str());
+  return lo >= 0 && hi >= lo && hi <= 200;
+}
+
+Step read_rows(const Value& v, const std::string& where, const std::string& pointer, PackConcept& out) {
+  Reader r(v, where, pointer);
+  std::string count;
+  r.read("count", count);
+  r.read("where", out.where);
+  if (!count.empty() && !read_range(count, out.count_lo, out.count_hi))
+    r.fail(schemas::wrong_kind(where, pointer + "/count", Value(count), "LO..HI with 0 <= LO <= HI <= 200"));
+  r.each("weights", [&](const std::string& attr, const Value& w, const std::string& p) -> Step {
+    if (!w.is_object()) return schemas::wrong_kind(where, p, w, "object");
+    std::vector<std::pair<std::string, std::int64_t>> weights;
+    for (const auto& [word, n] : w.members()) {
+      if (!n.is_int() || n.as_int() < 0) return schemas::wrong_kind(where, p + "/" + word, n, "weight >= 0");
+      weights.emplace_back(word, n.as_int());
+    }
+    out.weights.emplace_back(attr, std::move(weights));
+    return std::nullopt;
+  });
+  return r.done();
+}
+
+Step read_concept(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, PackConcept& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  std::vector<std::vector<std::string>> words;
+  r.read("words", words, true);
+  for (const auto& w : words) {
+    if (w.size() != 2) r.fail(schemas::wrong_kind(where, pointer + "/words", Value(join(w, ", ")), "[singular, plural]"));
+    else out.words.emplace_back(w[0], w[1]);
+  }
+  if (words.empty()) r.fail(schemas::missing_key(where, pointer + "/words", "0"));
+  r.read("id", out.id_prefix);
+  r.each("attrs", [&](const std::string& attr, const Value& a, const std::string& p) -> Step {
+    out.attrs.emplace_back();
+    return read_attr(attr, a, where, p, out.attrs.back());
+  }, true);
+  if (const Value* rows = r.get("rows"); rows != nullptr)
+    if (auto e = read_rows(*rows, where, pointer + "/rows", out)) r.fail(*e);
+  return r.done();
+}
+
+Step read_guards(Reader& r, std::vector<PackGuard>& out) {
+  std::vector<std::vector<std::string>> guards;
+  r.read("guards", guards);
+  for (const auto& g : guards) {
+    if (g.size() != 2) return schemas::wrong_kind(r.where(), r.pointer() + "/guards", Value(join(g, ", ")), "[term, code]");
+    out.push_back({g[0], g[1]});
+  }
+  return std::nullopt;
+}
+
+Step read_transition(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, bool reaction, PackTransition& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.texts("params", out.params, true);
+  r.texts("let", out.lets);
+  if (auto e = read_guards(r, out.guards)) r.fail(*e);
+  r.read("effects", out.effects, true);
+  if (reaction) {
+    std::string say;
+    r.read("say", say, true);
+    out.say = {say};
+    return r.done();
+  }
+  r.read("say", out.say, true);
+  r.read("subject", out.subject);
+  if (const Value* emits = r.get("emits"); emits != nullptr) {
+    Reader e(*emits, where, pointer + "/emits");
+    e.read("event", out.event, true);
+    e.texts("args", out.event_args, true);
+    if (auto failed = e.done()) r.fail(*failed);
+  }
+  return r.done();
+}
+
+Step read_gate(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, bool load, PackGate& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.read("over", out.over, true);
+  r.read("term", out.term, true);
+  r.read("say", out.say, true);
+  if (!load) {
+    r.read("code", out.code, true);
+    r.texts("params", out.params);
+  }
+  return r.done();
+}
+
+Step read_rule(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, PackRule& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.read("on", out.on, true);
+  r.read("never_if", out.never_if, true);
+  r.read("code", out.code, true);
+  r.texts("params", out.params);
+  r.read("evidence", out.evidence, true);
+  r.read("say", out.say, true);
+  return r.done();
+}
+
+// References that must be there may not form a cycle: no first row could be made.
+Step check_cycles(const Mechanism& m, const std::string& where) {
+  std::map<std::string, std::vector<std::string>> refs;
+  const auto add = [&](const std::string& of, const std::vector<PackAttr>& attrs) {
+    for (const auto& a : attrs)
+      if (a.type.rfind("ref ", 0) == 0 && !a.nullable) refs[of].push_back(a.type.substr(4));
+  };
+  for (const auto& c : m.concepts) add(c.name, c.attrs);
+  for (const auto& [role, attrs] : m.adds) add(role, attrs);
+  std::map<std::string, int> state;
+  std::string cycle;
+  const std::function<bool(const std::string&)> visit = [&](const std::string& c) {
+    if (state[c] == 2) return false;
+    if (state[c] == 1) { cycle = c; return true; }
+    state[c] = 1;
+    for (const auto& next : refs[c])
+      if (visit(next)) { cycle = c + " -> " + cycle; return true; }
+    state[c] = 2;
+    return false;
+  };
+  for (const auto& [c, ignored] : std::map<std::string, std::vector<std::string>>(refs))
+    if (visit(c))
+      return make_error(Where::pack, "mechanism", where, "cyclic role: required references " + cycle + ", wanted an order in which rows can be made",
+                        "mark one of the references \"null\": true");
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
+  Mechanism m;
+  Reader r(json, where, "");
+  r.read("mechanism", m.name, true);
+  r.read("about", m.about, true);
+  r.read("heldout", m.heldout);
+  r.texts("roles", m.roles, true);
+  for (const auto& [role, archetype] : m.roles) {
+    bool known = false;
+    for (const char* a : kArchetypes) known = known || archetype == a;
+    if (!known) r.fail(schemas::wrong_word(where, "/roles/" + role, archetype, {"Party", "Item", "Place", "Slot", "Case"}));
+  }
+  r.each("concepts", [&](const std::string& n, const Value& v, const std::string& p) { m.concepts.emplace_back(); return read_concept(n, v, where, p, m.concepts.back()); }, true);
+  r.each("adds", [&](const std::string& role, const Value& v, const std::string& p) -> Step {
+    m.adds.emplace_back(role, std::vector<PackAttr>{});
+    if (!v.is_object()) return schemas::wrong_kind(where, p, v, "object");
+    for (const auto& [attr, a] : v.members()) {
+      m.adds.back().second.emplace_back();
+      if (auto e = read_attr(attr, a, where, p + "/" + attr, m.adds.back().second.back())) return e;
+    }
+    return std::nullopt;
+  });
+  r.each("derived", [&](const std::string& n, const Value& v, const std::string& p) -> Step {
+    Reader d(v, where, p);
+    PackDerived x;
+    x.name = n;
+    d.read("over", x.over, true);
+    d.read("term", x.term, true);
+    d.read("noun", x.noun);
+    d.read("shared", x.shared);
+    m.derived.push_back(x);
+    return d.done();
+  });
+  r.texts("invariants", m.invariants);
+  r.each("loads", [&](const std::string& n, const Value& v, const std::string& p) { m.loads.emplace_back(); return read_gate(n, v, where, p, true, m.loads.back()); });
+  r.each("gates", [&](const std::string& n, const Value& v, const std::string& p) { m.gates.emplace_back(); return read_gate(n, v, where, p, false, m.gates.back()); });
+  r.each("transitions", [&](const std::string& n, const Value& v, const std::string& p) { m.transitions.emplace_back(); return read_transition(n, v, where, p, false, m.transitions.back()); }, true);
+  r.each("reactions", [&](const std::string& n, const Value& v, const std::string& p) { m.reactions.emplace_back(); return read_transition(n, v, where, p, true, m.reactions.back()); });
+  r.each("rules", [&](const std::string& n, const Value& v, const std::string& p) { m.rules.emplace_back(); return read_rule(n, v, where, p, m.rules.back()); });
+  if (auto e = r.done()) return *e;
+  if (auto e = check_cycles(m, where)) return *e;
+  return m;
+}
+
+namespace {
+
+Step read_skin(const Value& v, const std::string& where, const std::string& pointer, ArchetypeSkin& out) {
+  Reader r(v, where, pointer);
+  std::vector<std::string> noun;
+  r.read("noun", noun, true);
+  if (noun.size() == 2) { out.singular = noun[0]; out.plural = noun[1]; }
+  else r.fail(schemas::wrong_kind(where, pointer + "/noun", Value(join(noun, ", ")), "[singular, plural]"));
+  const Value* names = r.get("names", true);
+  if (names != nullptr && names->is_string()) {
+    out.person = names->as_string() == "person";
+    if (!out.person) r.fail(schemas::wrong_word(where, pointer + "/names", names->as_string(), {"person"}));
+  } else if (names != nullptr) {
+    if (auto e = schemas::from_value(*names, out.names, where, pointer + "/names")) r.fail(*e);
+    std::size_t product = out.names.empty() ? 0 : 1;
+    for (const auto& part : out.names) product *= part.size();
+    if (product < 40) r.fail(schemas::wrong_kind(where, pointer + "/names", Value(static_cast<std::int64_t>(product)), "at least 40 distinct names"));
+  }
+  return r.done();
+}
+
+}  // namespace
+
+Result<Lexicon> read_lexicon(const Value& json, const std::string& where) {
+  Lexicon x;
+  Reader r(json, where, "");
+  r.read("lexicon", x.name, true);
+  r.read("title", x.title, true);
+  r.read("heldout", x.heldout);
+  r.each("archetypes", [&](const std::string& archetype, const Value& v, const std::string& p) -> Step {
+    if (!v.is_array() || v.items().size() < 2) return schemas::wrong_kind(where, p, v, "array of 2 or 3 entries");
+    for (std::size_t i = 0; i < v.items().size(); ++i) {
+      x.archetypes[archetype].emplace_back();
+      if (auto e = read_skin(v.items()[i], where, p + "/" + std::to_string(i), x.archetypes[archetype].back())) return e;
+    }
+    return std::nullopt;
+  }, true);
+  for (const char* a : kArchetypes)
+    if (x.archetypes.count(a) == 0) r.fail(schemas::missing_key(where, "/archetypes", a));
+  r.each("concepts", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
+    std::vector<std::string> words;
+    if (auto e = schemas::from_value(v, words, where, p)) return e;
+    if (words.size() != 2) return schemas::wrong_kind(where, p, v, "[singular, plural]");
+    x.concepts[symbol] = {words[0], words[1]};
+    return std::nullopt;
+  });
+  Texts attributes, enums, ids;
+  r.texts("attributes", attributes);
+  r.texts("enums", enums);
+  r.texts("ids", ids);
+  for (const auto& [k, v] : attributes) x.attributes[k] = v;
+  for (const auto& [k, v] : enums) x.enums[k] = v;
+  for (const auto& [k, v] : ids) x.ids[k] = v;
+  r.read("asides", x.asides);
+  if (auto e = r.done()) return *e;
+  return x;
+}
+
+}  // namespace seedbed::envgen

@@ -1,0 +1,205 @@
+// Referring expressions: the shortest description found that fits exactly one fact, proven by counting.
+#include <algorithm>
+
+#include "base/text.h"
+#include "envgen/general/goal.h"
+
+namespace seedbed::envgen {
+namespace {
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+bool has(const std::vector<std::pair<int, std::int64_t>>& filters, int attribute) {
+  return std::any_of(filters.begin(), filters.end(), [&](const auto& f) { return f.first == attribute; });
+}
+
+}  // namespace
+
+std::string Speaker::noun(int c, bool plural) const {
+  const ConceptSkin& s = l.skin.concepts[at(c)];
+  return plural ? s.plural : s.singular;
+}
+
+std::string Speaker::name(int c, std::int64_t key) const {
+  const Concept& concept_ = l.world->concepts[at(c)];
+  const int a = concept_.attr("name");
+  if (a < 0) return "";
+  const Row* row = l.facts.tables[at(c)].find(key);
+  return row == nullptr ? "" : l.renderer().attribute(c, a, row->values[at(a)]).as_string();
+}
+
+std::string Speaker::value(const Domain& domain, std::int64_t v) const {
+  if (v == kNone) return "none";
+  if (domain.type == Type::ref) return name(domain.target, v);
+  const schemas::Value x = l.renderer().value(domain, v);
+  if (x.is_string()) return x.as_string();
+  return std::to_string(x.as_int()) + (domain.type == Type::cents ? " cents" : "");
+}
+
+std::string Speaker::value(int c, int a, std::int64_t v) const {
+  const Domain& d = l.world->concepts[at(c)].attrs[at(a)].domain;
+  if (d.type == Type::text && v != kNone) return l.renderer().attribute(c, a, v).as_string();
+  return value(d, v);
+}
+
+std::string Speaker::described(int c, const std::vector<std::pair<int, std::int64_t>>& filters, bool plural) const {
+  const Concept& concept_ = l.world->concepts[at(c)];
+  std::string before, after;
+  for (const auto& [a, v] : filters) {
+    const Attr& attr = concept_.attrs[at(a)];
+    const std::string& noun_of = l.skin.concepts[at(c)].nouns[at(a)];
+    if (attr.domain.type == Type::word) {
+      before += value(c, a, v) + " ";
+    } else if (attr.domain.type == Type::ref) {
+      const std::string with = attr.with.empty() ? "with " + noun_of + " {}" : attr.with;
+      after += " " + replace_all(with, "{}", name(attr.domain.target, v));
+    } else if (attr.domain.type == Type::date) {
+      after += " with " + noun_of + " " + value(c, a, v);
+    } else {
+      after += " with " + noun_of + " " + value(c, a, v);
+    }
+  }
+  return before + noun(c, plural) + after;
+}
+
+TermPtr Reference::condition(const World& world, int variable) const {
+  auto self = std::make_shared<Term>();
+  self->op = Op::variable;
+  self->index = variable;
+  self->domain = {Type::ref, concept_id, -1, 0, 0, false};
+  std::vector<TermPtr> parts;
+  for (const auto& [a, v] : filters) {
+    const Domain& d = world.concepts[at(concept_id)].attrs[at(a)].domain;
+    parts.push_back(binary(Op::eq, attribute_of(self, concept_id, a, d), constant_of(v, d)));
+  }
+  const TermPtr all = all_of(parts);
+  return all ? all : constant_of(1, {Type::boolean, -1, -1, 0, 1, false});
+}
+
+std::vector<std::int64_t> rows_where(const World&, const Facts& facts, int c, const std::vector<std::pair<int, std::int64_t>>& filters) {
+  std::vector<std::int64_t> out;
+  for (const auto& row : facts.tables[at(c)].rows)
+    if (std::all_of(filters.begin(), filters.end(), [&](const auto& f) { return row.values[at(f.first)] == f.second; })) out.push_back(row.key);
+  return out;
+}
+
+std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std::int64_t key, Rng& rng) {
+  const Concept& concept_ = l.world->concepts[at(c)];
+  const Speaker say{l};
+  const Row* row = facts.tables[at(c)].find(key);
+  if (row == nullptr) return std::nullopt;
+  Reference r;
+  r.concept_id = c;
+  r.key = key;
+  if (concept_.named()) {
+    r.by_name = true;
+    const std::string name = say.name(c, key);
+    r.phrase = concept_.archetype == "Party" || rng.chance(1, 3) ? name : "the " + say.noun(c) + " " + name;
+    return r;
+  }
+  // References to named facts first (they lead somewhere), then words; a superlative last, then plain values.
+  std::vector<int> refs, words, numbers;
+  for (int a = 0; a < static_cast<int>(concept_.attrs.size()); ++a) {
+    const Domain& d = concept_.attrs[at(a)].domain;
+    const std::int64_t v = row->values[at(a)];
+    if (v == kNone) continue;
+    if (d.type == Type::ref && l.world->concepts[at(d.target)].named()) refs.push_back(a);
+    if (d.type == Type::word) words.push_back(a);
+    if (d.type == Type::date || d.type == Type::cents || d.type == Type::integer) numbers.push_back(a);
+  }
+  rng.shuffle(refs);
+  rng.shuffle(words);
+  rng.shuffle(numbers);
+  std::vector<int> order = refs;
+  order.insert(order.end(), words.begin(), words.end());
+  const auto matches = [&] { return rows_where(*l.world, facts, c, r.filters); };
+  for (const int a : order) {
+    r.filters.emplace_back(a, row->values[at(a)]);
+    const auto left = matches();
+    if (left.size() == 1) break;
+    if (left.size() <= 6 && !numbers.empty() && rng.chance(2, 3)) {
+      for (const int n : numbers) {
+        std::size_t below = 0, above = 0, equal = 0;
+        for (const auto k : left) {
+          const std::int64_t v = facts.tables[at(c)].find(k)->values[at(n)];
+          if (v == kNone) { ++equal; continue; }
+          below += v < row->values[at(n)] ? 1U : 0U;
+          above += v > row->values[at(n)] ? 1U : 0U;
+          equal += v == row->values[at(n)] ? 1U : 0U;
+        }
+        if (equal != 1 || (below != 0 && above != 0)) continue;
+        r.extreme = n;
+        r.lowest = below == 0;
+        break;
+      }
+      if (r.extreme >= 0) break;
+    }
+  }
+  for (std::size_t i = 0; r.extreme < 0 && i < numbers.size() && matches().size() > 1; ++i)
+    if (!has(r.filters, numbers[i])) r.filters.emplace_back(numbers[i], row->values[at(numbers[i])]);
+  if (r.extreme < 0 && matches().size() != 1) return std::nullopt;
+  if (r.extreme < 0) {
+    r.phrase = "the " + say.described(c, r.filters, false);
+    return r;
+  }
+  const Domain& d = concept_.attrs[at(r.extreme)].domain;
+  const std::string noun_of = l.skin.concepts[at(c)].nouns[at(r.extreme)];
+  const std::string degree = d.type == Type::date ? (r.lowest ? "earliest " : "latest ") : (r.lowest ? "lowest " : "highest ");
+  r.phrase = rng.chance(1, 2) ? "the " + say.described(c, r.filters, false) + " that has the " + degree + noun_of
+                              : "the one with the " + degree + noun_of + " among the " + say.described(c, r.filters, true);
+  return r;
+}
+
+TermPtr fact_ref(int c, std::int64_t key) { return constant_of(key, {Type::ref, c, -1, 0, 0, false}); }
+TermPtr fact_attribute(const World& world, int c, std::int64_t key, int attribute) {
+  return attribute_of(fact_ref(c, key), c, attribute, world.concepts[at(c)].attrs[at(attribute)].domain);
+}
+
+bool forbidden(const World& world, const Facts& facts, int transition, const std::vector<std::int64_t>& args) {
+  const Transition& t = world.transitions[at(transition)];
+  for (const auto& rule : world.rules) {
+    if (rule.transition != transition || rule.enforced) continue;
+    std::vector<std::int64_t> variables;
+    std::vector<std::int64_t> slots = args;
+    for (const auto& [name, term] : t.lets) slots.push_back(eval(*term, scope_of(world, facts, slots, variables)));
+    if (eval(*rule.never_if, scope_of(world, facts, slots, variables)) == 1) return true;
+  }
+  return false;
+}
+
+std::vector<std::int64_t> legal_args(const World& world, const Facts& facts, int transition, Rng& rng, int tries) {
+  for (int i = 0; i < tries; ++i) {
+    const auto args = sample_args(world, world.transitions[at(transition)], facts, rng);
+    if (args.size() != world.transitions[at(transition)].params.size()) return {};
+    if (forbidden(world, facts, transition, args)) continue;
+    Facts trial = facts;
+    if (apply(world, transition, args, trial).ok && !(trial.tables.empty())) return args;
+  }
+  return {};
+}
+
+std::optional<Operation> bind_operation(const Lowered& l, const Facts& facts, int transition, const std::vector<std::int64_t>& args, Rng& rng) {
+  const Transition& t = l.world->transitions[at(transition)];
+  const Speaker say{l};
+  Operation o;
+  o.transition = transition;
+  o.args = args;
+  o.phrase = rng.pick(t.say);
+  for (std::size_t i = 0; i < t.params.size(); ++i) {
+    const Domain& d = t.params[i].domain;
+    o.refs.emplace_back();
+    std::string words;
+    if (d.type == Type::ref) {
+      auto r = refer(l, facts, d.target, args[i], rng);
+      if (!r) return std::nullopt;
+      words = r->phrase;
+      o.refs.back() = *std::move(r);
+    } else {
+      words = say.value(d, args[i]);
+    }
+    o.phrase = replace_all(o.phrase, "{" + t.params[i].name + "}", words);
+  }
+  return o;
+}
+
+}  // namespace seedbed::envgen
