@@ -356,6 +356,8 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l, const Goal& goal,
     plan.steps.back().args.set("reason_code", goal.refusal->code).set("evidence_ids", std::move(ids));
   } else {
     plan.steps.back().args = d.submission(d.final_facts);
+    for (const auto& a : goal.answers)  // a sum is worked out, not read
+      if (a.term && a.term->op == Op::sum) plan.steps.back().derived.push_back(a.field);
   }
   out.gold.steps = plan.steps;
   out.gold.variants = d.variants(plan.steps);

@@ -146,7 +146,7 @@ std::optional<Goal> Drawer::lookup() {
       if (!ref) continue;
       for (const int hop : hops) {
         const int target = attr(c, hop).domain.target;
-        const auto far = attrs_of(target, [](const Domain& d) { return d.type != Type::ref; });
+        const auto far = attrs_of(target, [](const Domain& d) { return d.type != Type::ref && d.type != Type::word; });
         if (far.empty() || row.values[at(hop)] == kNone) continue;
         const bool said = std::any_of(ref->filters.begin(), ref->filters.end(), [&](const auto& f) { return f.first == hop; });
         const int a = far[0];

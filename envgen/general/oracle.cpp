@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "envgen/general/surface.h"
+#include "schemas/json_schema.h"
 #include "tasks/judge.h"
 
 namespace seedbed::envgen {
@@ -52,8 +53,7 @@ Meaning meaning_of(const Lowered& l, const Facts& facts, const schemas::ToolCall
     if (m.args[at(p.index)] == kNone) return m;
   }
   m.transition = form->transition;
-  Facts trial = facts;
-  m.ok = apply(*l.world, m.transition, m.args, trial).ok;
+  m.ok = true;
   return m;
 }
 
@@ -91,18 +91,24 @@ void difference(const Lowered& l, int c, const FactTable& before, const FactTabl
 
 tasks::Oracle make_oracle(std::shared_ptr<const Lowered> lowered) {
   tasks::Oracle oracle;
+  std::map<std::string, schemas::JsonSchema> inputs;
+  for (const auto& tool : lowered->environment.tools)
+    if (auto compiled = schemas::JsonSchema::compile(tool.input); compiled.ok()) inputs.emplace(tool.name, *std::move(compiled));
   oracle.initial = [lowered]() -> Result<std::vector<std::string>> { return fact_lines(*lowered, lowered->facts); };
-  oracle.run = [lowered](const std::vector<schemas::ToolCall>& calls) -> Result<std::vector<tasks::OracleStep>> {
+  oracle.run = [lowered, inputs = std::move(inputs)](const std::vector<schemas::ToolCall>& calls) -> Result<std::vector<tasks::OracleStep>> {
     std::vector<tasks::OracleStep> out;
     Facts facts = lowered->facts;
     for (const auto& call : calls) {
       tasks::OracleStep step;
-      const Meaning m = meaning_of(*lowered, facts, call);
+      const auto input = inputs.find(call.tool);
+      const bool well_formed = input != inputs.end() && input->second.validate(call.args).empty();
+      const Meaning m = well_formed ? meaning_of(*lowered, facts, call) : Meaning{};
       step.ok = m.ok;
       if (m.ok && m.transition >= 0) {
         const Applied applied = apply(*lowered->world, m.transition, m.args, facts);
         step.ok = applied.ok;
-        step.changed = true;
+        step.changed = applied.ok;
+        if (!applied.ok) { out.push_back(std::move(step)); continue; }
         for (int c = 0; c < static_cast<int>(facts.tables.size()); ++c) difference(*lowered, c, lowered->facts.tables[at(c)], facts.tables[at(c)], step);
         std::sort(step.gone.begin(), step.gone.end());
         std::sort(step.come.begin(), step.come.end());

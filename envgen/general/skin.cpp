@@ -185,7 +185,7 @@ bool apply_layout_pass(const World& world, Layout& layout, const std::string& pa
   const auto [c, a] = places[static_cast<std::size_t>(rng.below(places.size()))];
   const auto ci = static_cast<std::size_t>(c);
   if (pass == "id_style") {
-    const IdStyle style = rng.chance(1, 2) ? IdStyle::number : IdStyle::plain;
+    const IdStyle style = rng.chance(1, 2) ? IdStyle::number : IdStyle::spread;
     for (std::size_t i = 0; i < layout.ids.size(); ++i)  // one style for many concepts: it is a habit of a designer
       if (i == ci || rng.chance(1, 2)) layout.ids[i] = style;
   } else if (pass == "soft_delete") {
@@ -231,7 +231,7 @@ std::int64_t day_of_iso(const std::string& text) {
 schemas::Value Renderer::id(int concept_id, std::int64_t key) const {
   if (key == kNone) return nullptr;
   const auto c = static_cast<std::size_t>(concept_id);
-  if (layout.ids[c] == IdStyle::plain) return key;
+  if (layout.ids[c] == IdStyle::spread) return 10000 * (concept_id + 1) + 7 * key;
   if (layout.ids[c] == IdStyle::number) return 1000 * (concept_id + 1) + key;
   std::string digits = std::to_string(key);
   return skin.concepts[c].prefix + "-" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits;
@@ -272,7 +272,9 @@ std::int64_t Renderer::key_of(int concept_id, const schemas::Value& v) const {
     return id(concept_id, key) == v ? key : kNone;
   }
   if (!v.is_int()) return kNone;
-  return layout.ids[c] == IdStyle::plain ? v.as_int() : v.as_int() - 1000 * (concept_id + 1);
+  if (layout.ids[c] == IdStyle::number) return v.as_int() - 1000 * (concept_id + 1);
+  const std::int64_t scaled = v.as_int() - 10000 * (concept_id + 1);
+  return scaled % 7 == 0 ? scaled / 7 : kNone;
 }
 
 std::int64_t Renderer::value_of(const Domain& domain, const schemas::Value& v) const {

@@ -27,7 +27,7 @@ struct Skin {
 };
 Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, Rng rng);
 
-enum class IdStyle : std::uint8_t { code, number, plain };  // "BK-0007", 1007, 7
+enum class IdStyle : std::uint8_t { code, number, spread };  // "BK-0007", 1007, 10049; all rise with the key
 enum class Storage : std::uint8_t { base, lookup, history, split };
 struct Counter {  // denormalised: how many facts of `child` refer to each fact of `parent`; on no view
   int parent = -1, child = -1, attribute = -1;

@@ -93,7 +93,7 @@ std::string SqlPrinter::term(const Term& t, const SqlNames& names) const {
 
 std::string SqlPrinter::id_expression(int concept_id, const std::string& next) const {
   switch (layout.ids[static_cast<std::size_t>(concept_id)]) {
-    case IdStyle::plain: return next;
+    case IdStyle::spread: return std::to_string(10000 * (concept_id + 1)) + " + 7 * " + next;
     case IdStyle::number: return std::to_string(1000 * (concept_id + 1)) + " + " + next;
     case IdStyle::code: break;
   }

@@ -69,7 +69,8 @@ std::string handbook_of(const Lowered& lowered, std::vector<schemas::ReasonCode>
 std::string error_code(const Surface& surface, const std::string& code);
 
 // ---- the second oracle ----
-// What a call means in the World: legal or not, and the transition with World arguments.
+// What a call means in the World: whether what it names is there, and the transition with World arguments (whose guards
+// apply() decides).
 struct Meaning {
   bool ok = false;
   int transition = -1;  // -1: a read
