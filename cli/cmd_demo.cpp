@@ -188,7 +188,7 @@ Result<int> cmd_demo(Context& context, const Words& words) {
   options.integer("--envs", demo.envs, 1, 100'000, "environments");
   options.integer("--tasks-per-env", demo.tasks_per_env, 1, 1'000, "tasks for each");
   options.integer("--seed", demo.seed, 0, INT64_MAX, "seed of it all");
-  options.integer("--sample", demo.sample, 1, INT64_MAX, "tasks to verify");
+  options.integer("--sample", demo.sample, 1, INT64_MAX, "environments to make again and verify");
   isolation_option(options, common);
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;

@@ -2,6 +2,17 @@
 #include "cli/generation.h"
 
 namespace seedbed::cli {
+namespace {
+
+Result<std::vector<envgen::PackFinding>> check(Context& context,
+                                               const std::vector<std::string>& dirs,
+                                               const std::shared_ptr<sandbox::Broker>& broker) {
+  Progress progress(context.out, "checking", "compositions");
+  const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
+  return envgen::check_packs(dirs, host_factory(broker), show, context.stop);
+}
+
+}  // namespace
 
 Result<int> cmd_pack(Context& context, const Words& words) {
   std::string action;
@@ -12,8 +23,8 @@ Result<int> cmd_pack(Context& context, const Words& words) {
       "test the laws of mechanisms and lexicons in folders, on top of the built-in ones",
       "seedbed pack check my-packs");
   options.operand("check", action, "what to do");
-  options.operands("DIR", dirs, 0,
-                   "folders with mechanisms/ and lexicons/; none checks the built-in packs");
+  options.operands("DIR", dirs, 1, "folders with mechanisms/ and lexicons/");
+  isolation_option(options, common);
   json_option(options, common);
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;
@@ -22,7 +33,9 @@ Result<int> cmd_pack(Context& context, const Words& words) {
                       "for instance: seedbed pack check my-packs");
   context.out.set_json(common.json);
 
-  SEEDBED_TRY(auto findings, envgen::check_packs(dirs));
+  SEEDBED_TRY(auto broker, start_broker(common.isolation));
+  SEEDBED_TRY(auto findings, check(context, dirs, broker));
+  if (context.stop) return interrupted("pack check");
   schemas::Value list = schemas::Value::array();
   Table table{{"pack", "finding"}, {}};
   for (const auto& finding : findings) {

@@ -13,7 +13,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
                   "seedbed verify-pack a.db --sample 20");
   options.operand("STORE", path, "the store");
   options.integer("--sample", sample, 0, INT64_MAX,
-                  "tasks to verify, spread over the store; 0 is all");
+                  "environments to make again, spread over the store; 0 is all");
   options.texts("--pack", packs, "DIR", "the packs that the store was generated with");
   isolation_option(options, common);
   store_options(options, common);

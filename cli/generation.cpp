@@ -6,6 +6,22 @@ envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker) {
   return [broker = std::move(broker)](int core) { return open_host(*broker, core); };
 }
 
+namespace {
+
+Result<envgen::GenSummary> generate_slots(Context& context,
+                                          tasks::Store& store,
+                                          const std::shared_ptr<const envgen::Packs>& packs,
+                                          const envgen::GenOptions& options,
+                                          const std::shared_ptr<sandbox::Broker>& broker) {
+  Progress progress(context.out, "generating", "slots");
+  const auto show = [&](const envgen::GenProgress& p) {
+    progress.at(p.slots_done, p.slots_total, format_count(p.tasks) + " tasks");
+  };
+  return envgen::generate(store, packs, options, host_factory(broker), show, context.stop);
+}
+
+}  // namespace
+
 Result<GenReport> generate_into(Context& context,
                                 const GenArguments& arguments,
                                 const std::shared_ptr<sandbox::Broker>& broker) {
@@ -24,17 +40,17 @@ Result<GenReport> generate_into(Context& context,
   options.shard = arguments.shard.index;
   options.shards = arguments.shard.count;
 
-  GenReport report{};
-  {
-    Progress progress(context.out, "generating", "slots");
-    const auto show = [&](const envgen::GenProgress& p) {
-      progress.at(p.slots_done, p.slots_total, format_count(p.tasks) + " tasks");
-    };
-    SEEDBED_TRY(report.summary,
-                envgen::generate(*store, packs, options, host_factory(broker), show, context.stop));
-  }
+  auto made = generate_slots(context, *store, packs, options, broker);
+  const bool stopped = !made.ok() && made.error().where == Where::interrupted;
+  if (!made.ok() && !stopped) return made.error();
   if (auto error = store->flush()) return *std::move(error);
-  if (auto error = store->select()) return *std::move(error);
+  if (auto error = store->select(); error && !stopped) return *std::move(error);
+  if (stopped) {  // what there is can be looked at, and the same command goes on
+    if (auto error = close_store(std::move(store))) return *std::move(error);
+    return made.error();
+  }
+  GenReport report;
+  report.summary = *made;
   SEEDBED_TRY(auto environments, store->environment_ids());
   SEEDBED_TRY(auto kept, store->task_ids());
   report.summary.environments = static_cast<std::int64_t>(environments.size());
@@ -42,7 +58,6 @@ Result<GenReport> generate_into(Context& context,
   SEEDBED_TRY(report.digest, store->content_digest());
   SEEDBED_TRY(report.rejections, store->rejections());
   if (auto error = close_store(std::move(store))) return *std::move(error);
-  if (context.stop) return interrupted("gen");
   return report;
 }
 
