@@ -178,7 +178,7 @@ Tool tool(const std::string& name, const std::string& about, const std::vector<s
 
 std::string script() {
   std::string sql =
-      "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL, tier TEXT NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL, tier TEXT NOT NULL, note TEXT) WITHOUT ROWID;"
       "CREATE TABLE slot (id TEXT PRIMARY KEY NOT NULL, start INTEGER NOT NULL, capacity INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE TABLE booking (id TEXT PRIMARY KEY NOT NULL, person_id TEXT NOT NULL, slot_id TEXT NOT NULL, state TEXT NOT NULL,"
       " fee INTEGER NOT NULL, parent TEXT) WITHOUT ROWID;"
@@ -192,8 +192,8 @@ std::string script() {
   const char* names[] = {"Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo"};
   for (int i = 0; i < 40; ++i)
     sql += "INSERT INTO person VALUES ('P-" + std::to_string(101 + i) + "', '" + names[i % 10] + " " + std::string(1, static_cast<char>('A' + i / 10)) +
-           std::string(names[(i * 7) % 10]) + "', '" + (i % 3 == 0 ? "gold" : "plain") + "');";
-  for (int i = 0; i < 12; ++i)
+           std::string(names[(i * 7) % 10]) + "', '" + (i % 3 == 0 ? "gold" : "plain") + "', NULL);";
+  for (int i = 0; i < 30; ++i)
     sql += "INSERT INTO slot VALUES ('S-" + std::to_string(201 + i) + "', " + std::to_string(9'000'000 + 60 * i) + ", " + std::to_string(3 + i % 4) + ");";
   for (int i = 0; i < 20; ++i)
     sql += "INSERT INTO booking VALUES ('B-" + std::to_string(301 + i) + "', 'P-" + std::to_string(101 + i) + "', 'S-" + std::to_string(201 + i % 12) +
@@ -250,6 +250,9 @@ Environment environment() {
       tool("set_tier", "Change a person's tier.", {{"person_id", text}, {"tier", tier}},
            {require("SELECT 1 FROM person WHERE id = :person_id", "not_found"), write("UPDATE person SET tier = :tier WHERE id = :person_id")},
            "SELECT id AS person_id, tier FROM person WHERE id = :person_id"),
+      tool("note_person", "Leave a note about a person.", {{"person_id", text}, {"note", text}},  // no view shows notes
+           {require("SELECT 1 FROM person WHERE id = :person_id", "not_found"), write("UPDATE person SET note = :note WHERE id = :person_id")},
+           "SELECT id AS person_id FROM person WHERE id = :person_id"),
       tool("set_capacity", "Change a slot's capacity.", {{"slot_id", text}, {"capacity", number}},
            {require("SELECT 1 FROM slot WHERE id = :slot_id", "not_found"), write("UPDATE slot SET capacity = :capacity WHERE id = :slot_id")},
            "SELECT id AS slot_id, capacity FROM slot WHERE id = :slot_id"),
@@ -371,6 +374,7 @@ struct World {
       persons[a("person_id")].second = a("tier");
       return true;
     }
+    if (c.tool == "note_person") return only(2) && persons.contains(a("person_id"));
     if (c.tool == "set_capacity") {
       const auto n = c.args.integer("capacity", -1);
       if (!only(2) || !slots.contains(a("slot_id")) || n < 1 || n > 50) return false;

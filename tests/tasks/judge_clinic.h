@@ -1,4 +1,4 @@
-// A little environment for the tests of tasks: persons, slots and bookings, eight tools, and a player that runs their
+// A little environment for the tests of tasks: persons, slots and bookings, nine tools, and a player that runs their
 // programs on SQLite in the test's own process (what a call wrote is found by comparing tables, not by a recorder).
 #pragma once
 #include <map>

@@ -152,7 +152,7 @@ TEST_F(JudgeTest, ANullInANewFactStandsForTheKeyOfANewFactOnly) {
 
 TEST_F(JudgeTest, RemovedFactsAreWantedOrTheFrames) {
   Episode e = submitting(play({call("list_slots")}), clinic::args({}));
-  e.changes = {RowChange{0, "person", {std::string("P-140"), std::string("Jo DDi"), std::string("gold")}, {}}};
+  e.changes = {RowChange{0, "person", {std::string("P-140"), std::string("Jo DDi"), std::string("gold"), Scalar{}}, {}}};
   Verifier v;
   v.delta = {{ChangeKind::remove, "person", "P-140", "", {}, {}}};
   EXPECT_TRUE(judge(v, e).solved) << judge(v, e).why;
@@ -175,7 +175,7 @@ TEST_F(JudgeTest, AnySingleStrayChangeFlipsTheFrame) {
       if (table[0] != std::string(id)[0] + 32) continue;
       Episode e = right;
       e.calls.push_back(call("list_slots")), e.results.push_back({});
-      std::vector<Scalar> before = table == "person" ? std::vector<Scalar>{"P-105", "Ed AIda", "plain"}
+      std::vector<Scalar> before = table == "person" ? std::vector<Scalar>{"P-105", "Ed AIda", "plain", Scalar{}}
                                    : table == "slot" ? std::vector<Scalar>{"S-205", std::int64_t{9'000'240}, std::int64_t{3}}
                                                      : std::vector<Scalar>{"B-305", "P-105", "S-205", "cancelled", std::int64_t{1148}, Scalar{}};
       std::vector<Scalar> after = before;
