@@ -1,5 +1,4 @@
 // Nothing outlives its owner, nothing leaks, and what cannot be enforced is refused by name.
-#include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -83,23 +82,14 @@ TEST(JailRefusal, WeakWithoutNamespacesStillWallsOffFilesSocketsAndPrivileges) {
       << weak;
 }
 
-void become_nobody() {
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(9);
-  ::prctl(PR_SET_DUMPABLE, 1);
-}
-
 TEST(JailRefusal, PlainUserGetsStandardAndIsRefusedStrict) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become nobody";
-  const std::string reach = kit::in_child([] {
-    become_nobody();
-    return std::string(::access(kit::hostile().c_str(), X_OK) == 0 ? "yes" : "no");
-  });
-  if (reach != "yes") GTEST_SKIP() << "a plain user cannot reach the build folder";
-  const std::string strict = kit::in_child([] { return become_nobody(), try_start(Isolation::strict); });
+  if (!kit::nobody_reaches_programs()) GTEST_SKIP() << "a plain user cannot reach the build folder";
+  const std::string strict = kit::in_child([] { return kit::become_nobody(), try_start(Isolation::strict); });
   EXPECT_EQ(strict.rfind("jail 'user_uid': not root: all jails share the uid of the caller, strict isolation wants it", 0), 0U) << strict;
   EXPECT_NE(strict.find("or run with --isolation standard"), std::string::npos) << strict;
   const std::string standard = kit::in_child([] {
-    become_nobody();
+    kit::become_nobody();
     return try_start(Isolation::standard, {"descriptors", "read_hostname", "write_tmp", "socket_unix", "unshare_user", "capabilities", "pid", "uid"});
   });
   EXPECT_EQ(standard.rfind("descriptors=0,1,2,3 read_hostname=ENOENT write_tmp=ok socket_unix=EPERM unshare_user=EPERM capabilities=0 0 "

@@ -1,7 +1,8 @@
 // What the jail's tests share: running attacks inside, and looking for what a jail left behind.
 #pragma once
-#include <dirent.h>
+#include <grp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +151,18 @@ inline std::string in_child(const std::function<std::string()>& f) {
   ::close(pipe[0]);
   ::waitpid(pid, nullptr, 0);
   return text;
+}
+
+inline void become_nobody() {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(9);
+  ::prctl(PR_SET_DUMPABLE, 1);
+}
+
+inline bool nobody_reaches_programs() {
+  return in_child([] {
+           become_nobody();
+           return std::string(::access(hostile().c_str(), X_OK) == 0 ? "yes" : "no");
+         }) == "yes";
 }
 
 }  // namespace seedbed::sandbox::kit
