@@ -31,6 +31,8 @@ Result<GenReport> generate_into(Context& context,
                                                              .upgrade = arguments.upgrade,
                                                              .read_only = false}));
   envgen::GenOptions options;
+  options.request.generator = envgen::kGeneratorVersion;
+  options.request.packs = packs->hash;
   options.request.family = arguments.family;
   options.request.seed = arguments.seed;
   options.request.envs = arguments.envs;
@@ -40,6 +42,7 @@ Result<GenReport> generate_into(Context& context,
   options.shard = arguments.shard.index;
   options.shards = arguments.shard.count;
 
+  if (auto error = store->set_request(options.request)) return *std::move(error);
   auto made = generate_slots(context, *store, packs, options, broker);
   const bool stopped = !made.ok() && made.error().where == Where::interrupted;
   if (!made.ok() && !stopped) return made.error();
