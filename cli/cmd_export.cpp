@@ -56,9 +56,8 @@ Result<int> cmd_export(Context& context, const Words& words) {
                                                    names.begin());
   wanted.interrupted = &context.stop;
 
-  SEEDBED_TRY(auto store, open_store(path, common));
+  SEEDBED_TRY(auto store, open_reader(path, common));
   SEEDBED_TRY(const auto summary, agent::export_dataset(*store, wanted));
-  if (auto error = close_store(std::move(store))) return *std::move(error);
   Table table{{"policy", "episodes", "solved"}, {}};
   for (const auto& [name, score] : summary.policies)
     table.rows.push_back({name, format_count(score.episodes), format_count(score.solved)});

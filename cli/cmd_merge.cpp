@@ -25,11 +25,7 @@ Result<int> cmd_merge(Context& context, const Words& words) {
   // A source that cannot be read must not leave a half-merged target behind: all are opened before
   // OUT is touched.
   for (const auto& source : sources) {
-    SEEDBED_TRY(auto store, tasks::Store::open(source, {.create = false,
-                                                        .fresh = false,
-                                                        .upgrade = common.upgrade,
-                                                        .read_only = false}));
-    if (auto error = close_store(std::move(store))) return *std::move(error);
+    SEEDBED_TRY(auto store, open_reader(source, common));
   }
   SEEDBED_TRY(auto store, tasks::Store::open(target, {.create = true,
                                                       .fresh = common.fresh,

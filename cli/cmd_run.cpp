@@ -143,7 +143,7 @@ Result<int> cmd_run(Context& context, const Words& words) {
   if (auto error = settle(options, arguments, shard, run)) return *std::move(error);
 
   if (common.dry_run) {
-    SEEDBED_TRY(auto store, open_store(arguments.store, common));
+    SEEDBED_TRY(auto store, open_reader(arguments.store, common));
     SEEDBED_TRY(const auto ids, store->task_ids());
     auto tasks = static_cast<std::int64_t>(ids.size());
     if (run.limit > 0) tasks = std::min(tasks, run.limit);

@@ -15,10 +15,9 @@ Result<int> cmd_show(Context& context, const Words& words) {
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;
 
-  SEEDBED_TRY(auto store, open_store(path, common));
+  SEEDBED_TRY(auto store, open_reader(path, common));
   const auto form = html.empty() ? agent::ShowForm::text : agent::ShowForm::html;
   SEEDBED_TRY(const auto shown, agent::show(*store, id, form));
-  if (auto error = close_store(std::move(store))) return *std::move(error);
   if (html.empty()) return context.out.raw(shown), 0;
   if (auto error = write_file(html, shown)) return *std::move(error);
   context.out.status("written: " + html);

@@ -19,7 +19,7 @@ Result<int> cmd_stats(Context& context, const Words& words) {
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   context.out.set_json(common.json);
 
-  SEEDBED_TRY(auto store, open_store(path, common));
+  SEEDBED_TRY(auto store, open_reader(path, common));
   if (digest_only) {
     SEEDBED_TRY(auto content, store->content_digest());
     SEEDBED_TRY(auto runs, store->runs_digest());
@@ -31,7 +31,6 @@ Result<int> cmd_stats(Context& context, const Words& words) {
     return 0;
   }
   SEEDBED_TRY(auto stats, collect_stats(*store));
-  if (auto error = close_store(std::move(store))) return *std::move(error);
   if (!html.empty()) {
     if (auto error = write_file(html, stats_html(stats))) return *std::move(error);
     context.out.status("written: " + html);

@@ -23,7 +23,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   context.out.set_json(common.json);
 
   SEEDBED_TRY(auto broker, start_broker(common.isolation));
-  SEEDBED_TRY(auto store, open_store(path, common));
+  SEEDBED_TRY(auto store, open_reader(path, common));
   SEEDBED_TRY(auto summary, verify_store(context, *store, packs, sample, broker));
   if (context.stop) return interrupted("verify-pack");
   context.out.line(format_count(summary.checked) + " tasks verified, " +

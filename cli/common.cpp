@@ -98,6 +98,12 @@ Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const 
       path, {.create = false, .fresh = false, .upgrade = common.upgrade, .read_only = false});
 }
 
+Result<std::unique_ptr<tasks::Store>> open_reader(const std::string& path, const Common& common) {
+  return tasks::Store::open(
+      path,
+      {.create = false, .fresh = false, .upgrade = common.upgrade, .read_only = !common.upgrade});
+}
+
 Step close_store(std::unique_ptr<tasks::Store> store) {
   if (auto error = store->flush()) return error;
   return store->checkpoint();

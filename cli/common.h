@@ -41,6 +41,8 @@ Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolati
 Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core);
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common);
+// For commands that only look: another one may be writing the store at the same time.
+Result<std::unique_ptr<tasks::Store>> open_reader(const std::string& path, const Common& common);
 Step close_store(std::unique_ptr<tasks::Store>
                      store);  // flush and checkpoint: copying the one file copies the store
 
