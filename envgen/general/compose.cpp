@@ -90,8 +90,8 @@ Step Composer::bind_roles() {
         c.archetype_number = static_cast<int>(of_archetype[a].size());
         c.symbol = lower_ascii(archetype) + std::to_string(c.archetype_number + 1);
         c.mechanism = static_cast<int>(m);  // the first that brought it
-        c.attrs.push_back({"name", "name", {Type::text, -1, -1, 0, 0, false}, "name", "", -1, -1});
-        if (archetype == "Slot") c.attrs.push_back({"day", "day", {Type::date, -1, -1, -10, 30, false}, "day", "", -1, -1});
+        c.attrs.push_back({"name", "name", {Type::text, -1, -1, 0, 0, false}, "name", "", -1, -1, false});
+        if (archetype == "Slot") c.attrs.push_back({"day", "day", {Type::date, -1, -1, -10, 30, false}, "day", "", -1, -1, false});
         concept_id = static_cast<int>(world->concepts.size());
         world->concepts.push_back(c);
         of_archetype[a].push_back(concept_id);
@@ -131,6 +131,7 @@ Step Composer::add_attributes() {
     attr.mechanism = m;
     SEEDBED_TRY(attr.domain, parse_domain(*world, m, a.type, c.symbol + "." + a.name, "mechanism " + world->mechanisms[static_cast<std::size_t>(m)]));
     attr.domain.nullable = a.nullable;
+    attr.optional = a.optional;
     if (attr.domain.type == Type::ref)
       for (std::size_t e = 0; e < world->edges.size(); ++e)
         if (world->edges[e].to == m && world->edges[e].text.find("unify " + world->concepts[static_cast<std::size_t>(attr.domain.target)].symbol + " =") == 0)

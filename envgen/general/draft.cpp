@@ -21,6 +21,7 @@ struct Drafter {
   const World& w;
   Facts final_facts;
   Value answer_value(const Answer& a, const Facts& facts) const;
+  schemas::AnswerType answer_type(const Answer& a) const;
   Value submission(const Facts& facts) const;
   Value submit_schema() const;
   schemas::Verifier verifier() const;
@@ -49,6 +50,17 @@ Value Drafter::answer_value(const Answer& a, const Facts& facts) const {
   return l.renderer().value(a.term->domain, v);
 }
 
+// What an id looks like is the layout's business, so the type of an answer is known only here.
+schemas::AnswerType Drafter::answer_type(const Answer& a) const {
+  if (!a.term) return schemas::AnswerType::set;
+  switch (a.term->domain.type) {
+    case Type::date: return schemas::AnswerType::date;
+    case Type::word: case Type::text: return schemas::AnswerType::text;
+    case Type::ref: return l.layout.ids[at(a.term->domain.target)] == IdStyle::code ? schemas::AnswerType::text : schemas::AnswerType::integer;
+    default: return schemas::AnswerType::integer;
+  }
+}
+
 Value Drafter::submission(const Facts& facts) const {
   Value out = Value::object();
   if (goal.choice)
@@ -69,12 +81,12 @@ Value Drafter::submit_schema() const {
     }
   for (const auto& a : goal.answers) {
     Value p = Value::object();
-    if (a.type == schemas::AnswerType::set) {
+    if (answer_type(a) == schemas::AnswerType::set) {
       Value items = Value::object();
       items.set("type", id_type(a.concept_id));
       p.set("type", "array").set("items", std::move(items)).set("uniqueItems", true);
     } else {
-      p.set("type", a.type == schemas::AnswerType::integer ? "integer" : "string");
+      p.set("type", answer_type(a) == schemas::AnswerType::integer ? "integer" : "string");
     }
     p.set("description", a.about);
     properties.set(a.field, std::move(p));
@@ -205,11 +217,11 @@ schemas::Verifier Drafter::verifier() const {
   for (const auto& a : goal.answers) {
     schemas::AnswerField f;
     f.name = a.field;
-    f.type = a.type;
+    f.type = answer_type(a);
     const Value x = answer_value(a, final_facts);
     if (x.is_array())
       for (const auto& item : x.items()) f.accept.push_back(item.is_int() ? std::to_string(item.as_int()) : tasks::normal_text(item.as_string()));
-    else if (auto form = tasks::normal_form(a.type, x)) f.accept.push_back(*form);
+    else if (auto form = tasks::normal_form(answer_type(a), x)) f.accept.push_back(*form);
     v.answer.push_back(std::move(f));
   }
   if (goal.choice) add_choice(v);

@@ -33,7 +33,6 @@ struct Operation {
 // One field of submit_result. Either a closed term, or the set (and so the count) of facts that satisfy a condition.
 struct Answer {
   std::string field, about;        // about: for the schema's description
-  schemas::AnswerType type = schemas::AnswerType::integer;
   TermPtr term;
   int concept_id = -1;             // ids of facts (term) or set of ids
   TermPtr condition;               // set: over variable slot 0

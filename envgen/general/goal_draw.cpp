@@ -58,7 +58,6 @@ struct Drawer {
     Answer a;
     a.field = field;
     a.about = about;
-    a.type = l.layout.ids[at(c)] == IdStyle::code ? schemas::AnswerType::text : schemas::AnswerType::integer;
     a.term = fact_ref(c, key);
     a.concept_id = c;
     return a;
@@ -68,8 +67,6 @@ struct Drawer {
     out.field = field;
     out.about = about;
     const Type t = term->domain.type;
-    const bool code = t == Type::ref && l.layout.ids[at(term->domain.target)] == IdStyle::code;
-    out.type = t == Type::date ? schemas::AnswerType::date : t == Type::word || t == Type::text || code ? schemas::AnswerType::text : schemas::AnswerType::integer;
     out.term = term;
     if (t == Type::ref) out.concept_id = term->domain.target;
     if (t == Type::text) { out.concept_id = c; out.attribute = a; }
@@ -204,7 +201,6 @@ std::optional<Goal> Drawer::aggregate() {
         Answer ids;
         ids.field = "record_ids";
         ids.about = "the ids of those " + say.noun(c, true);
-        ids.type = schemas::AnswerType::set;
         ids.concept_id = c;
         ids.condition = condition;
         g.answers.push_back(ids);

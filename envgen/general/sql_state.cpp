@@ -297,7 +297,7 @@ std::string SqlPrinter::schema_class(bool core) const {
     for (int a = 0; a < static_cast<int>(world.concepts[at(c)].attrs.size()); ++a) {
       const Domain& d = world.concepts[at(c)].attrs[at(a)].domain;
       const Storage storage = layout.storage[at(c)][at(a)];
-      if (core && d.nullable) continue;
+      if (core && (d.nullable || world.concepts[at(c)].attrs[at(a)].optional)) continue;
       std::size_t holder = at(c);
       if (storage == Storage::split) {
         if (split == 0) { split = add_table({}); tables[split].refs.emplace_back(at(c), "owner"); }
@@ -317,7 +317,7 @@ std::string SqlPrinter::schema_class(bool core) const {
     tables[at(c)].columns.push_back(layout.ids[at(c)] == IdStyle::code ? "id TEXT" : "id INTEGER");
     if (layout.soft_delete[at(c)] && !core) tables[at(c)].columns.emplace_back("deleted?");
     for (const auto& k : layout.counters)
-      if (k.parent == c) tables[at(c)].columns.emplace_back("INTEGER");
+      if (k.parent == c && !core) tables[at(c)].columns.emplace_back("INTEGER");
   }
   for (auto& t : tables) {
     std::sort(t.columns.begin(), t.columns.end());

@@ -27,6 +27,7 @@ struct Attr {
   std::string noun, with;
   int mechanism = -1;   // that brought it; -1: the archetype's own
   int edge = -1;        // unify edge that this reference hangs on
+  bool optional = false;  // the composer might have left it out
 };
 struct Concept {
   std::string symbol;   // role: archetype and number ("party1"); else mechanism.concept

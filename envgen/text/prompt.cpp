@@ -7,7 +7,11 @@ namespace seedbed::envgen {
 namespace {
 
 std::string sentence(std::string text) {
-  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  bool begins = true;
+  for (std::size_t i = 0; i < text.size(); ++i) {  // also after a question in the frame
+    if (begins && text[i] >= 'a' && text[i] <= 'z') text[i] = static_cast<char>(text[i] - 'a' + 'A');
+    if (text[i] != ' ') begins = text[i] == '?';
+  }
   if (!text.empty() && text.back() != '.' && text.back() != '?' && text.back() != '!') text += ".";
   return text;
 }
@@ -18,14 +22,14 @@ struct Register {
 };
 const std::vector<Register>& registers() {
   static const std::vector<Register> kRegisters = {
-      {{"", "Hello,", "Good morning,"}, {"please {}", "could you please {}?", "I would like you to {}"}, {"please also {}", "{}, please"}, {"Thank you.", "Many thanks.", ""}},
-      {{"", "Hi,", "Hey,"}, {"{}", "can you {}?", "quick one: {}"}, {"and {}", "oh, and {}"}, {"Thanks!", "Cheers.", ""}},
+      {{"", "Hello!", "Good morning."}, {"please {}", "could you please {}?", "I would like you to {}"}, {"please also {}", "{}, please"}, {"Thank you.", "Many thanks.", ""}},
+      {{"", "Hi!", "Hey there."}, {"{}", "can you {}?", "quick one: {}"}, {"and {}", "oh, and {}"}, {"Thanks!", "Cheers.", ""}},
       {{""}, {"{}", "Task: {}", "To do: {}"}, {"Next: {}", "Then: {}"}, {"", "End of request."}},
-      {{"Dear colleague,", "Good afternoon,"}, {"kindly {}", "I should be grateful if you would {}", "may I ask you to {}"}, {"furthermore, kindly {}", "in addition, {}"}, {"With best regards.", "Yours sincerely."}},
+      {{"Dear colleague,\n", "Good afternoon."}, {"kindly {}", "I should be grateful if you would {}", "may I ask you to {}"}, {"furthermore, kindly {}", "in addition, {}"}, {"With best regards.", "Yours sincerely."}},
       {{"", "Sorry to bother you.", "Me again."}, {"I need you to {}", "somebody has to {}, so please do", "what I need is this: {}"}, {"when that is settled, {}", "and while you are at it, {}"}, {"That is all.", "I would do it myself if I could.", ""}},
       {{"", "Hello there."}, {"my request is simple: {}", "it falls to you to {}", "would you mind helping me? {}"}, {"once you have that, {}", "as a second step, {}"}, {"No hurry.", "It matters to us.", "Let me know how it goes."}},
       {{"Note from the morning meeting.", "From yesterday's minutes.", ""}, {"we agreed to {}", "it was decided to {}", "open point: {}"}, {"it was also decided to {}", "open point: {}"}, {"", "Please close the point.", "This concludes the note."}},
-      {{"", "Voice memo, typed up:"}, {"so, {}", "right, {}", "okay, here goes: {}"}, {"and then {}", "right after that {}"}, {"Over and out.", "", "You know how."}},
+      {{"", "Voice memo, typed up."}, {"so, {}", "right, {}", "okay, here goes: {}"}, {"and then {}", "right after that {}"}, {"Over and out.", "", "You know how."}},
   };
   return kRegisters;
 }
@@ -54,7 +58,7 @@ std::string prompt_of(const Lowered& l, const Goal& goal, Rng rng) {
   if (!closing.empty()) parts.push_back(closing);
   std::string out;
   for (const auto& p : parts)
-    if (!p.empty()) out += (out.empty() ? "" : " ") + p;
+    if (!p.empty()) out += (out.empty() || out.back() == '\n' ? "" : " ") + p;
   return out;
 }
 
