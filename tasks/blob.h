@@ -1,5 +1,6 @@
-// Blobs: bytes compressed with zstd, named by the content hash of what they hold; and the section form in which documents that
-// are read together share a blob. Both readers take hostile bytes: declared sizes are checked against kMaxBlobBytes.
+// Blobs: bytes compressed with zstd, named by the content hash of what they hold; and the section
+// form in which documents that are read together share a blob. Both readers take hostile bytes:
+// declared sizes are checked against kMaxBlobBytes.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -18,12 +19,16 @@ class BlobCodec {
  public:
   BlobCodec();
   ~BlobCodec();
+  BlobCodec(const BlobCodec&) = delete;
+  BlobCodec& operator=(const BlobCodec&) = delete;
   BlobCodec(BlobCodec&&) noexcept;
   BlobCodec& operator=(BlobCodec&&) noexcept;
 
-  // One zstd frame that declares its size. The view is good until the next call. Error where bytes exceed kMaxBlobBytes.
+  // One zstd frame that declares its size. The view is good until the next call. Error where bytes
+  // exceed kMaxBlobBytes.
   Result<std::string_view> compress(std::string_view bytes);
-  // Exactly one frame of exactly `size` bytes with that content hash, or Error{store} saying what is wrong with it.
+  // Exactly one frame of exactly `size` bytes with that content hash, or Error{store} saying what
+  // is wrong with it.
   Result<std::string> decompress(std::string_view frame, std::size_t size, std::string_view hash);
 
  private:

@@ -19,8 +19,11 @@ int count_of(const Counts& counts, const std::string& key) {
   return at == counts.end() ? 0 : at->second;
 }
 
-// The tasks of one environment that may stay, by number: at most tasks_per_env, skeleton caps counted over all kept ones.
-std::vector<SelectionTask*> survivors(SelectionEnvironment& env, const SelectionRules& rules, const Counts& skeletons) {
+// The tasks of one environment that may stay, by number: at most tasks_per_env, skeleton caps
+// counted over all kept ones.
+std::vector<SelectionTask*> survivors(SelectionEnvironment& env,
+                                      const SelectionRules& rules,
+                                      const Counts& skeletons) {
   std::vector<SelectionTask*> kept;
   Counts own;
   for (auto& task : env.tasks) {
@@ -34,16 +37,23 @@ std::vector<SelectionTask*> survivors(SelectionEnvironment& env, const Selection
 }
 
 // ---- masking ----
-// A token of the prompt: a word (letters, digits and the signs inside ids, dates and amounts) or one sign.
+// A token of the prompt: a word (letters, digits and the signs inside ids, dates and amounts) or
+// one sign.
 struct Token {
   std::string text;
   bool word = false;
   bool opens = false;  // first word of a sentence
 };
 
-bool is_letter(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80; }
-bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
-bool is_alnum(unsigned char c) { return is_letter(c) || is_digit(c); }
+bool is_letter(unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
+}
+bool is_digit(unsigned char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alnum(unsigned char c) {
+  return is_letter(c) || is_digit(c);
+}
 
 // A leading capital: ASCII, or the Latin-1 and Latin Extended-A capitals that names have.
 bool is_capital(const std::string& word) {
@@ -56,10 +66,12 @@ bool is_capital(const std::string& word) {
 }
 
 bool has_digit(const std::string& word) {
-  return std::any_of(word.begin(), word.end(), [](char c) { return is_digit(static_cast<unsigned char>(c)); });
+  return std::any_of(word.begin(), word.end(),
+                     [](char c) { return is_digit(static_cast<unsigned char>(c)); });
 }
 
-// A quotation that starts at `at`, or 0: "...", the curly forms, and '...' where it cannot be an apostrophe.
+// A quotation that starts at `at`, or 0: "...", the curly forms, and '...' where it cannot be an
+// apostrophe.
 std::size_t quotation(std::string_view text, std::size_t at) {
   const auto closed_by = [&](std::string_view open, std::string_view close) -> std::size_t {
     if (text.substr(at, open.size()) != open) return 0;
@@ -71,17 +83,20 @@ std::size_t quotation(std::string_view text, std::size_t at) {
   if (at > 0 && is_alnum(static_cast<unsigned char>(text[at - 1]))) return 0;
   if (const std::size_t n = closed_by("\xE2\x80\x98", "\xE2\x80\x99")) return n;
   const std::size_t n = closed_by("'", "'");
-  const bool apostrophe = n != 0 && at + n < text.size() && is_alnum(static_cast<unsigned char>(text[at + n]));
+  const bool apostrophe =
+      n != 0 && at + n < text.size() && is_alnum(static_cast<unsigned char>(text[at + n]));
   return apostrophe ? 0 : n;
 }
 
-// Whether the sign at `at` belongs to the word around it: 2031-03-05, 14:30, 1,250.50, BK-1042, a_b, o'clock.
+// Whether the sign at `at` belongs to the word around it: 2031-03-05, 14:30, 1,250.50, BK-1042,
+// a_b, o'clock.
 bool joins(std::string_view text, std::size_t at, std::size_t begin) {
   if (at == begin || at + 1 >= text.size()) return false;
   const auto before = static_cast<unsigned char>(text[at - 1]);
   const auto after = static_cast<unsigned char>(text[at + 1]);
   const char c = text[at];
-  if (c == '-' || c == '_' || c == '\'' || c == '#' || c == '@') return is_alnum(before) && is_alnum(after);
+  if (c == '-' || c == '_' || c == '\'' || c == '#' || c == '@')
+    return is_alnum(before) && is_alnum(after);
   if (c == '.' || c == ',' || c == ':' || c == '/') return is_digit(before) && is_digit(after);
   return false;
 }
@@ -100,7 +115,9 @@ std::vector<Token> tokens_of(std::string_view text) {
       opens = false;
     } else if (is_alnum(c)) {
       const std::size_t begin = at;
-      while (at < text.size() && (is_alnum(static_cast<unsigned char>(text[at])) || joins(text, at, begin))) ++at;
+      while (at < text.size() &&
+             (is_alnum(static_cast<unsigned char>(text[at])) || joins(text, at, begin)))
+        ++at;
       out.push_back({std::string(text.substr(begin, at - begin)), true, opens});
       opens = false;
     } else {
@@ -114,22 +131,29 @@ std::vector<Token> tokens_of(std::string_view text) {
 
 const std::set<std::string, std::less<>>& calendar_words() {
   static const std::set<std::string, std::less<>> words = {
-      "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
-      "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
-      "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"};
+      "january",   "february", "march",     "april",    "may",    "june",     "july",  "august",
+      "september", "october",  "november",  "december", "jan",    "feb",      "mar",   "apr",
+      "jun",       "jul",      "aug",       "sep",      "sept",   "oct",      "nov",   "dec",
+      "monday",    "tuesday",  "wednesday", "thursday", "friday", "saturday", "sunday"};
   return words;
 }
 
-bool is_first_person(const std::string& word) { return word == "I" || word.rfind("I'", 0) == 0; }
+bool is_first_person(const std::string& word) {
+  return word == "I" || word.rfind("I'", 0) == 0;
+}
 
 }  // namespace
 
 void select(std::vector<SelectionEnvironment>& set, const SelectionRules& rules) {
-  std::sort(set.begin(), set.end(), [](const auto& a, const auto& b) { return std::tie(a.slot, a.id) < std::tie(b.slot, b.id); });
+  std::sort(set.begin(), set.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.slot, a.id) < std::tie(b.slot, b.id);
+  });
   Counts classes, cores, skeletons;
   std::int64_t envs = 0;
   for (auto& env : set) {
-    std::sort(env.tasks.begin(), env.tasks.end(), [](const auto& a, const auto& b) { return std::tie(a.number, a.id) < std::tie(b.number, b.id); });
+    std::sort(env.tasks.begin(), env.tasks.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.number, a.id) < std::tie(b.number, b.id);
+    });
     env.selected = false;
     for (auto& task : env.tasks) task.selected = false;
     if (envs >= rules.envs || count_of(classes, env.schema_class) >= rules.max_per_schema_class ||
@@ -150,8 +174,8 @@ void select(std::vector<SelectionEnvironment>& set, const SelectionRules& rules)
 
 std::string masked_text(const std::string& prompt) {
   const auto tokens = tokens_of(prompt);
-  // A capital that opens a sentence says nothing by itself: it is a name where the same word is capitalised elsewhere inside
-  // a sentence, or where another name follows at once.
+  // A capital that opens a sentence says nothing by itself: it is a name where the same word is
+  // capitalised elsewhere inside a sentence, or where another name follows at once.
   std::set<std::string> names;
   for (const auto& t : tokens)
     if (t.word && !t.opens && is_capital(t.text) && !is_first_person(t.text)) names.insert(t.text);
@@ -162,12 +186,19 @@ std::string masked_text(const std::string& prompt) {
     if (t.word) {
       const bool possessive = mask.size() > 2 && mask.compare(mask.size() - 2, 2, "'s") == 0;
       const std::string stem = possessive ? t.text.substr(0, t.text.size() - 2) : t.text;
-      const bool name_follows = i + 1 < tokens.size() && tokens[i + 1].word && is_capital(tokens[i + 1].text) && !is_first_person(tokens[i + 1].text);
-      const bool name = is_capital(stem) && !is_first_person(t.text) && (!t.opens || names.count(stem) != 0 || name_follows);
-      if (has_digit(t.text) || (is_capital(stem) && calendar_words().count(lower_ascii(stem)) != 0)) mask = "#";
-      else if (name) mask = "@";
-      // A run of names, or of numbers, is one: "Maria Lopez" and "Cher", "5 March 2031" and "2031-03-05".
-      const bool repeats = !masked.empty() && masked.back() == mask && (mask == "#" || mask == "@") && i > 0 && tokens[i - 1].word;
+      const bool name_follows = i + 1 < tokens.size() && tokens[i + 1].word &&
+                                is_capital(tokens[i + 1].text) &&
+                                !is_first_person(tokens[i + 1].text);
+      const bool name = is_capital(stem) && !is_first_person(t.text) &&
+                        (!t.opens || names.count(stem) != 0 || name_follows);
+      if (has_digit(t.text) || (is_capital(stem) && calendar_words().count(lower_ascii(stem)) != 0))
+        mask = "#";
+      else if (name)
+        mask = "@";
+      // A run of names, or of numbers, is one: "Maria Lopez" and "Cher", "5 March 2031" and
+      // "2031-03-05".
+      const bool repeats = !masked.empty() && masked.back() == mask &&
+                           (mask == "#" || mask == "@") && i > 0 && tokens[i - 1].word;
       if (!repeats) masked.push_back(mask);
       if (possessive && name) masked.emplace_back("'s");
     } else {
@@ -177,6 +208,8 @@ std::string masked_text(const std::string& prompt) {
   return join(masked, " ");
 }
 
-std::string masked_skeleton(const std::string& prompt) { return content_hash(masked_text(prompt)); }
+std::string masked_skeleton(const std::string& prompt) {
+  return content_hash(masked_text(prompt));
+}
 
 }  // namespace seedbed::tasks

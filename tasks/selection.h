@@ -1,5 +1,6 @@
-// What compares tasks of different environments is a selection, not a gate: a pure function of the set that keeps the lowest
-// key of each group, so that merge and a single run agree whatever the order.
+// What compares tasks of different environments is a selection, not a gate: a pure function of the
+// set that keeps the lowest key of each group, so that merge and a single run agree whatever the
+// order.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -22,18 +23,19 @@ struct SelectionEnvironment {
   bool selected = false;
 };
 struct SelectionRules {
-  std::int64_t envs = 0;            // first survivors kept
+  std::int64_t envs = 0;  // first survivors kept
   std::int64_t tasks_per_env = 0;
-  int max_per_schema_class = 1;      // lowest slots kept
+  int max_per_schema_class = 1;  // lowest slots kept
   int max_per_core_class = 3;
   int max_per_masked_skeleton = 10;  // tasks over all kept environments
 };
-// Sets `selected` on environments (by slot order) and tasks (by number). An environment with fewer than tasks_per_env / 2
-// tasks left is not kept.
+// Sets `selected` on environments (by slot order) and tasks (by number). An environment with fewer
+// than tasks_per_env / 2 tasks left is not kept.
 void select(std::vector<SelectionEnvironment>& set, const SelectionRules& rules);
 // The prompt with its particulars masked: what masked_skeleton hashes. For people and tests.
 std::string masked_text(const std::string& prompt);
-// The prompt with quoted strings, names (capitalised words inside a sentence), ids, dates and numbers masked; hashed.
+// The prompt with quoted strings, names (capitalised words inside a sentence), ids, dates and
+// numbers masked; hashed.
 std::string masked_skeleton(const std::string& prompt);
 
 }  // namespace seedbed::tasks

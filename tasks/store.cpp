@@ -1,8 +1,8 @@
 // Opening, batches, the request. Invariants that the tests hold:
-// (1) A file at the store's path is either absent or a whole store: it is made under another name and renamed.
-// (2) A record (a slot, an episode) is written inside one transaction; a batch that fails is rolled back whole.
-// (3) After a failed write nothing more is written through this Store: its caller may have lost records of the batch.
-// (4) One writer: whoever holds PATH-lock.
+// (1) A file at the store's path is either absent or a whole store: it is made under another name
+// and renamed. (2) A record (a slot, an episode) is written inside one transaction; a batch that
+// fails is rolled back whole. (3) After a failed write nothing more is written through this Store:
+// its caller may have lost records of the batch. (4) One writer: whoever holds PATH-lock.
 #include "tasks/store.h"
 
 #include <fcntl.h>
@@ -27,13 +27,18 @@ namespace {
 constexpr int kBatchRecords = 64;
 constexpr std::int64_t kBatchUs = 200'000;
 
-Error store_error(const std::string& path, std::string_view found_and_wanted, std::string_view todo) {
+Error store_error(const std::string& path,
+                  std::string_view found_and_wanted,
+                  std::string_view todo) {
   return make_error(Where::store, "store", path, found_and_wanted, todo);
 }
 
 Error io_error(const std::string& path, std::string_view doing, int code) {
-  const std::string found = code == ENOSPC || code == EDQUOT ? "disk full" : std::generic_category().message(code);
-  return store_error(path, found + " (while " + std::string(doing) + ")", "free space or check the folder's permissions, and run the same command again");
+  const std::string found =
+      code == ENOSPC || code == EDQUOT ? "disk full" : std::generic_category().message(code);
+  return store_error(
+      path, found + " (while " + std::string(doing) + ")",
+      "free space or check the folder's permissions, and run the same command again");
 }
 
 void remove_companions(const std::string& path) {
@@ -58,9 +63,12 @@ Step sync_path(const std::string& path, int flags) {
 
 Step fill_new_file(const std::string& path) {
   SEEDBED_TRY(const auto db, Db::open(path, Access::create));
-  // Nobody sees the file before it is synced and renamed, so SQLite need not sync each of its steps.
-  const std::string sql = "PRAGMA page_size = 4096; PRAGMA synchronous = OFF; BEGIN; PRAGMA application_id = " + std::to_string(kApplicationId) +
-                          "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + ";\n" + kSchemaSql + "COMMIT; PRAGMA journal_mode = WAL;";
+  // Nobody sees the file before it is synced and renamed, so SQLite need not sync each of its
+  // steps.
+  const std::string sql =
+      "PRAGMA page_size = 4096; PRAGMA synchronous = OFF; BEGIN; PRAGMA application_id = " +
+      std::to_string(kApplicationId) + "; PRAGMA user_version = " + std::to_string(kSchemaVersion) +
+      ";\n" + kSchemaSql + "COMMIT; PRAGMA journal_mode = WAL;";
   return db->exec(sql, "making it");
 }
 
@@ -72,7 +80,8 @@ Step create_file(const std::string& path) {
   remove_companions(path);
   Step failed = fill_new_file(fresh);
   if (!failed) failed = sync_path(fresh, O_RDONLY);
-  if (!failed && rename(fresh.c_str(), path.c_str()) != 0) failed = io_error(path, "making it", errno);
+  if (!failed && rename(fresh.c_str(), path.c_str()) != 0)
+    failed = io_error(path, "making it", errno);
   if (failed) {
     unlink(fresh.c_str());
     remove_companions(fresh);
@@ -82,23 +91,29 @@ Step create_file(const std::string& path) {
     return failed;
   }
   const std::size_t slash = path.rfind('/');
-  return sync_path(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
+  return sync_path(slash == std::string::npos ? "." : path.substr(0, slash + 1),
+                   O_RDONLY | O_DIRECTORY);
 }
 
 Step check_application(Db& db) {
   SEEDBED_TRY(const std::int64_t id, pragma(db, "PRAGMA application_id"));
   if (id == kApplicationId) return std::nullopt;
-  return store_error(db.path(), "it is a SQLite database of another application (id " + std::to_string(id) + "), a seedbed store is wanted",
+  return store_error(db.path(),
+                     "it is a SQLite database of another application (id " + std::to_string(id) +
+                         "), a seedbed store is wanted",
                      "give the path of a store, or another path for a new one");
 }
 
 Step check_version(Db& db, BlobCodec& codec, const StoreOptions& options) {
   SEEDBED_TRY(const std::int64_t version, pragma(db, "PRAGMA user_version"));
-  const std::string found = "schema version " + std::to_string(version) + ", this build reads " + std::to_string(kSchemaVersion);
-  if (version > kSchemaVersion) return store_error(db.path(), found, "open it with a newer seedbed");
+  const std::string found = "schema version " + std::to_string(version) + ", this build reads " +
+                            std::to_string(kSchemaVersion);
+  if (version > kSchemaVersion)
+    return store_error(db.path(), found, "open it with a newer seedbed");
   if (version < 1) return db.damaged(found);
   if (version < kSchemaVersion) {
-    if (!options.upgrade || options.read_only) return store_error(db.path(), found, "open it with --upgrade");
+    if (!options.upgrade || options.read_only)
+      return store_error(db.path(), found, "open it with --upgrade");
     return upgrade(db, codec, version);
   }
   return check_structure(db);
@@ -121,10 +136,15 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   auto state = std::make_unique<State>();
   state->writable = !options.read_only;
   struct stat info {};
-  const auto missing = [&] { return stat(path.c_str(), &info) != 0 ? errno == ENOENT : S_ISREG(info.st_mode) && info.st_size == 0; };
+  const auto missing = [&] {
+    return stat(path.c_str(), &info) != 0 ? errno == ENOENT
+                                          : S_ISREG(info.st_mode) && info.st_size == 0;
+  };
   const bool may_create = (options.create || options.fresh) && state->writable;
   if (missing() && !may_create)
-    return store_error(path, info.st_nlink != 0 ? "the file is empty, a seedbed store is wanted" : "there is no such file, a seedbed store is wanted",
+    return store_error(path,
+                       info.st_nlink != 0 ? "the file is empty, a seedbed store is wanted"
+                                          : "there is no such file, a seedbed store is wanted",
                        "check the path, or make a store with 'seedbed gen'");
   if (state->writable) {
     SEEDBED_TRY(state->lock, WriterLock::take(path));
@@ -137,9 +157,12 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   if (auto e = check_application(*state->db)) return *std::move(e);
   if (auto e = check_version(*state->db, state->codec, options)) return *std::move(e);
   if (state->writable) {
-    // NORMAL: a killed process loses nothing committed; a lost power supply may lose the last batches, never the file.
-    if (auto e = state->db->exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = OFF;"
-                                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000",
+    // NORMAL: a killed process loses nothing committed; a lost power supply may lose the last
+    // batches, never the file.
+    if (auto e = state->db->exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA "
+                                 "foreign_keys = ON; PRAGMA secure_delete = OFF;"
+                                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = "
+                                 "67108864; PRAGMA cache_size = -16000",
                                  "opening it"))
       return *std::move(e);
   }
@@ -147,13 +170,17 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
 }
 
 Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Store::~Store() { static_cast<void>(state_->commit()); }
+Store::~Store() {
+  static_cast<void>(state_->commit());
+}
 
 // ---- batches ----
 
 Step Store::State::begin() {
   if (failure) return failure;
-  if (!writable) return store_error(db->path(), "it is open for reading only, a write was asked", "open it for writing");
+  if (!writable)
+    return store_error(db->path(), "it is open for reading only, a write was asked",
+                       "open it for writing");
   if (db->in_transaction()) return std::nullopt;
   if (auto e = db->exec("BEGIN IMMEDIATE", "starting to write")) return e;
   batched = 0;
@@ -186,7 +213,9 @@ void Store::State::roll_back() {
   if (db->in_transaction()) static_cast<void>(db->exec("ROLLBACK", "writing"));
 }
 
-Step Store::flush() { return state_->commit(); }
+Step Store::flush() {
+  return state_->commit();
+}
 
 Step Store::checkpoint() {
   if (auto e = state_->commit()) return e;
@@ -204,7 +233,9 @@ Result<std::int64_t> Store::State::put_blob(std::string_view bytes) {
   }
   SEEDBED_TRY(const std::string_view frame, codec.compress(bytes));
   Use insert(*db, "INSERT INTO blob (hash, size, data) VALUES (?, ?, ?)");
-  if (auto e = insert.bind(hash).bind(static_cast<std::int64_t>(bytes.size())).bind_bytes(frame).run()) return *std::move(e);
+  if (auto e =
+          insert.bind(hash).bind(static_cast<std::int64_t>(bytes.size())).bind_bytes(frame).run())
+    return *std::move(e);
   return db->last_row();
 }
 
@@ -225,7 +256,8 @@ Result<std::int64_t> Store::State::row_of(std::string_view table, const std::str
   return found ? find.integer(0) : 0;
 }
 
-Result<std::vector<std::string>> Store::State::strings(std::string_view sql, const std::string* parameter) {
+Result<std::vector<std::string>> Store::State::strings(std::string_view sql,
+                                                       const std::string* parameter) {
   std::vector<std::string> out;
   Use rows(*db, sql);
   if (parameter != nullptr) rows.bind(*parameter);
@@ -244,7 +276,8 @@ Result<std::int64_t> Store::State::number(std::string_view sql) {
 
 // ---- request ----
 
-std::string request_difference(const schemas::GenRequest& stored, const schemas::GenRequest& asked) {
+std::string request_difference(const schemas::GenRequest& stored,
+                               const schemas::GenRequest& asked) {
   const schemas::Value a = schemas::to_value(stored), b = schemas::to_value(asked);
   std::string out;
   for (const auto& [key, value] : a.members()) {
@@ -269,11 +302,14 @@ Step Store::set_request(const schemas::GenRequest& request) {
   if (stored) {
     const std::string difference = request_difference(*stored, request);
     if (difference.empty()) return std::nullopt;
-    return store_error(state_->db->path(), "it was made by another request, stored against asked: " + difference,
-                       "repeat the first request to continue, give another path, or start over with --fresh");
+    return store_error(
+        state_->db->path(), "it was made by another request, stored against asked: " + difference,
+        "repeat the first request to continue, give another path, or start over with --fresh");
   }
   const std::string record = schemas::dump_record(request);
-  return state_->record([&] { return Use(*state_->db, "INSERT INTO request (one, record) VALUES (1, ?)").bind(record).run(); });
+  return state_->record([&] {
+    return Use(*state_->db, "INSERT INTO request (one, record) VALUES (1, ?)").bind(record).run();
+  });
 }
 
 }  // namespace seedbed::tasks

@@ -1,10 +1,12 @@
-// One SQLite file (WAL, one writer): environments, tasks, certificates, runs, episodes, blobs (zstd, by content hash).
-// tasks/schema.sql is the only DDL. Killed at any moment, nothing committed is lost and nothing is doubled.
-// Not thread-safe: one thread a Store. While a Store is open for writing, a second writer is refused; readers are not.
-// After a failed write every later write returns the same error: the batch is rolled back, what was committed stays.
+// One SQLite file (WAL, one writer): environments, tasks, certificates, runs, episodes, blobs
+// (zstd, by content hash). tasks/schema.sql is the only DDL. Killed at any moment, nothing
+// committed is lost and nothing is doubled. Not thread-safe: one thread a Store. While a Store is
+// open for writing, a second writer is refused; readers are not. After a failed write every later
+// write returns the same error: the batch is rolled back, what was committed stays.
 //
-// Reads see what is selected unless they say otherwise: selection (tasks/selection.h) is a pure function of the stored set,
-// computed at the end of gen and merge. Integer row ids never leave the store; content hashes do.
+// Reads see what is selected unless they say otherwise: selection (tasks/selection.h) is a pure
+// function of the stored set, computed at the end of gen and merge. Integer row ids never leave the
+// store; content hashes do.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -26,7 +28,8 @@ namespace seedbed::tasks {
 
 struct StoreOptions {
   bool create = false;   // else a missing file is an error
-  bool fresh = false;    // remove the store that is there first, and create; refuses to remove what is no store
+  bool fresh = false;    // remove the store that is there first, and create; refuses to remove what
+                         // is no store
   bool upgrade = false;  // bring an older schema version up to date
   bool read_only = false;
 };
@@ -66,10 +69,12 @@ struct RunInfo {
   std::string policy;
   std::string policy_version;
   std::string seed;
-  schemas::Value settings;  // object: whatever else makes it another run (model name, temperature ...); never a secret
+  schemas::Value settings;  // object: whatever else makes it another run (model name, temperature
+                            // ...); never a secret
 };
 struct StoredEpisode {
-  std::string id;  // content hash of run and trajectory without timings; a later verdict does not change it
+  std::string
+      id;  // content hash of run and trajectory without timings; a later verdict does not change it
   std::string run;
   schemas::Trajectory trajectory;
   Episode evidence;  // what reverify needs
@@ -82,7 +87,8 @@ struct PolicyRow {
 
 class Store {
  public:
-  // Errors: missing, not a database, foreign (another application id), newer, older (needs upgrade), damaged, full disk.
+  // Errors: missing, not a database, foreign (another application id), newer, older (needs
+  // upgrade), damaged, full disk.
   static Result<std::unique_ptr<Store>> open(const std::string& path, const StoreOptions& options);
   ~Store();  // flushes
   Store(const Store&) = delete;
@@ -90,9 +96,11 @@ class Store {
 
   // ---- generation ----
   Result<std::optional<schemas::GenRequest>> request();
-  Step set_request(const schemas::GenRequest& request);  // refuses another one, with the difference shown
+  Step set_request(
+      const schemas::GenRequest& request);  // refuses another one, with the difference shown
   Result<std::set<std::int64_t>> finished_slots();
-  Step put_slot(SlotRecord record);  // batched: durable after the next flush (every ~200 ms or 64 records, and at close)
+  Step put_slot(SlotRecord record);  // batched: durable after the next flush (every ~200 ms or 64
+                                     // records, and at close)
   Step flush();
   Step checkpoint();  // WAL into the file: copying the one file copies the store
   Result<std::vector<GateCount>> rejections();
@@ -108,26 +116,33 @@ class Store {
   // ---- runs ----
   static std::string run_id(const RunInfo& info);
   Result<std::string> begin_run(const RunInfo& info);  // idempotent
-  Result<std::set<std::pair<std::string, std::int64_t>>> finished_episodes(const std::string& run);  // (task, sample)
-  Step put_episode(const EpisodeKey& key, const schemas::Trajectory& trajectory, const Episode& evidence);  // batched
-  Step put_infra_error(const EpisodeKey& key, const std::string& why);  // counted, never scored; tried again on resume
+  Result<std::set<std::pair<std::string, std::int64_t>>> finished_episodes(
+      const std::string& run);  // (task, sample)
+  Step put_episode(const EpisodeKey& key,
+                   const schemas::Trajectory& trajectory,
+                   const Episode& evidence);  // batched
+  Step put_infra_error(const EpisodeKey& key,
+                       const std::string& why);  // counted, never scored; tried again on resume
   Result<std::vector<PolicyRow>> policies();
-  // Episodes of selected tasks in the order of (run, slot, task number, sample); the callback may stop by returning an error,
-  // and may use the store.
+  // Episodes of selected tasks in the order of (run, slot, task number, sample); the callback may
+  // stop by returning an error, and may use the store.
   Step for_each_episode(const std::function<Step(const StoredEpisode&)>& f);
   Result<StoredEpisode> episode(const std::string& id);
   Step set_verdict(const std::string& episode_id, const schemas::Verdict& verdict);
 
   // ---- the whole ----
-  Result<std::string> content_digest();  // over sorted (environment id, task id, certificate hash) of what is selected
-  Result<std::string> runs_digest();     // over (run, task, sample, trajectory without timings)
-  Result<schemas::Value> counts();       // {environments, tasks, rejected, episodes, ...}
-  Step select();                          // recomputes the selection from the request and the set
-  // Merge: takes over another store's slots and episodes (same request, adopted where this store has none yet) and selects
-  // anew; whole or not at all. Commutative, associative, idempotent; the same slot must be equal in both, of two episodes
-  // under one key the one with the lower hash stays.
+  Result<std::string>
+  content_digest();  // over sorted (environment id, task id, certificate hash) of what is selected
+  Result<std::string> runs_digest();  // over (run, task, sample, trajectory without timings)
+  Result<schemas::Value> counts();    // {environments, tasks, rejected, episodes, ...}
+  Step select();                      // recomputes the selection from the request and the set
+  // Merge: takes over another store's slots and episodes (same request, adopted where this store
+  // has none yet) and selects anew; whole or not at all. Commutative, associative, idempotent; the
+  // same slot must be equal in both, of two episodes under one key the one with the lower hash
+  // stays.
   Step absorb(const std::string& path);
-  // An id given by a person: full hash or unique prefix of an environment, task or episode -> (kind, full id).
+  // An id given by a person: full hash or unique prefix of an environment, task or episode ->
+  // (kind, full id).
   Result<std::pair<std::string, std::string>> resolve(const std::string& prefix);
   struct State;
 

@@ -1,4 +1,5 @@
-// SQLite as the store needs it: one connection, statements prepared once, result codes as four-part errors. Private to tasks.
+// SQLite as the store needs it: one connection, statements prepared once, result codes as four-part
+// errors. Private to tasks.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -34,7 +35,8 @@ class Db {
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] std::int64_t last_row() const;
   [[nodiscard]] int changed_rows() const;
-  // Frames of the WAL into the file, the WAL cut to nothing; where readers hold it, as far as they allow.
+  // Frames of the WAL into the file, the WAL cut to nothing; where readers hold it, as far as they
+  // allow.
   Step checkpoint();
 
  private:
@@ -49,8 +51,8 @@ class Db {
   std::map<std::string, Statement, std::less<>> statements_;
 };
 
-// One run of a statement; the statement is ready again when this goes out of scope. What is bound must live as long.
-// A statement must not be used again inside its own use.
+// One run of a statement; the statement is ready again when this goes out of scope. What is bound
+// must live as long. A statement must not be used again inside its own use.
 class Use {
  public:
   Use(Db& db, std::string_view sql);

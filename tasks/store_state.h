@@ -14,10 +14,11 @@
 
 namespace seedbed::tasks {
 
-// One slot as rows: what generation hands over and what merge copies are written by the same function.
+// One slot as rows: what generation hands over and what merge copies are written by the same
+// function.
 struct EnvironmentRow {
   std::string hash, schema_class, core_schema_class;
-  std::string spec;   // Environment as JSON
+  std::string spec;  // Environment as JSON
   std::string image;
 };
 struct TaskRow {
@@ -50,14 +51,14 @@ struct Store::State {
   std::unique_ptr<Db> db;
   BlobCodec codec;
   bool writable = false;
-  Step failure;  // the error that ended writing: said again by every later write
+  Step failure;          // the error that ended writing: said again by every later write
   bool holding = false;  // a merge: the batch ends only where the merge does
   int batched = 0;
   std::int64_t batch_since_us = 0;
 
   // ---- batches ----
-  Step begin();         // opens a batch where none is open
-  Step wrote();         // counts a record; commits the batch where it is full or old
+  Step begin();  // opens a batch where none is open
+  Step wrote();  // counts a record; commits the batch where it is full or old
   Step commit();
   Error fail(Error e);  // rolls the batch back and ends writing
   void roll_back();
@@ -75,7 +76,8 @@ struct Store::State {
   Step write_slot(const SlotRows& rows, const std::string& digest);
   Step write_episode(const EpisodeRow& row);
   Result<std::int64_t> row_of(std::string_view table, const std::string& hash);  // 0 where absent
-  Result<std::vector<std::string>> strings(std::string_view sql, const std::string* parameter = nullptr);
+  Result<std::vector<std::string>> strings(std::string_view sql,
+                                           const std::string* parameter = nullptr);
   Result<std::int64_t> number(std::string_view sql);
   // The stored slot, checked: hashes, records, digest.
   Result<SlotRows> read_slot(std::int64_t slot);

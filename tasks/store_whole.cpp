@@ -24,14 +24,21 @@ class Chain {
 Result<std::vector<SelectionEnvironment>> candidates(Db& db) {
   std::vector<SelectionEnvironment> set;
   Use rows(db,
-           "SELECT e.hash, e.slot, e.schema_class, e.core_schema_class, t.hash, t.number, t.masked_skeleton "
+           "SELECT e.hash, e.slot, e.schema_class, e.core_schema_class, t.hash, t.number, "
+           "t.masked_skeleton "
            "FROM environment e LEFT JOIN task t ON t.environment = e.id ORDER BY e.slot, t.number");
   for (;;) {
     SEEDBED_TRY(const bool row, rows.step());
     if (!row) return set;
     if (set.empty() || set.back().id != rows.view(0))
-      set.push_back({.id = rows.text(0), .slot = rows.integer(1), .schema_class = rows.text(2), .core_schema_class = rows.text(3), .tasks = {}});
-    if (!rows.is_null(4)) set.back().tasks.push_back({.id = rows.text(4), .number = rows.integer(5), .masked_skeleton = rows.text(6)});
+      set.push_back({.id = rows.text(0),
+                     .slot = rows.integer(1),
+                     .schema_class = rows.text(2),
+                     .core_schema_class = rows.text(3),
+                     .tasks = {}});
+    if (!rows.is_null(4))
+      set.back().tasks.push_back(
+          {.id = rows.text(4), .number = rows.integer(5), .masked_skeleton = rows.text(6)});
   }
 }
 
@@ -40,10 +47,12 @@ Step write_selection(Db& db, const std::vector<SelectionEnvironment>& set) {
   if (auto e = Use(db, "UPDATE environment SET selected = 0 WHERE selected <> 0").run()) return e;
   for (const auto& env : set) {
     if (!env.selected) continue;
-    if (auto e = Use(db, "UPDATE environment SET selected = 1 WHERE hash = ?").bind(env.id).run()) return e;
+    if (auto e = Use(db, "UPDATE environment SET selected = 1 WHERE hash = ?").bind(env.id).run())
+      return e;
     for (const auto& task : env.tasks)
       if (task.selected)
-        if (auto e = Use(db, "UPDATE task SET selected = 1 WHERE hash = ?").bind(task.id).run()) return e;
+        if (auto e = Use(db, "UPDATE task SET selected = 1 WHERE hash = ?").bind(task.id).run())
+          return e;
   }
   return std::nullopt;
 }
@@ -53,7 +62,8 @@ Step write_selection(Db& db, const std::vector<SelectionEnvironment>& set) {
 Result<std::string> Store::content_digest() {
   Chain chain;
   Use rows(*state_->db,
-           "SELECT e.hash, t.hash, t.certificate_hash FROM task t JOIN environment e ON e.id = t.environment "
+           "SELECT e.hash, t.hash, t.certificate_hash FROM task t JOIN environment e ON e.id = "
+           "t.environment "
            "WHERE t.selected = 1 ORDER BY e.hash, t.hash, t.certificate_hash");
   for (;;) {
     SEEDBED_TRY(const bool row, rows.step());
@@ -65,13 +75,15 @@ Result<std::string> Store::content_digest() {
 Result<std::string> Store::runs_digest() {
   Chain chain;
   Use rows(*state_->db,
-           "SELECT r.hash, t.hash, x.sample, x.hash, x.verdict FROM episode x JOIN run r ON r.id = x.run JOIN task t ON t.id = x.task "
+           "SELECT r.hash, t.hash, x.sample, x.hash, x.verdict FROM episode x JOIN run r ON r.id = "
+           "x.run JOIN task t ON t.id = x.task "
            "WHERE t.selected = 1 ORDER BY r.hash, t.hash, x.sample");
   for (;;) {
     SEEDBED_TRY(const bool row, rows.step());
     if (!row) return chain.hash();
     const std::string verdict = rows.is_null(4) ? "" : content_hash(rows.view(4));
-    chain.add(rows.text(0) + " " + rows.text(1) + " " + std::to_string(rows.integer(2)) + " " + rows.text(3) + " " + verdict);
+    chain.add(rows.text(0) + " " + rows.text(1) + " " + std::to_string(rows.integer(2)) + " " +
+              rows.text(3) + " " + verdict);
   }
 }
 
@@ -88,7 +100,8 @@ Result<schemas::Value> Store::counts() {
       {"tasks_stored", "SELECT count(*) FROM task"},
       {"rejected", "SELECT coalesce(sum(count), 0) FROM rejection"},
       {"runs", "SELECT count(*) FROM run"},
-      {"episodes", "SELECT count(*) FROM episode x JOIN task t ON t.id = x.task WHERE t.selected = 1"},
+      {"episodes",
+       "SELECT count(*) FROM episode x JOIN task t ON t.id = x.task WHERE t.selected = 1"},
       {"episodes_stored", "SELECT count(*) FROM episode"},
       {"infra_errors", "SELECT count(*) FROM infra_error"},
       {"blobs", "SELECT count(*) FROM blob"},
@@ -103,7 +116,9 @@ Result<schemas::Value> Store::counts() {
 
 Step Store::select() {
   SEEDBED_TRY(const auto asked, request());
-  if (!asked) return make_error(Where::store, "store", state_->db->path(), "holds no request, selection needs its counts", "generate into it first");
+  if (!asked)
+    return make_error(Where::store, "store", state_->db->path(),
+                      "holds no request, selection needs its counts", "generate into it first");
   if (auto e = state_->commit()) return e;
   SEEDBED_TRY(auto set, candidates(*state_->db));
   tasks::select(set, {.envs = asked->envs, .tasks_per_env = asked->tasks_per_env});
@@ -117,24 +132,32 @@ Result<std::pair<std::string, std::string>> Store::resolve(const std::string& pr
   const auto refused = [&](const std::string& found, std::string_view todo) {
     return make_error(Where::usage, "id", prefix, found, todo);
   };
-  const bool hex = !low.empty() && low.size() <= 32 && low.find_first_not_of("0123456789abcdef") == std::string::npos;
-  if (!hex) return refused("not an id: 1 to 32 hex digits are wanted", "look ids up with 'seedbed list'");
+  const bool hex = !low.empty() && low.size() <= 32 &&
+                   low.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!hex)
+    return refused("not an id: 1 to 32 hex digits are wanted", "look ids up with 'seedbed list'");
   const std::string end = low + "g";  // after every hash that begins with the prefix
   std::vector<std::pair<std::string, std::string>> found;
-  Use rows(*state_->db,
-           "SELECT * FROM (SELECT 'environment', hash FROM environment WHERE hash >= ?1 AND hash < ?2 LIMIT 6) UNION ALL "
-           "SELECT * FROM (SELECT 'task', hash FROM task WHERE hash >= ?1 AND hash < ?2 LIMIT 6) UNION ALL "
-           "SELECT * FROM (SELECT 'episode', hash FROM episode WHERE hash >= ?1 AND hash < ?2 LIMIT 6)");
+  Use rows(
+      *state_->db,
+      "SELECT * FROM (SELECT 'environment', hash FROM environment WHERE hash >= ?1 AND hash < ?2 "
+      "LIMIT 6) UNION ALL "
+      "SELECT * FROM (SELECT 'task', hash FROM task WHERE hash >= ?1 AND hash < ?2 LIMIT 6) UNION "
+      "ALL "
+      "SELECT * FROM (SELECT 'episode', hash FROM episode WHERE hash >= ?1 AND hash < ?2 LIMIT 6)");
   rows.bind(low).bind(end);
   for (;;) {
     SEEDBED_TRY(const bool row, rows.step());
     if (!row) break;
     found.emplace_back(rows.text(0), rows.text(1));
   }
-  if (found.empty()) return refused("nothing in '" + state_->db->path() + "' has an id that begins so", "look ids up with 'seedbed list'");
+  if (found.empty())
+    return refused("nothing in '" + state_->db->path() + "' has an id that begins so",
+                   "look ids up with 'seedbed list'");
   if (found.size() == 1) return found[0];
   std::string list;
-  for (std::size_t i = 0; i < found.size() && i < kNamedCandidates; ++i) list += (i == 0 ? "" : ", ") + found[i].first + " " + found[i].second;
+  for (std::size_t i = 0; i < found.size() && i < kNamedCandidates; ++i)
+    list += (i == 0 ? "" : ", ") + found[i].first + " " + found[i].second;
   if (found.size() > kNamedCandidates) list += " and more";
   return refused("ambiguous: " + list, "give more digits");
 }

@@ -1,4 +1,5 @@
-// Versions of the store's schema: what this build reads, and the steps that bring an older file to it. Private to tasks.
+// Versions of the store's schema: what this build reads, and the steps that bring an older file to
+// it. Private to tasks.
 #pragma once
 #include <cstdint>
 
@@ -13,7 +14,8 @@ inline constexpr std::int64_t kSchemaVersion = 2;
 
 // All steps from `version` to kSchemaVersion in one transaction: done whole or not at all.
 Step upgrade(Db& db, BlobCodec& codec, std::int64_t version);
-// Error{store} (damaged) where tables and columns are not those of tasks/schema.sql, or where there is a view or trigger.
+// Error{store} (damaged) where tables and columns are not those of tasks/schema.sql, or where there
+// is a view or trigger.
 Step check_structure(Db& db);
 
 }  // namespace seedbed::tasks

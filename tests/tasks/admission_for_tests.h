@@ -1,4 +1,5 @@
-// Makes Admitted* without gates, for tests of what comes after admission. The program has no such door.
+// Makes Admitted* without gates, for tests of what comes after admission. The program has no such
+// door.
 #pragma once
 #include <memory>
 #include <string>
@@ -9,7 +10,8 @@
 namespace seedbed::tasks {
 
 struct AdmissionForTests {
-  static std::unique_ptr<AdmittedEnvironment> environment(schemas::Environment env, std::string image) {
+  static std::unique_ptr<AdmittedEnvironment> environment(schemas::Environment env,
+                                                          std::string image) {
     auto out = std::make_unique<AdmittedEnvironment>();
     out->id_ = schemas::environment_id(env);
     out->env_ = std::move(env);

@@ -9,7 +9,8 @@ namespace {
 
 TEST(Blob, BytesComeBack) {
   BlobCodec codec;
-  for (const std::string& bytes : {std::string(), std::string("x"), std::string(1 << 20, 'a'), std::string("a\0b", 3)}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("x"), std::string(1 << 20, 'a'), std::string("a\0b", 3)}) {
     const auto frame = codec.compress(bytes);
     ASSERT_TRUE(frame.ok());
     const auto back = codec.decompress(std::string(*frame), bytes.size(), content_hash(bytes));
@@ -35,7 +36,9 @@ TEST(Blob, AnotherSizeHashOrFrameIsRefused) {
     std::string bad = frame;
     bad[static_cast<std::size_t>(rng.below(bad.size()))] = static_cast<char>(rng.below(256));
     const auto back = codec.decompress(bad, bytes.size(), hash);
-    if (back.ok()) { EXPECT_EQ(*back, bytes); }
+    if (back.ok()) {
+      EXPECT_EQ(*back, bytes);
+    }
   }
 }
 
@@ -47,7 +50,8 @@ TEST(Blob, SectionsComeBackAndMalformedOnesAreRefused) {
   EXPECT_EQ((*back)[2].size(), 2U);
   EXPECT_FALSE(unpack_sections(packed, 2).ok());
   EXPECT_FALSE(unpack_sections(packed, 4).ok());
-  for (std::size_t cut = 0; cut < packed.size(); ++cut) EXPECT_FALSE(unpack_sections(packed.substr(0, cut), 3).ok()) << cut;
+  for (std::size_t cut = 0; cut < packed.size(); ++cut)
+    EXPECT_FALSE(unpack_sections(packed.substr(0, cut), 3).ok()) << cut;
   EXPECT_FALSE(unpack_sections("\xFF\xFF\xFF\xFFx", 1).ok());
 }
 

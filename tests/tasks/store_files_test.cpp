@@ -19,7 +19,9 @@ void raw_sql(const std::string& path, const std::string& sql) {
   sqlite3_close(db);
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 TEST_F(StoreTest, AMissingFileIsAnErrorAndMakesNothing) {
   EXPECT_TRUE(has(refusal(at("a.db")), "there is no such file"));
@@ -32,7 +34,8 @@ TEST_F(StoreTest, AClosedStoreIsOneFile) {
   fill(at("a.db"), {0, 1});
   must_open(at("a.db"), {.read_only = true});
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    names.push_back(entry.path().filename().string());
   EXPECT_EQ(names, std::vector<std::string>{"a.db"});
 }
 
@@ -47,9 +50,12 @@ TEST_F(StoreTest, AfterACheckpointACopyOfTheOneFileIsTheStore) {
 }
 
 TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefusedAndKept) {
-  const std::string text = "These are the notes of somebody else, long enough to fill the header of a database file, and then some more of it.";
+  const std::string text =
+      "These are the notes of somebody else, long enough to fill the header of a database file, "
+      "and then some more of it.";
   write_bytes(at("notes.txt"), text);
-  for (const StoreOptions& options : {StoreOptions{.create = true}, StoreOptions{.fresh = true}, StoreOptions{.read_only = true}, StoreOptions{}})
+  for (const StoreOptions& options : {StoreOptions{.create = true}, StoreOptions{.fresh = true},
+                                      StoreOptions{.read_only = true}, StoreOptions{}})
     EXPECT_TRUE(has(refusal(at("notes.txt"), options), "it is not a SQLite database"));
   EXPECT_EQ(read_bytes(at("notes.txt")), text);
   std::filesystem::create_directory(at("dir"));
@@ -59,7 +65,8 @@ TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefusedAndKept) {
 TEST_F(StoreTest, ADatabaseOfAnotherApplicationIsRefusedAndKept) {
   raw_sql(at("other.db"), "CREATE TABLE t (x); INSERT INTO t VALUES (1);");
   const std::string before = read_bytes(at("other.db"));
-  for (const StoreOptions& options : {StoreOptions{.create = true}, StoreOptions{.fresh = true}, StoreOptions{.read_only = true}, StoreOptions{}})
+  for (const StoreOptions& options : {StoreOptions{.create = true}, StoreOptions{.fresh = true},
+                                      StoreOptions{.read_only = true}, StoreOptions{}})
     EXPECT_TRUE(has(refusal(at("other.db"), options), "of another application (id 0)"));
   EXPECT_EQ(read_bytes(at("other.db")), before);
 }
@@ -73,8 +80,10 @@ TEST_F(StoreTest, AnEmptyFileIsNoStoreButMayBecomeOne) {
 TEST_F(StoreTest, ANewerStoreIsRefused) {
   fill(at("a.db"), {0});
   raw_sql(at("a.db"), "PRAGMA user_version = 3");
-  for (const StoreOptions& options : {StoreOptions{}, StoreOptions{.upgrade = true}, StoreOptions{.read_only = true}})
-    EXPECT_TRUE(has(refusal(at("a.db"), options), "schema version 3, this build reads 2; open it with a newer seedbed"));
+  for (const StoreOptions& options :
+       {StoreOptions{}, StoreOptions{.upgrade = true}, StoreOptions{.read_only = true}})
+    EXPECT_TRUE(has(refusal(at("a.db"), options),
+                    "schema version 3, this build reads 2; open it with a newer seedbed"));
 }
 
 TEST_F(StoreTest, AnOlderStoreNeedsUpgradeAndKeepsItsContent) {
@@ -85,33 +94,48 @@ TEST_F(StoreTest, AnOlderStoreNeedsUpgradeAndKeepsItsContent) {
     ASSERT_FINE(put(*store, must(store->begin_run(run_of())), must(store->task_ids())[0], 0));
     digest = must(store->content_digest()) + must(store->runs_digest());
   }
-  raw_sql(at("old.db"), read_bytes(std::string(SEEDBED_SOURCE_DIR) + "/tests/data/store_v1.sql") + "ATTACH '" + at("new.db") +
-                            "' AS n; INSERT INTO request SELECT * FROM n.request; INSERT INTO blob SELECT * FROM n.blob; INSERT INTO slot SELECT * FROM n.slot;"
-                            "INSERT INTO rejection SELECT * FROM n.rejection; INSERT INTO environment SELECT * FROM n.environment;"
-                            "INSERT INTO task SELECT id, hash, environment, number, kind, certificate_hash, selected, document FROM n.task;"
-                            "INSERT INTO run SELECT * FROM n.run; INSERT INTO episode SELECT id, hash, run, task, sample, solved, score, tool_calls, wall_us, document FROM n.episode;");
+  raw_sql(at("old.db"),
+          read_bytes(std::string(SEEDBED_SOURCE_DIR) + "/tests/data/store_v1.sql") + "ATTACH '" +
+              at("new.db") +
+              "' AS n; INSERT INTO request SELECT * FROM n.request; INSERT INTO blob SELECT * FROM "
+              "n.blob; INSERT INTO slot SELECT * FROM n.slot;"
+              "INSERT INTO rejection SELECT * FROM n.rejection; INSERT INTO environment SELECT * "
+              "FROM n.environment;"
+              "INSERT INTO task SELECT id, hash, environment, number, kind, certificate_hash, "
+              "selected, document FROM n.task;"
+              "INSERT INTO run SELECT * FROM n.run; INSERT INTO episode SELECT id, hash, run, "
+              "task, sample, solved, score, tool_calls, wall_us, document FROM n.episode;");
   const std::string before = read_bytes(at("old.db"));
-  EXPECT_TRUE(has(refusal(at("old.db")), "schema version 1, this build reads 2; open it with --upgrade"));
-  EXPECT_TRUE(has(refusal(at("old.db"), {.upgrade = true, .read_only = true}), "open it with --upgrade"));
+  EXPECT_TRUE(
+      has(refusal(at("old.db")), "schema version 1, this build reads 2; open it with --upgrade"));
+  EXPECT_TRUE(
+      has(refusal(at("old.db"), {.upgrade = true, .read_only = true}), "open it with --upgrade"));
   EXPECT_EQ(read_bytes(at("old.db")), before);
-  for (const StoreOptions& options : {StoreOptions{.upgrade = true}, StoreOptions{}, StoreOptions{.upgrade = true}}) {
+  for (const StoreOptions& options :
+       {StoreOptions{.upgrade = true}, StoreOptions{}, StoreOptions{.upgrade = true}}) {
     auto store = must_open(at("old.db"), options);
     ASSERT_NE(store, nullptr);
     EXPECT_EQ(must(store->content_digest()) + must(store->runs_digest()), digest);
     ASSERT_FINE(store->select());  // needs the skeletons that version 1 did not keep
     EXPECT_EQ(must(store->content_digest()) + must(store->runs_digest()), digest);
-    ASSERT_FINE(store->put_infra_error({Store::run_id(run_of()), must(store->task_ids())[1], 0}, "the jail died"));
+    ASSERT_FINE(store->put_infra_error({Store::run_id(run_of()), must(store->task_ids())[1], 0},
+                                       "the jail died"));
   }
   // An old store whose content is damaged is upgraded whole or not at all.
-  raw_sql(at("old.db"), "DROP TABLE infra_error; ALTER TABLE task DROP COLUMN masked_skeleton; ALTER TABLE episode DROP COLUMN verdict;"
-                        "PRAGMA user_version = 1; UPDATE blob SET data = x'00' WHERE id = (SELECT document FROM task LIMIT 1)");
+  raw_sql(at("old.db"),
+          "DROP TABLE infra_error; ALTER TABLE task DROP COLUMN masked_skeleton; ALTER TABLE "
+          "episode DROP COLUMN verdict;"
+          "PRAGMA user_version = 1; UPDATE blob SET data = x'00' WHERE id = (SELECT document FROM "
+          "task LIMIT 1)");
   EXPECT_TRUE(has(refusal(at("old.db"), {.upgrade = true}), "damaged"));
   EXPECT_TRUE(has(refusal(at("old.db")), "open it with --upgrade"));
 }
 
 TEST_F(StoreTest, TablesThatAreNotOursAreSeen) {
-  for (const std::string sql : {"ALTER TABLE task ADD COLUMN extra TEXT", "DROP TABLE infra_error", "CREATE VIEW v AS SELECT 1",
-                                "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run; END"}) {
+  for (const std::string sql :
+       {"ALTER TABLE task ADD COLUMN extra TEXT", "DROP TABLE infra_error",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run; END"}) {
     fill(at("a.db"), {0});
     raw_sql(at("a.db"), sql);
     EXPECT_TRUE(has(refusal(at("a.db")), "its tables are not those of schema version 2")) << sql;
@@ -124,7 +148,8 @@ TEST_F(StoreTest, ASecondWriterIsRefusedAndReadersAreNot) {
   auto first = must_open(at("a.db"));
   ASSERT_FINE(first->put_slot(slot_of(1)));
   const std::string said = refusal(at("a.db"));
-  EXPECT_TRUE(has(said, "in use by another seedbed (process " + std::to_string(getpid()) + ")")) << said;
+  EXPECT_TRUE(has(said, "in use by another seedbed (process " + std::to_string(getpid()) + ")"))
+      << said;
   EXPECT_TRUE(has(refusal(at("a.db"), {.fresh = true}), "in use by another seedbed"));
   auto reader = must_open(at("a.db"), {.read_only = true});
   ASSERT_NE(reader, nullptr);
@@ -154,7 +179,8 @@ TEST_F(StoreTest, PathsThatSqliteWouldReadOtherwiseAreOnlyPaths) {
   std::filesystem::current_path(before);
 }
 
-// Flips bytes of a whole store and reads all of it: every answer is a value or a message, and a changed document is noticed.
+// Flips bytes of a whole store and reads all of it: every answer is a value or a message, and a
+// changed document is noticed.
 TEST_F(StoreTest, FlippedBytesNeverCrashTheReader) {
   fill(at("a.db"), {0, 1, 2, 4, 6});
   {
@@ -168,7 +194,8 @@ TEST_F(StoreTest, FlippedBytesNeverCrashTheReader) {
   for (int round = 0; round < 400; ++round) {
     std::string bytes = whole;
     for (std::uint64_t n = 1 + rng.below(round % 4 == 0 ? 40 : 3); n > 0; --n)
-      bytes[static_cast<std::size_t>(rng.below(round % 5 == 0 ? 4096 : bytes.size()))] = static_cast<char>(rng.below(256));
+      bytes[static_cast<std::size_t>(rng.below(round % 5 == 0 ? 4096 : bytes.size()))] =
+          static_cast<char>(rng.below(256));
     if (round % 10 == 9) bytes.resize(static_cast<std::size_t>(rng.below(bytes.size())));
     write_bytes(at("b.db"), bytes);
     auto store = Store::open(at("b.db"), {.read_only = true});
@@ -178,7 +205,8 @@ TEST_F(StoreTest, FlippedBytesNeverCrashTheReader) {
       continue;
     }
     Store& s = **store;
-    bool fine = s.request().ok() && s.counts().ok() && s.content_digest().ok() && s.runs_digest().ok() && s.rejections().ok() && s.policies().ok() &&
+    bool fine = s.request().ok() && s.counts().ok() && s.content_digest().ok() &&
+                s.runs_digest().ok() && s.rejections().ok() && s.policies().ok() &&
                 s.finished_slots().ok();
     const auto envs = s.environment_ids();
     fine = fine && envs.ok();
@@ -187,7 +215,10 @@ TEST_F(StoreTest, FlippedBytesNeverCrashTheReader) {
     const auto tasks = s.task_ids();
     if (tasks.ok())
       for (const auto& id : *tasks) fine = s.task(id).ok() && s.certificate(id).ok() && fine;
-    fine = !s.for_each_episode([](const StoredEpisode&) -> Step { return std::nullopt; }).has_value() && fine;
+    fine = !s.for_each_episode([](const StoredEpisode&) -> Step {
+               return std::nullopt;
+             }).has_value() &&
+           fine;
     static_cast<void>(s.resolve("a"));
     damaged += fine ? 0 : 1;
   }
@@ -197,7 +228,9 @@ TEST_F(StoreTest, FlippedBytesNeverCrashTheReader) {
 
 TEST_F(StoreTest, ADamagedDocumentIsNamedAndNothingElseIsLost) {
   fill(at("a.db"), {0, 2});
-  raw_sql(at("a.db"), "UPDATE blob SET data = zeroblob(100) WHERE id = (SELECT document FROM task WHERE number = 1 LIMIT 1)");
+  raw_sql(at("a.db"),
+          "UPDATE blob SET data = zeroblob(100) WHERE id = (SELECT document FROM task WHERE number "
+          "= 1 LIMIT 1)");
   auto store = must_open(at("a.db"));
   int bad = 0;
   for (const auto& id : must(store->task_ids())) {
@@ -208,14 +241,16 @@ TEST_F(StoreTest, ADamagedDocumentIsNamedAndNothingElseIsLost) {
   }
   EXPECT_EQ(bad, 1);
   // A frame that says it holds more than the row says, and a row that says more than is ever read.
-  raw_sql(at("a.db"), "UPDATE blob SET size = 99999999999 WHERE id = (SELECT spec FROM environment LIMIT 1)");
+  raw_sql(at("a.db"),
+          "UPDATE blob SET size = 99999999999 WHERE id = (SELECT spec FROM environment LIMIT 1)");
   EXPECT_FALSE(store->environment(must(store->environment_ids())[0]).ok());
 }
 
 // Needs a mount: skipped by name where this process may not make one.
 TEST_F(StoreTest, AFullDiskEndsTheWritingAndKeepsWhatWasCommitted) {
   std::filesystem::create_directory(at("small"));
-  if (mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=2m") != 0) GTEST_SKIP() << "needs the right to mount a tmpfs";
+  if (mount("tmpfs", at("small").c_str(), "tmpfs", 0, "size=2m") != 0)
+    GTEST_SKIP() << "needs the right to mount a tmpfs";
   const std::string path = at("small/a.db");
   const std::string noise = [] {
     std::string out;
@@ -228,10 +263,12 @@ TEST_F(StoreTest, AFullDiskEndsTheWritingAndKeepsWhatWasCommitted) {
     record.slot = slot;
     std::string image = noise + std::to_string(slot);
     std::swap(image[static_cast<std::size_t>(slot)], image[static_cast<std::size_t>(slot) + 700]);
-    for (std::size_t i = 0; i < noise.size(); i += 3) image[i] = static_cast<char>(image[i] + slot * 7 + 1);
+    for (std::size_t i = 0; i < noise.size(); i += 3)
+      image[i] = static_cast<char>(image[i] + slot * 7 + 1);
     auto env = environment_of(slot, image);
     record.environment = AdmissionForTests::environment(std::move(env), std::move(image));
-    for (std::int64_t n = 0; n < 3; ++n) record.tasks.push_back(AdmissionForTests::task(draft_of(record.environment->id(), slot, n)));
+    for (std::int64_t n = 0; n < 3; ++n)
+      record.tasks.push_back(AdmissionForTests::task(draft_of(record.environment->id(), slot, n)));
     return record;
   };
   Step full;
@@ -246,8 +283,10 @@ TEST_F(StoreTest, AFullDiskEndsTheWritingAndKeepsWhatWasCommitted) {
     EXPECT_TRUE(full.has_value());
     if (full) {
       EXPECT_EQ(full->where, Where::store);
-      EXPECT_TRUE(has(full->message, "store '" + path + "': disk full while writing")) << full->message;
-      EXPECT_TRUE(has(full->message, "; free space and run the same command again: it continues")) << full->message;
+      EXPECT_TRUE(has(full->message, "store '" + path + "': disk full while writing"))
+          << full->message;
+      EXPECT_TRUE(has(full->message, "; free space and run the same command again: it continues"))
+          << full->message;
     }
     EXPECT_TRUE(store == nullptr || store->put_slot(big_slot(199)).has_value());  // invariant (3)
   }

@@ -1,4 +1,5 @@
-// SIGKILL at random moments of writing: what was committed stays, every record is whole, resuming gives the undisturbed store.
+// SIGKILL at random moments of writing: what was committed stays, every record is whole, resuming
+// gives the undisturbed store.
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -39,7 +40,13 @@ std::string integrity(const std::string& path) {
   if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK) {
     out.clear();
     for (const char* sql : {"PRAGMA integrity_check", "PRAGMA foreign_key_check"})
-      sqlite3_exec(db, sql, [](void* text, int, char** values, char**) { static_cast<std::string*>(text)->append(values[0]).append("\n"); return 0; }, &out, nullptr);
+      sqlite3_exec(
+          db, sql,
+          [](void* text, int, char** values, char**) {
+            static_cast<std::string*>(text)->append(values[0]).append("\n");
+            return 0;
+          },
+          &out, nullptr);
   }
   sqlite3_close(db);
   return out;
@@ -48,7 +55,8 @@ std::string integrity(const std::string& path) {
 std::string whole(const std::string& path) {
   auto store = Store::open(path, {});
   if (!store.ok()) return store.error().message;
-  return *(*store)->content_digest() + " " + *(*store)->runs_digest() + " " + dump(*(*store)->counts());
+  return *(*store)->content_digest() + " " + *(*store)->runs_digest() + " " +
+         dump(*(*store)->counts());
 }
 
 struct Progress {
@@ -66,7 +74,8 @@ Progress check_killed(const std::string& path) {
   const auto counts = *store.counts();
   const auto slots = *store.finished_slots();
   // Every slot is whole.
-  EXPECT_EQ(counts.integer("environments_stored"), static_cast<std::int64_t>(slots.size() - slots.count(3)));
+  EXPECT_EQ(counts.integer("environments_stored"),
+            static_cast<std::int64_t>(slots.size() - slots.count(3)));
   EXPECT_EQ(counts.integer("tasks_stored"), 5 * counts.integer("environments_stored"));
   const auto read = store.for_each_episode([](const StoredEpisode& e) -> Step {
     EXPECT_EQ(e.evidence.calls.size(), 6U);
@@ -80,7 +89,9 @@ Progress check_killed(const std::string& path) {
 TEST_F(StoreTest, KilledAtRandomMomentsAndResumedIsTheUndisturbedStore) {
   const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(work(at("calm.db")));
-  const auto work_us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
+  const auto work_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                           std::chrono::steady_clock::now() - begin)
+                           .count();
   const std::string calm = whole(at("calm.db"));
   Rng rng(17);
   int hits = 0, in_slots = 0, in_episodes = 0;
@@ -92,7 +103,8 @@ TEST_F(StoreTest, KilledAtRandomMomentsAndResumedIsTheUndisturbedStore) {
       const pid_t child = fork();
       ASSERT_GE(child, 0);
       if (child == 0) _exit(work(path) ? 0 : 1);
-      usleep(1000 + static_cast<useconds_t>(rng.below(static_cast<std::uint64_t>(work_us) / (kills < 2 ? 6 : 3) + 1)));
+      usleep(1000 + static_cast<useconds_t>(
+                        rng.below(static_cast<std::uint64_t>(work_us) / (kills < 2 ? 6 : 3) + 1)));
       kill(child, SIGKILL);
       int status = 0;
       ASSERT_EQ(waitpid(child, &status, 0), child);

@@ -1,4 +1,5 @@
-// Merge laws: order and grouping do not matter, merging twice changes nothing, a merge of shards equals the single run.
+// Merge laws: order and grouping do not matter, merging twice changes nothing, a merge of shards
+// equals the single run.
 #include <sqlite3.h>
 
 #include "tests/tasks/store_fixture.h"
@@ -16,8 +17,11 @@ std::vector<std::int64_t> all_slots() {
 
 class MergeTest : public StoreTest {
  protected:
-  // Episodes of `samples` for the tasks that are selected in the single run, where they are in this store.
-  void play(const std::string& path, const std::vector<std::string>& tasks, const std::vector<std::int64_t>& samples) const {
+  // Episodes of `samples` for the tasks that are selected in the single run, where they are in this
+  // store.
+  void play(const std::string& path,
+            const std::vector<std::string>& tasks,
+            const std::vector<std::int64_t>& samples) const {
     auto store = must_open(path);
     const auto run = must(store->begin_run(run_of()));
     for (const auto& task : tasks) {
@@ -101,7 +105,12 @@ TEST_F(MergeTest, ADamagedStoreIsTakenNotAtAll) {
   fill(at("b.db"), {1, 2, 4});
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open(at("b.db").c_str(), &db), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(db, "UPDATE blob SET data = x'00' WHERE id = (SELECT image FROM environment WHERE slot = 4)", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(
+      sqlite3_exec(
+          db,
+          "UPDATE blob SET data = x'00' WHERE id = (SELECT image FROM environment WHERE slot = 4)",
+          nullptr, nullptr, nullptr),
+      SQLITE_OK);
   sqlite3_close(db);
   auto store = must_open(at("a.db"));
   const auto failed = store->absorb(at("b.db"));
@@ -147,7 +156,10 @@ TEST_F(MergeTest, ALaterVerdictIsTakenOver) {
   std::filesystem::copy_file(at("a.db"), at("b.db"));
   {
     auto store = must_open(at("b.db"));
-    ASSERT_FINE(store->for_each_episode([&](const StoredEpisode& e) -> Step { return store->set_verdict(e.id, {.solved = false, .score = 0.125, .parts = {}, .why = "anew"}); }));
+    ASSERT_FINE(store->for_each_episode([&](const StoredEpisode& e) -> Step {
+      return store->set_verdict(e.id,
+                                {.solved = false, .score = 0.125, .parts = {}, .why = "anew"});
+    }));
   }
   EXPECT_EQ(absorbed(at("a.db"), {at("b.db")}), "");
   EXPECT_EQ(digests(at("a.db")), digests(at("b.db")));

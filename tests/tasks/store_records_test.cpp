@@ -14,12 +14,14 @@ TEST_F(StoreTest, SlotsComeBackAsTheyWerePutAfterReopening) {
   const auto env = must(store->environment(ids[1]));
   EXPECT_EQ(env.id, record.environment->id());
   EXPECT_EQ(env.image, record.environment->image());
-  EXPECT_EQ(schemas::dump_record(env.environment), schemas::dump_record(record.environment->environment()));
+  EXPECT_EQ(schemas::dump_record(env.environment),
+            schemas::dump_record(record.environment->environment()));
   const auto tasks = must(store->task_ids_of(ids[1]));
   ASSERT_EQ(tasks.size(), 4U);
   const auto task = must(store->task(tasks[3]));
   EXPECT_EQ(schemas::dump_record(task.task), schemas::dump_record(record.tasks[3].draft().task));
-  EXPECT_EQ(schemas::dump_record(task.verifier), schemas::dump_record(record.tasks[3].draft().verifier));
+  EXPECT_EQ(schemas::dump_record(task.verifier),
+            schemas::dump_record(record.tasks[3].draft().verifier));
   EXPECT_EQ(schemas::dump_record(task.gold), schemas::dump_record(record.tasks[3].draft().gold));
   EXPECT_EQ(must(store->certificate(tasks[3])).gates.size(), 1U);
   EXPECT_EQ(must(store->task_ids()).size(), 16U);
@@ -44,7 +46,8 @@ TEST_F(StoreTest, ASlotPutAgainIsStoredOnceAndAnotherContentIsRefused) {
   EXPECT_EQ(must(store->counts()).integer("tasks_stored"), 5);
   const auto refused = store->put_slot(slot_of(1, 4));
   ASSERT_TRUE(refused.has_value());
-  EXPECT_NE(refused->message.find("stored already with another content"), std::string::npos) << refused->message;
+  EXPECT_NE(refused->message.find("stored already with another content"), std::string::npos)
+      << refused->message;
   ASSERT_FINE(store->put_slot(slot_of(2)));  // a refusal before writing ends nothing
 }
 
@@ -70,7 +73,8 @@ TEST_F(StoreTest, AnotherRequestIsRefusedWithTheDifferenceShown) {
   other.seed = "8";
   const auto refused = store->set_request(other);
   ASSERT_TRUE(refused.has_value());
-  EXPECT_NE(refused->message.find("seed \"7\" against \"8\""), std::string::npos) << refused->message;
+  EXPECT_NE(refused->message.find("seed \"7\" against \"8\""), std::string::npos)
+      << refused->message;
   EXPECT_NE(refused->message.find("--fresh"), std::string::npos);
 }
 
@@ -105,7 +109,8 @@ TEST_F(StoreTest, EpisodesComeBackWithTheirEvidenceInOrder) {
     EXPECT_EQ(e.trajectory.task_id, tasks[n / 2]);
     EXPECT_EQ(e.trajectory.sample, static_cast<std::int64_t>(n % 2));
     EXPECT_EQ(e.trajectory.wall_us, 1000 + e.trajectory.sample);
-    const auto t = trajectory_of(e.trajectory.environment_id, e.trajectory.task_id, e.trajectory.sample);
+    const auto t =
+        trajectory_of(e.trajectory.environment_id, e.trajectory.task_id, e.trajectory.sample);
     EXPECT_EQ(schemas::dump_record(e.trajectory), schemas::dump_record(t));
     const auto wanted = evidence_of(t);
     EXPECT_EQ(e.evidence.calls.size(), wanted.calls.size());
@@ -135,7 +140,8 @@ TEST_F(StoreTest, AnEpisodeUnderATakenKeyOrOfAnUnknownTaskOrRunIsRefused) {
   auto t = trajectory_of(must(store->task(task)).task.environment_id, task, 0);
   t.turns[0].text = "something else";
   EXPECT_TRUE(store->put_episode({run, task, 0}, t, evidence_of(t)).has_value());
-  EXPECT_TRUE(store->put_episode({run, task, 1}, t, evidence_of(t)).has_value());  // the trajectory says sample 0
+  EXPECT_TRUE(store->put_episode({run, task, 1}, t, evidence_of(t))
+                  .has_value());  // the trajectory says sample 0
   t.sample = 1;
   EXPECT_TRUE(store->put_episode({"0123", task, 1}, t, evidence_of(t)).has_value());
   t.turns[0].text = "\xFF";
@@ -202,15 +208,18 @@ TEST_F(StoreTest, IdsResolveByUniquePrefixAndAmbiguousOnesAreListed) {
   ASSERT_FINE(put(*store, run, tasks[0], 0));
   EXPECT_EQ(must(store->resolve(tasks[3])), std::pair(std::string("task"), tasks[3]));
   EXPECT_EQ(must(store->resolve(tasks[3].substr(0, 12))).second, tasks[3]);
-  EXPECT_EQ(must(store->resolve(must(store->environment_ids())[0].substr(0, 14))).first, "environment");
+  EXPECT_EQ(must(store->resolve(must(store->environment_ids())[0].substr(0, 14))).first,
+            "environment");
   std::string digit;  // 66 ids: some first digit has several
   for (const char c : std::string("0123456789abcdef")) {
     const auto tried = store->resolve(std::string(1, c));
-    if (!tried.ok() && tried.error().message.find("ambiguous") != std::string::npos) digit = tried.error().message;
+    if (!tried.ok() && tried.error().message.find("ambiguous") != std::string::npos)
+      digit = tried.error().message;
   }
   EXPECT_NE(digit.find("task "), std::string::npos) << digit;
   EXPECT_NE(digit.find("give more digits"), std::string::npos);
-  for (const auto* bad : {"", "xyz", "ffffffffffffffffffffffffffffffffff", "%"}) EXPECT_FALSE(store->resolve(bad).ok()) << bad;
+  for (const auto* bad : {"", "xyz", "ffffffffffffffffffffffffffffffffff", "%"})
+    EXPECT_FALSE(store->resolve(bad).ok()) << bad;
 }
 
 TEST_F(StoreTest, DigestsDoNotDependOnTheOrderOfInsertionOrOnTimings) {
@@ -226,7 +235,8 @@ TEST_F(StoreTest, DigestsDoNotDependOnTheOrderOfInsertionOrOnTimings) {
   must(b->begin_run(run_of()));
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     ASSERT_FINE(put(*a, run, tasks[i], 0));
-    auto t = trajectory_of(must(b->task(tasks[tasks.size() - 1 - i])).task.environment_id, tasks[tasks.size() - 1 - i], 0);
+    auto t = trajectory_of(must(b->task(tasks[tasks.size() - 1 - i])).task.environment_id,
+                           tasks[tasks.size() - 1 - i], 0);
     t.wall_us = static_cast<std::int64_t>(i);
     ASSERT_FINE(b->put_episode({run, t.task_id, 0}, t, evidence_of(t)));
   }
@@ -235,7 +245,8 @@ TEST_F(StoreTest, DigestsDoNotDependOnTheOrderOfInsertionOrOnTimings) {
   EXPECT_NE(must(a->runs_digest()), must(b->runs_digest()));
 }
 
-// The digest is part of what users compare between machines and versions: this value changes only with the format.
+// The digest is part of what users compare between machines and versions: this value changes only
+// with the format.
 TEST_F(StoreTest, TheContentDigestOfAKnownStoreIsPinned) {
   fill(at("a.db"), {0, 1, 2, 3});
   EXPECT_EQ(must(must_open(at("a.db"))->content_digest()), "b29e62abb2acb606ec3487ca9e7fa1b0");
