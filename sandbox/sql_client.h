@@ -42,7 +42,8 @@ class SqlHostClient final : public ToolHost {
   static constexpr int kAsyncWallMs = 5'000;
   static constexpr int kGraceMs = 500;  // beyond the host's own limit, before it is given up
 
-  // What the host counted since load, as JSON: calls, resets, rebuilt, reprepared, statements, heap_bytes.
+  // What the host counted since load, as JSON: calls, resets, rebuilt, reprepared, statements, heap_bytes,
+  // reset_ns (the time that all resets took inside).
   Result<std::string> stats();
 
  private:

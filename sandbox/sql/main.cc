@@ -219,6 +219,7 @@ class Host {
     put("reprepared", c.reprepared);
     put("statements", c.statements);
     put("heap_bytes", c.heap_bytes);
+    put("reset_ns", c.reset_ns);
     return out += '}';
   }
 

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "base/text.h"
@@ -105,10 +106,15 @@ Outcome Session::run(const std::string& name, const std::shared_ptr<const schema
 
 bool Session::reset() {
   ++counts_.resets;
+  timespec began{};
+  timespec ended{};
+  clock_gettime(CLOCK_MONOTONIC, &began);
   made_.clear();
   changes_.clear();
   call_ = 0;
   if (!db_->mark(Mark::reset)) broken_ = true;
+  clock_gettime(CLOCK_MONOTONIC, &ended);
+  counts_.reset_ns += static_cast<std::int64_t>(ended.tv_sec - began.tv_sec) * 1'000'000'000 + (ended.tv_nsec - began.tv_nsec);
   return !broken_;
 }
 

@@ -21,7 +21,7 @@ struct PlannedCall {
 };
 
 struct Counts {
-  std::int64_t calls = 0, resets = 0, rebuilt = 0, reprepared = 0, statements = 0, heap_bytes = 0;
+  std::int64_t calls = 0, resets = 0, rebuilt = 0, reprepared = 0, statements = 0, heap_bytes = 0, reset_ns = 0;  // reset_ns: time of all resets
 };
 
 class Session {
