@@ -57,8 +57,7 @@ std::string date_time(std::int64_t minutes) {
 std::string system_text(const schemas::Environment& env) {
   std::string out = "You work for " + env.title + ". You act through the tools you are given; they are the only way to see "
                     "or change its records.\n\n";
-  out += "The time is " + date_time(env.now_minutes) + " and stands still. Where a record or tool counts time in minutes, it "
-         "counts from 2000-01-01 00:00; now is " + std::to_string(env.now_minutes) + ".\n\n";
+  out += "It is " + date_time(env.now_minutes) + ", and the clock stands still.\n\n";
   if (!env.policy.handbook.empty()) {
     out += "# Handbook\nThese rules bind you, also where a tool would let you break them.\n\n" + env.policy.handbook;
     if (out.back() != '\n') out += '\n';

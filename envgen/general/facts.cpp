@@ -117,7 +117,30 @@ int imbalance(std::size_t failing, std::size_t all) {
   return std::abs(percent - 33);
 }
 
+// The guard itself: the gate's term with x replaced by the transition's subject.
+Step guard_transitions(World& world, const PendingGate& pending, GateSay gate) {
+  for (const int id : pending.transitions) {
+    Transition& t = world.transitions[static_cast<std::size_t>(id)];
+    Names names = names_for(world, pending.mechanism);
+    bind_constants(names, gate.constants);
+    names.values["x"] = t.subject;
+    auto term = parse_term(pending.pack->term, names, "gate " + pending.pack->name);
+    if (!term.ok()) return term.error();
+    t.guards.push_back({*term, gate.code, pending.edge, -1});
+  }
+  world.gates.push_back(std::move(gate));
+  return std::nullopt;
+}
+
+// One gate of a pack has one set of constants, wherever it stands: the handbook says it once.
 Step add_gate(World& world, const PendingGate& pending, const Facts& facts, Rng rng) {
+  for (const auto& known : world.gates)
+    if (known.pack == pending.pack && known.over == pending.over) {
+      GateSay again = known;
+      again.edge = pending.edge;
+      again.transitions = pending.transitions;
+      return guard_transitions(world, pending, std::move(again));
+    }
   const auto& rows = facts.tables[static_cast<std::size_t>(pending.over)].rows;
   GateSay best;
   int best_score = 1000;
@@ -142,7 +165,7 @@ Step add_gate(World& world, const PendingGate& pending, const Facts& facts, Rng 
     const int score = imbalance(failing, rows.size());
     if (score < best_score) {
       best_score = score;
-      best = {pending.edge, pending.over, pending.pack->code, pending.pack->say, constants, *term, pending.transitions};
+      best = {pending.pack, pending.edge, pending.over, pending.pack->code, pending.pack->say, constants, *term, pending.transitions};
     }
   }
   if (best_score >= 1000) {
@@ -150,18 +173,7 @@ Step add_gate(World& world, const PendingGate& pending, const Facts& facts, Rng 
     if (connected(world)) return std::nullopt;
     return Error{Where::pack, "composition: gate " + pending.pack->name + " holds for all or for none"};
   }
-  // The guard itself: the gate's term with x replaced by the transition's subject.
-  for (const int id : pending.transitions) {
-    Transition& t = world.transitions[static_cast<std::size_t>(id)];
-    Names names = names_for(world, pending.mechanism);
-    bind_constants(names, best.constants);
-    names.values["x"] = t.subject;
-    auto term = parse_term(pending.pack->term, names, "gate " + pending.pack->name);
-    if (!term.ok()) return term.error();
-    t.guards.push_back({*term, best.code, pending.edge, -1});
-  }
-  world.gates.push_back(std::move(best));
-  return std::nullopt;
+  return guard_transitions(world, pending, std::move(best));
 }
 
 // Shares of sampled legal calls that the rule forbids, in percent; -1 where too few legal calls were found.

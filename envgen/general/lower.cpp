@@ -283,25 +283,28 @@ std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reas
     lines.push_back(fill(r.say, t.mechanism, t.params, r.constants, -1) + " (reason code " + r.code + "; evidence: " + join(evidence, " and ") + ")");
     reason(r.code, fill(r.say, t.mechanism, t.params, r.constants, -1));
   }
+  std::set<const PackGate*> said;
   for (const auto& g : w.gates) {
-    int mechanism = 0;
-    for (std::size_t e = 0; e < w.edges.size(); ++e)
-      if (static_cast<int>(e) == g.edge) mechanism = w.edges[e].from;
+    if (!said.insert(g.pack).second) continue;
+    const int mechanism = w.edges[at(g.edge)].from;
     std::vector<std::string> operations;
-    for (const int id : g.transitions) {
-      for (const auto& tool : l.surface.tools)
-        if (tool.kind == ToolForm::Kind::transition && tool.transition == id) operations.push_back(tool.name);
-    }
-    lines.push_back(fill(g.say, mechanism, {}, g.constants, g.over) + " Otherwise " + join(operations, ", ") + " is refused for that " + noun(g.over) +
-                    ". (reason code " + g.code + "; evidence: the id of the " + noun(g.over) + ")");
-    reason(g.code, fill(g.say, mechanism, {}, g.constants, g.over));
+    for (const auto& other : w.gates)
+      for (const int id : other.transitions)
+        for (const auto& tool : l.surface.tools)
+          if (other.pack == g.pack && tool.kind == ToolForm::Kind::transition && tool.transition == id) operations.push_back(tool.name);
+    if (operations.empty()) continue;
+    const std::string sentence = fill(g.say, mechanism, {}, g.constants, g.over);
+    lines.push_back(sentence + " Otherwise " + join(operations, " and ") + (operations.size() > 1 ? " are" : " is") + " refused for that " + noun(g.over) +
+                    " (reason code " + g.code + "; evidence: the id of the " + noun(g.over) + ").");
+    reason(g.code, sentence);
   }
   for (const auto& t : w.transitions)
     for (const auto& r : t.reactions) {
       const Transition& reaction = w.reactions[at(r.transition)];
-      std::string tool = t.symbol;
+      std::string tool;
       for (const auto& f : l.surface.tools)
         if (f.kind == ToolForm::Kind::transition && &w.transitions[at(f.transition)] == &t) tool = f.name;
+      if (tool.empty()) continue;
       lines.push_back("After " + tool + ": " + fill(reaction.say[0], reaction.mechanism, reaction.params, {}, -1) + ".");
       auto& line = lines.back();
       const auto colon = line.find(": ") + 2;

@@ -57,18 +57,22 @@ std::string override_of(const std::map<std::string, std::string>& map, const std
 
 }  // namespace
 
-std::string identifier(const std::string& words) {
-  static const std::set<std::string> kKeywords = {
-      "order", "group", "case", "index", "table", "check", "default", "values", "references", "transaction", "limit", "to", "from", "in",
-      "is", "on", "not", "by", "set", "select", "where", "having", "join", "left", "right", "as", "and", "or", "add", "all", "plan", "key",
-      "column", "row", "rows", "when", "then", "else", "end", "with", "range", "action", "exists", "match", "release", "replace", "view", "trigger"};
+std::string slug(const std::string& words) {
   std::string out;
   for (const char c : lower_ascii(words)) {
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out.push_back(c);
     else if (!out.empty() && out.back() != '_') out.push_back('_');
   }
   while (!out.empty() && out.back() == '_') out.pop_back();
-  if (out.empty() || (out[0] >= '0' && out[0] <= '9')) out = "x" + out;
+  return out.empty() || (out[0] >= '0' && out[0] <= '9') ? "x" + out : out;
+}
+
+std::string identifier(const std::string& words) {
+  static const std::set<std::string> kKeywords = {
+      "order", "group", "case", "index", "table", "check", "default", "values", "references", "transaction", "limit", "to", "from", "in",
+      "is", "on", "not", "by", "set", "select", "where", "having", "join", "left", "right", "as", "and", "or", "add", "all", "plan", "key",
+      "column", "row", "rows", "when", "then", "else", "end", "with", "range", "action", "exists", "match", "release", "replace", "view", "trigger"};
+  std::string out = slug(words);
   if (kKeywords.count(out) != 0) out += "_";
   return out;
 }

@@ -62,7 +62,8 @@ struct Renderer {
 };
 std::string iso_date(std::int64_t day);          // days since 2000-01-01
 std::int64_t day_of_iso(const std::string& text);  // kNone where it is none
-std::string identifier(const std::string& words);  // snake_case, quoted nowhere: never a keyword
+std::string slug(const std::string& words);        // snake_case
+std::string identifier(const std::string& words);  // snake_case that SQL takes unquoted
 std::string sql_text(const std::string& text);     // 'it''s'
 
 }  // namespace seedbed::envgen

@@ -86,14 +86,14 @@ void Builder::add_transition(int id) {
         if (t.params[i].domain.type == Type::ref) form.result_param = static_cast<int>(i);
     if (form.result_param >= 0) form.concept_id = t.params[at(form.result_param)].domain.target;
   }
-  const std::string verb = identifier(t.symbol.substr(t.symbol.find('.') + 1));
-  form.name = unique(verb, identifier(skin.concepts[at(form.concept_id < 0 ? 0 : form.concept_id)].singular));
+  const std::string verb = slug(t.symbol.substr(t.symbol.find('.') + 1));
+  form.name = unique(verb, slug(skin.concepts[at(form.concept_id < 0 ? 0 : form.concept_id)].singular));
   surface.tools.push_back(std::move(form));
 }
 
 void Builder::add_reads(int c) {
   const Concept& concept_ = world.concepts[at(c)];
-  const std::string one = identifier(skin.concepts[at(c)].singular), many = identifier(skin.concepts[at(c)].plural);
+  const std::string one = slug(skin.concepts[at(c)].singular), many = slug(skin.concepts[at(c)].plural);
   std::vector<int> all, few, derived;
   for (int a = 0; a < static_cast<int>(concept_.attrs.size()); ++a) all.push_back(a);
   for (std::size_t d = 0; d < world.derived.size(); ++d)
@@ -154,7 +154,7 @@ void Builder::add_recent(int c) {
   ToolForm f;
   f.kind = ToolForm::Kind::recent;
   f.concept_id = c;
-  f.name = unique("latest", identifier(skin.concepts[at(c)].plural));
+  f.name = unique("latest", slug(skin.concepts[at(c)].plural));
   f.shown = {0};
   surface.tools.push_back(f);
 }
@@ -200,7 +200,8 @@ Surface make_surface(const World& world, const Skin& skin, const std::vector<std
     for (int c = 0; c < static_cast<int>(n); ++c) b.add_reads(c);
   };
   build();
-  for (std::size_t c = 0; c < n && s.tools.size() > kMaxTools; ++c)
+  const auto wish = static_cast<std::size_t>(rng.fork("wish").between(12, static_cast<std::int64_t>(kMaxTools)));
+  for (std::size_t c = 0; c < n && s.tools.size() > wish; ++c)
     if (s.projected[c]) { s.projected[c] = false; build(); }
   // Then operations that take part in nothing, while their mechanism keeps two; then finding by name where lists show all.
   std::vector<int> spare;
@@ -212,7 +213,7 @@ Surface make_surface(const World& world, const Skin& skin, const std::vector<std
   }
   Rng drop = rng.fork("drop");
   drop.shuffle(spare);
-  for (std::size_t i = 0; i < spare.size() && s.tools.size() > kMaxTools; ++i) {
+  for (std::size_t i = 0; i < spare.size() && s.tools.size() > wish; ++i) {
     const int m = world.transitions[at(spare[i])].mechanism;
     int left = 0;
     for (std::size_t t = 0; t < world.transitions.size(); ++t) left += world.transitions[t].mechanism == m && b.offered[t] ? 1 : 0;
@@ -220,14 +221,14 @@ Surface make_surface(const World& world, const Skin& skin, const std::vector<std
     b.offered[at(spare[i])] = false;
     build();
   }
-  for (std::size_t c = 0; c < n && s.tools.size() > kMaxTools; ++c) {
+  for (std::size_t c = 0; c < n && s.tools.size() > wish; ++c) {
     const bool derives = std::any_of(world.derived.begin(), world.derived.end(), [&](const Derived& d) { return d.over == static_cast<int>(c); });
     if (!b.findable[c] || derives) continue;
     b.findable[c] = false;
     build();
   }
   if (has("recent_lists"))
-    for (int i = 0; i < 2 && s.tools.size() < kMaxTools; ++i) b.add_recent(static_cast<int>((rng.fork("recent").below(n) + static_cast<std::uint64_t>(i)) % n));
+    for (int i = 0; i < 2 && s.tools.size() < wish; ++i) b.add_recent(static_cast<int>((rng.fork("recent").below(n) + static_cast<std::uint64_t>(i)) % n));
   if (has("bare_descriptions"))
     for (auto& t : s.tools) t.bare = bare.chance(1, 4);
   Rng order = rng.fork("order");

@@ -105,6 +105,7 @@ struct Rule {
   bool enforced = false;        // guard of the tool, else an obligation
 };
 struct GateSay {  // contributed guards as sentences
+  const PackGate* pack = nullptr;
   int edge = -1;
   int over = -1;
   std::string code, say;
