@@ -1,29 +1,38 @@
 #include "tasks/store_lock.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 #include <utility>
 
 namespace seedbed::tasks {
 namespace {
 
-// The process that holds the lock wrote its id; only for the message, so anything else there is
-// left out.
-std::string holder(int fd) {
-  std::array<char, 20> text{};
+constexpr int kDeadHolderTries = 300;  // of 10 ms
+
+// The process that wrote its id into the lock, 0 where none did.
+pid_t holder(int fd) {
+  std::array<char, 10> text{};
   const ssize_t n = pread(fd, text.data(), text.size(), 0);
-  std::string out;
-  for (ssize_t i = 0; i < n && text[static_cast<std::size_t>(i)] >= '0' &&
-                      text[static_cast<std::size_t>(i)] <= '9';
-       ++i)
-    out.push_back(text[static_cast<std::size_t>(i)]);
-  return out.empty() ? "" : " (process " + out + ")";
+  std::int64_t out = 0;
+  for (ssize_t i = 0; i < n; ++i) {
+    const char c = text[static_cast<std::size_t>(i)];
+    if (c < '0' || c > '9') break;
+    out = 10 * out + (c - '0');
+  }
+  return out <= INT32_MAX ? static_cast<pid_t>(out) : 0;
+}
+
+// A killed seedbed's children may outlive it by a moment, and hold the lock for it.
+bool is_dead(pid_t pid) {
+  return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
 }
 
 // The holder removes the file before it lets go, so a lock on a file that is no longer at `path`
@@ -40,7 +49,7 @@ bool still_there(int fd, const std::string& path) {
 Result<WriterLock> WriterLock::take(const std::string& store_path) {
   WriterLock out;
   out.path_ = store_path + "-lock";
-  for (;;) {
+  for (int tries = 0;; ++tries) {
     const int fd = ::open(out.path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0)
       return make_error(Where::store, "store", store_path,
@@ -48,9 +57,14 @@ Result<WriterLock> WriterLock::take(const std::string& store_path) {
                         "check the path and the permissions of its folder");
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
       const int why = errno;
-      const std::string who = holder(fd);
+      const pid_t pid = holder(fd);
       close(fd);
       if (why == EINTR) continue;
+      if (why == EWOULDBLOCK && is_dead(pid) && tries < kDeadHolderTries) {
+        usleep(10'000);
+        continue;
+      }
+      const std::string who = pid == 0 ? "" : " (process " + std::to_string(pid) + ")";
       if (why == EWOULDBLOCK)
         return make_error(Where::store, "store", store_path,
                           "in use by another seedbed" + who + ", one writer is allowed",

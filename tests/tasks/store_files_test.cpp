@@ -1,8 +1,12 @@
 // Files that are missing, foreign, newer, older, damaged, in use, on a full disk.
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <array>
 
 #include "base/text.h"
 #include "tests/tasks/store_fixture.h"
@@ -161,6 +165,33 @@ TEST_F(StoreTest, ASecondWriterIsRefusedAndReadersAreNot) {
   EXPECT_EQ(refusal(at("a.db")), "opened");
 }
 
+TEST_F(StoreTest, TheLockOfAKilledWriterEndsWithItsLastChild) {
+  fill(at("a.db"), {0});
+  std::array<int, 2> ready{};
+  ASSERT_EQ(pipe(ready.data()), 0);
+  const pid_t writer = fork();
+  ASSERT_GE(writer, 0);
+  if (writer == 0) {
+    auto store = Store::open(at("a.db"), {});
+    const pid_t child = fork();
+    if (child == 0) {  // has the lock's descriptor too
+      if (write(ready[1], "x", 1) != 1) _exit(1);
+      usleep(300'000);
+      _exit(0);
+    }
+    for (;;) pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_TRUE(has(refusal(at("a.db")),
+                  "in use by another seedbed (process " + std::to_string(writer) + ")"));
+  kill(writer, SIGKILL);
+  ASSERT_EQ(waitpid(writer, nullptr, 0), writer);
+  EXPECT_EQ(refusal(at("a.db")), "opened");
+  close(ready[0]);
+  close(ready[1]);
+}
+
 TEST_F(StoreTest, FreshStartsOver) {
   fill(at("a.db"), {0});
   auto store = must_open(at("a.db"), {.fresh = true});
@@ -289,6 +320,10 @@ TEST_F(StoreTest, AFullDiskEndsTheWritingAndKeepsWhatWasCommitted) {
           << full->message;
     }
     EXPECT_TRUE(store == nullptr || store->put_slot(big_slot(199)).has_value());  // invariant (3)
+  }
+  // What was committed is readable while the disk is full.
+  if (auto store = must_open(path, {.read_only = true}); store != nullptr) {
+    EXPECT_EQ(must(store->finished_slots()).size(), static_cast<std::size_t>(slot - 1));
   }
   // A new store does not fit either, and leaves nothing.
   write_bytes(at("small/filler"), std::string(2U << 20, 'f'));
