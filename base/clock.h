@@ -1,4 +1,5 @@
-// Time as the program needs it: a monotonic stopwatch for budgets and rates. Generation never reads a clock.
+// Time as the program needs it: a monotonic stopwatch for budgets and rates. Generation never reads
+// a clock.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,5 @@
-// 128-bit content hashes (XXH3), printed as 32 lower-case hex digits: the identity of everything stored.
-// Not cryptographic: it tells accidents apart, not forgeries.
+// 128-bit content hashes (XXH3), printed as 32 lower-case hex digits: the identity of everything
+// stored. Not cryptographic: it tells accidents apart, not forgeries.
 #pragma once
 #include <cstdint>
 #include <string>

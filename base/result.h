@@ -1,5 +1,5 @@
-// Errors that a caller may meet are values. An Error names the boundary it crossed; its message has four parts:
-// what, where, found and wanted, what to do.
+// Errors that a caller may meet are values. An Error names the boundary it crossed; its message has
+// four parts: what, where, found and wanted, what to do.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,7 +10,17 @@
 
 namespace seedbed {
 
-enum class Where : std::uint8_t { config, usage, store, sandbox, tool, model, verifier, pack, interrupted };
+enum class Where : std::uint8_t {
+  config,
+  usage,
+  store,
+  sandbox,
+  tool,
+  model,
+  verifier,
+  pack,
+  interrupted
+};
 
 struct [[nodiscard]] Error {
   Where where = Where::config;
@@ -27,8 +37,10 @@ Error make_error(Where where,
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -55,8 +67,8 @@ using Step = std::optional<Error>;
 #define SEEDBED_CAT2(a, b) a##b
 #define SEEDBED_CAT(a, b) SEEDBED_CAT2(a, b)
 // SEEDBED_TRY(auto x, f()): x becomes f()'s value, or the enclosing function returns f()'s error.
-#define SEEDBED_TRY(decl, expr)                                                  \
-  auto SEEDBED_CAT(seedbed_try_, __LINE__) = (expr);                             \
-  if (!SEEDBED_CAT(seedbed_try_, __LINE__).ok())                                 \
-    return std::move(SEEDBED_CAT(seedbed_try_, __LINE__)).error();               \
+#define SEEDBED_TRY(decl, expr)                                    \
+  auto SEEDBED_CAT(seedbed_try_, __LINE__) = (expr);               \
+  if (!SEEDBED_CAT(seedbed_try_, __LINE__).ok())                   \
+    return std::move(SEEDBED_CAT(seedbed_try_, __LINE__)).error(); \
   decl = *std::move(SEEDBED_CAT(seedbed_try_, __LINE__))

@@ -32,13 +32,16 @@ std::uint64_t Rng::below(std::uint64_t bound) {
 
 std::int64_t Rng::between(std::int64_t lo, std::int64_t hi) {
   SEEDBED_CHECK(lo <= hi, lo, hi);
-  // Unsigned, where wrapping round is defined: the distance of two int64 needs 64 bits, and of all of them 65.
+  // Unsigned, where wrapping round is defined: the distance of two int64 needs 64 bits, and of all
+  // of them 65.
   const auto count = static_cast<std::uint64_t>(hi) - static_cast<std::uint64_t>(lo) + 1;
   const auto offset = count == 0 ? next() : below(count);
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(lo) + offset);
 }
 
-bool Rng::chance(std::uint64_t numerator, std::uint64_t denominator) { return below(denominator) < numerator; }
+bool Rng::chance(std::uint64_t numerator, std::uint64_t denominator) {
+  return below(denominator) < numerator;
+}
 
 std::size_t Rng::weighted(const std::vector<std::int64_t>& weights) {
   std::int64_t sum = 0;
@@ -55,7 +58,10 @@ Rng Rng::fork(std::string_view purpose, std::uint64_t index) const {
   return rng_for(state_, "fork", index, purpose);
 }
 
-Rng rng_for(std::uint64_t seed, std::string_view name, std::uint64_t index, std::string_view purpose) {
+Rng rng_for(std::uint64_t seed,
+            std::string_view name,
+            std::uint64_t index,
+            std::string_view purpose) {
   std::string key;
   key.append(std::to_string(seed)).append("\x1f").append(name).append("\x1f");
   key.append(std::to_string(index)).append("\x1f").append(purpose);

@@ -51,18 +51,29 @@ bool is_valid_utf8(std::string_view text) {
     const auto c = static_cast<unsigned char>(text[i]);
     std::size_t extra = 0;
     unsigned code = 0;
-    if (c < 0x80) { ++i; continue; }
-    if (c >= 0xc2 && c <= 0xdf) { extra = 1; code = c & 0x1fU; }
-    else if (c >= 0xe0 && c <= 0xef) { extra = 2; code = c & 0x0fU; }
-    else if (c >= 0xf0 && c <= 0xf4) { extra = 3; code = c & 0x07U; }
-    else return false;
+    if (c < 0x80) {
+      ++i;
+      continue;
+    }
+    if (c >= 0xc2 && c <= 0xdf) {
+      extra = 1;
+      code = c & 0x1fU;
+    } else if (c >= 0xe0 && c <= 0xef) {
+      extra = 2;
+      code = c & 0x0fU;
+    } else if (c >= 0xf0 && c <= 0xf4) {
+      extra = 3;
+      code = c & 0x07U;
+    } else
+      return false;
     if (i + extra >= text.size()) return false;
     for (std::size_t k = 1; k <= extra; ++k) {
       const auto d = static_cast<unsigned char>(text[i + k]);
       if ((d & 0xc0U) != 0x80) return false;
       code = (code << 6) | (d & 0x3fU);
     }
-    if ((extra == 2 && code < 0x800) || (extra == 3 && (code < 0x10000 || code > 0x10ffff))) return false;
+    if ((extra == 2 && code < 0x800) || (extra == 3 && (code < 0x10000 || code > 0x10ffff)))
+      return false;
     if (code >= 0xd800 && code <= 0xdfff) return false;
     i += extra + 1;
   }
@@ -89,7 +100,10 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
   std::size_t best_distance = word.size() / 2 + 2;
   for (const auto& k : known) {
     const auto d = edit_distance(word, k);
-    if (d < best_distance) { best_distance = d; best = k; }
+    if (d < best_distance) {
+      best_distance = d;
+      best = k;
+    }
   }
   return best;
 }

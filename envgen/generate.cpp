@@ -10,7 +10,8 @@
 namespace seedbed::envgen {
 namespace {
 
-// Work shared by lanes: each takes the next index until none is left, somebody failed or the user stopped.
+// Work shared by lanes: each takes the next index until none is left, somebody failed or the user
+// stopped.
 struct Lanes {
   std::atomic<std::size_t> next{0};
   std::atomic<bool> failed{false};
@@ -32,7 +33,12 @@ void run_lanes(int jobs, const std::function<void(int)>& lane) {
 }
 
 // A jail that fails is ours to mend, not the slot's fault: once more with new hosts.
-Result<tasks::SlotRecord> make_slot_twice(const Packs& packs, const schemas::GenRequest& request, std::int64_t slot, Bench& bench, const HostFactory& hosts, int core) {
+Result<tasks::SlotRecord> make_slot_twice(const Packs& packs,
+                                          const schemas::GenRequest& request,
+                                          std::int64_t slot,
+                                          Bench& bench,
+                                          const HostFactory& hosts,
+                                          int core) {
   auto record = make_slot(packs, request, slot, bench);
   if (record.ok() || record.error().where != Where::sandbox) return record;
   SEEDBED_TRY(bench, open_bench(hosts, core));
@@ -41,7 +47,9 @@ Result<tasks::SlotRecord> make_slot_twice(const Packs& packs, const schemas::Gen
 
 }  // namespace
 
-std::int64_t slots_of(const schemas::GenRequest& request) { return request.envs + std::max<std::int64_t>(4, request.envs / 5); }
+std::int64_t slots_of(const schemas::GenRequest& request) {
+  return request.envs + std::max<std::int64_t>(4, request.envs / 5);
+}
 
 Result<GenSummary> generate(tasks::Store& store,
                             std::shared_ptr<const Packs> packs,
@@ -56,8 +64,10 @@ Result<GenSummary> generate(tasks::Store& store,
   for (std::int64_t slot = 0; slot < slots_of(options.request); ++slot) {
     if (slot % options.shards != options.shard) continue;
     ++now.slots_total;
-    if (finished.count(slot) != 0) ++now.slots_done;
-    else todo.push_back(slot);
+    if (finished.count(slot) != 0)
+      ++now.slots_done;
+    else
+      todo.push_back(slot);
   }
   GenSummary summary;
   Lanes lanes;
@@ -83,7 +93,8 @@ Result<GenSummary> generate(tasks::Store& store,
   });
   if (lanes.error) return *std::move(lanes.error);
   if (auto e = store.flush()) return *std::move(e);
-  if (stop && lanes.next < todo.size()) return Error{Where::interrupted, "stopped; the same command continues"};
+  if (stop && lanes.next < todo.size())
+    return Error{Where::interrupted, "stopped; the same command continues"};
   summary.environments = now.environments;
   summary.tasks = now.tasks;
   summary.seconds = static_cast<double>(monotonic_us() - began) / 1e6;
@@ -98,14 +109,21 @@ void compare(const tasks::StoredEnvironment& stored,
              const tasks::SlotRecord& made,
              std::vector<VerifyFailure>& failed) {
   if (!made.environment || made.environment->id() != stored.id) {
-    const bool image = made.environment && made.environment->environment().image_hash != stored.environment.image_hash;
-    failed.push_back({stored.id, "environment", image ? "the image made from the seed differs" : "the slot gives another environment"});
+    const bool image = made.environment &&
+                       made.environment->environment().image_hash != stored.environment.image_hash;
+    failed.push_back(
+        {stored.id, "environment",
+         image ? "the image made from the seed differs" : "the slot gives another environment"});
     return;
   }
   for (const auto& [id, certificate] : tasks_stored) {
-    const auto it = std::find_if(made.tasks.begin(), made.tasks.end(), [&](const tasks::AdmittedTask& t) { return t.certificate().task_id == id; });
-    if (it == made.tasks.end()) failed.push_back({id, "seed", "the slot does not give this task"});
-    else if (schemas::dump_record(it->certificate()) != schemas::dump_record(certificate)) failed.push_back({id, "certificate", "the gates show something else now"});
+    const auto it =
+        std::find_if(made.tasks.begin(), made.tasks.end(),
+                     [&](const tasks::AdmittedTask& t) { return t.certificate().task_id == id; });
+    if (it == made.tasks.end())
+      failed.push_back({id, "seed", "the slot does not give this task"});
+    else if (schemas::dump_record(it->certificate()) != schemas::dump_record(certificate))
+      failed.push_back({id, "certificate", "the gates show something else now"});
   }
 }
 
@@ -118,9 +136,15 @@ Result<VerifySummary> verify_pack(tasks::Store& store,
                                   const std::function<void(std::int64_t, std::int64_t)>& progress,
                                   const std::atomic<bool>& stop) {
   SEEDBED_TRY(const auto request, store.request());
-  if (!request) return make_error(Where::store, "store", "", "holds no generated environments, wanted the result of gen", "generate into it first");
+  if (!request)
+    return make_error(Where::store, "store", "",
+                      "holds no generated environments, wanted the result of gen",
+                      "generate into it first");
   if (request->packs != packs->hash)
-    return make_error(Where::pack, "packs", "", "hash " + packs->hash + ", wanted " + request->packs + " as when the store was made", "name the same folders with --pack");
+    return make_error(
+        Where::pack, "packs", "",
+        "hash " + packs->hash + ", wanted " + request->packs + " as when the store was made",
+        "name the same folders with --pack");
   SEEDBED_TRY(std::vector<std::string> ids, store.environment_ids());
   if (sample > 0 && static_cast<std::size_t>(sample) < ids.size()) {
     std::sort(ids.begin(), ids.end());  // hashes: the first ones are as good as drawn
@@ -136,15 +160,25 @@ Result<VerifySummary> verify_pack(tasks::Store& store,
       std::unique_lock<std::mutex> lock(lanes.mutex);
       auto stored = store.environment(ids[i]);
       std::vector<std::pair<std::string, schemas::Certificate>> certificates;
-      auto task_ids = stored.ok() ? store.task_ids_of(ids[i]) : Result<std::vector<std::string>>(stored.error());
-      if (!task_ids.ok()) { lanes.error = task_ids.error(); lanes.failed = true; return; }
+      auto task_ids = stored.ok() ? store.task_ids_of(ids[i])
+                                  : Result<std::vector<std::string>>(stored.error());
+      if (!task_ids.ok()) {
+        lanes.error = task_ids.error();
+        lanes.failed = true;
+        return;
+      }
       for (const auto& id : *task_ids) {
         auto c = store.certificate(id);
-        if (!c.ok()) { lanes.error = c.error(); lanes.failed = true; return; }
+        if (!c.ok()) {
+          lanes.error = c.error();
+          lanes.failed = true;
+          return;
+        }
         certificates.emplace_back(id, *std::move(c));
       }
       lock.unlock();
-      auto made = make_slot_twice(*packs, *request, stored->environment.recipe.slot, *bench, hosts, core);
+      auto made =
+          make_slot_twice(*packs, *request, stored->environment.recipe.slot, *bench, hosts, core);
       if (!made.ok()) return lanes.fail(made.error());
       lock.lock();
       compare(*stored, certificates, *made, summary.failed);

@@ -1,5 +1,6 @@
-// gen: slots become admitted environments with admitted tasks. A slot's result is a function of (packs, generator version,
-// seed, family, slot) alone: not of the number of lanes, the shard or what came before.
+// gen: slots become admitted environments with admitted tasks. A slot's result is a function of
+// (packs, generator version, seed, family, slot) alone: not of the number of lanes, the shard or
+// what came before.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -35,8 +36,9 @@ using HostFactory = std::function<Result<std::unique_ptr<sandbox::ToolHost>>(int
 // Slots that a request makes: the environments wanted and a fixed surplus for selection.
 std::int64_t slots_of(const schemas::GenRequest& request);
 
-// Makes this shard's slots that the store does not have yet. Does not select: the caller does, at the end or after merging.
-// Error{interrupted} when `stop` was set: what was finished is in the store.
+// Makes this shard's slots that the store does not have yet. Does not select: the caller does, at
+// the end or after merging. Error{interrupted} when `stop` was set: what was finished is in the
+// store.
 Result<GenSummary> generate(tasks::Store& store,
                             std::shared_ptr<const Packs> packs,
                             const GenOptions& options,
@@ -51,8 +53,8 @@ struct VerifySummary {
   std::int64_t checked = 0;
   std::vector<VerifyFailure> failed;
 };
-// Makes every slot behind `sample` environments (0: all) again from its seed: the image's hash, the environment, every stored
-// task and its certificate must come out the same, through the jail.
+// Makes every slot behind `sample` environments (0: all) again from its seed: the image's hash, the
+// environment, every stored task and its certificate must come out the same, through the jail.
 Result<VerifySummary> verify_pack(tasks::Store& store,
                                   std::shared_ptr<const Packs> packs,
                                   std::int64_t sample,
@@ -63,10 +65,12 @@ Result<VerifySummary> verify_pack(tasks::Store& store,
 struct PackFinding {
   std::string pack, what;
 };
-// The three laws on random rows, for every pass alone and for pairs of passes, each mechanism of `dirs` alone and with others.
-Result<std::vector<PackFinding>> check_packs(const std::vector<std::string>& dirs,
-                                             const HostFactory& hosts,
-                                             const std::function<void(std::int64_t, std::int64_t)>& progress,
-                                             const std::atomic<bool>& stop);
+// The three laws on random rows, for every pass alone and for pairs of passes, each mechanism of
+// `dirs` alone and with others.
+Result<std::vector<PackFinding>> check_packs(
+    const std::vector<std::string>& dirs,
+    const HostFactory& hosts,
+    const std::function<void(std::int64_t, std::int64_t)>& progress,
+    const std::atomic<bool>& stop);
 
 }  // namespace seedbed::envgen

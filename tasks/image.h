@@ -1,4 +1,5 @@
-// A SQLite image from statements: the state that an environment starts from. Same statements, same bytes.
+// A SQLite image from statements: the state that an environment starts from. Same statements, same
+// bytes.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@ struct Inserts {
   std::string sql;  // with ?1, ?2, ...
   std::vector<std::vector<schemas::Scalar>> rows;
 };
-Result<std::string> build_image(const std::vector<std::string>& ddl, const std::vector<Inserts>& inserts);
+Result<std::string> build_image(const std::vector<std::string>& ddl,
+                                const std::vector<Inserts>& inserts);
 
 }  // namespace seedbed::tasks

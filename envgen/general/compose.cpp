@@ -1,4 +1,5 @@
-// Mechanisms glued into a World: roles unified, interaction edges drawn, every term parsed and typed.
+// Mechanisms glued into a World: roles unified, interaction edges drawn, every term parsed and
+// typed.
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -27,19 +28,26 @@ struct Composer {
   Step add_edges();
   Step add_derived_and_invariants();
   Step emit_edges(std::vector<int>& component);
-  std::string symbol(int m, const std::string& name) const { return world->mechanisms[static_cast<std::size_t>(m)] + "." + name; }
+  std::string symbol(int m, const std::string& name) const {
+    return world->mechanisms[static_cast<std::size_t>(m)] + "." + name;
+  }
   bool has_dropped(int m) const {
-    return std::any_of(dropped.begin(), dropped.end(), [&](const auto& d) { return world->concepts[static_cast<std::size_t>(d.first)].mechanism == m; });
+    return std::any_of(dropped.begin(), dropped.end(), [&](const auto& d) {
+      return world->concepts[static_cast<std::size_t>(d.first)].mechanism == m;
+    });
   }
 };
 
-Error compose_error(const std::string& found) { return {Where::pack, "composition: " + found}; }
+Error compose_error(const std::string& found) {
+  return {Where::pack, "composition: " + found};
+}
 
 Step Composer::choose_mechanisms() {
   std::vector<const Mechanism*> pool;
   for (const auto& m : packs.mechanisms) {
     if (!knobs.only.empty()) {
-      if (std::find(knobs.only.begin(), knobs.only.end(), m.name) != knobs.only.end()) pool.push_back(&m);
+      if (std::find(knobs.only.begin(), knobs.only.end(), m.name) != knobs.only.end())
+        pool.push_back(&m);
     } else if (knobs.heldout || !m.heldout) {
       pool.push_back(&m);
     }
@@ -47,16 +55,20 @@ Step Composer::choose_mechanisms() {
   std::size_t wanted = pool.size();
   if (knobs.only.empty()) {
     rng.shuffle(pool);
-    wanted = std::min(pool.size(), static_cast<std::size_t>(rng.between(knobs.min_mechanisms, knobs.max_mechanisms)));
+    wanted =
+        std::min(pool.size(),
+                 static_cast<std::size_t>(rng.between(knobs.min_mechanisms, knobs.max_mechanisms)));
     if (knobs.heldout) {  // a held-out one first
-      auto it = std::find_if(pool.begin(), pool.end(), [](const Mechanism* m) { return m->heldout; });
+      auto it =
+          std::find_if(pool.begin(), pool.end(), [](const Mechanism* m) { return m->heldout; });
       if (it == pool.end()) return compose_error("no held-out mechanism in the packs");
       std::iter_swap(pool.begin(), it);
     }
   }
   if (wanted == 0) return compose_error("no mechanisms");
   pool.resize(wanted);
-  std::sort(pool.begin(), pool.end(), [](const Mechanism* a, const Mechanism* b) { return a->name < b->name; });
+  std::sort(pool.begin(), pool.end(),
+            [](const Mechanism* a, const Mechanism* b) { return a->name < b->name; });
   for (const Mechanism* m : pool) {
     world->mechanisms.push_back(m->name);
     world->packs.push_back(m);
@@ -83,15 +95,21 @@ Step Composer::bind_roles() {
       if (!free.empty() && (!may_add || rng.chance(5, 6))) {
         concept_id = rng.pick(free);
         const std::string first = world->concepts[static_cast<std::size_t>(concept_id)].symbol;
-        world->edges.push_back({EdgeKind::unify, world->concepts[static_cast<std::size_t>(concept_id)].mechanism, static_cast<int>(m), "unify " + first + " = " + symbol(static_cast<int>(m), role), false});
+        world->edges.push_back(
+            {EdgeKind::unify, world->concepts[static_cast<std::size_t>(concept_id)].mechanism,
+             static_cast<int>(m), "unify " + first + " = " + symbol(static_cast<int>(m), role),
+             false});
       } else if (may_add) {
         Concept c;
         c.archetype = archetype;
         c.archetype_number = static_cast<int>(of_archetype[a].size());
         c.symbol = lower_ascii(archetype) + std::to_string(c.archetype_number + 1);
         c.mechanism = static_cast<int>(m);  // the first that brought it
-        c.attrs.push_back({"name", "name", {Type::text, -1, -1, 0, 0, false}, "name", "", -1, -1, false});
-        if (archetype == "Slot") c.attrs.push_back({"day", "day", {Type::date, -1, -1, -10, 30, false}, "day", "", -1, -1, false});
+        c.attrs.push_back(
+            {"name", "name", {Type::text, -1, -1, 0, 0, false}, "name", "", -1, -1, false});
+        if (archetype == "Slot")
+          c.attrs.push_back(
+              {"day", "day", {Type::date, -1, -1, -10, 30, false}, "day", "", -1, -1, false});
         concept_id = static_cast<int>(world->concepts.size());
         world->concepts.push_back(c);
         of_archetype[a].push_back(concept_id);
@@ -125,16 +143,22 @@ Step Composer::add_attributes() {
     }
     Attr attr;
     attr.short_name = a.name;
-    attr.name = c.attr(a.name) >= 0 ? world->mechanisms[static_cast<std::size_t>(m)] + "_" + a.name : a.name;
+    attr.name = c.attr(a.name) >= 0 ? world->mechanisms[static_cast<std::size_t>(m)] + "_" + a.name
+                                    : a.name;
     attr.noun = a.noun;
     attr.with = a.with;
     attr.mechanism = m;
-    SEEDBED_TRY(attr.domain, parse_domain(*world, m, a.type, c.symbol + "." + a.name, "mechanism " + world->mechanisms[static_cast<std::size_t>(m)]));
+    SEEDBED_TRY(attr.domain,
+                parse_domain(*world, m, a.type, c.symbol + "." + a.name,
+                             "mechanism " + world->mechanisms[static_cast<std::size_t>(m)]));
     attr.domain.nullable = a.nullable;
     attr.optional = a.optional;
     if (attr.domain.type == Type::ref)
       for (std::size_t e = 0; e < world->edges.size(); ++e)
-        if (world->edges[e].to == m && world->edges[e].text.find("unify " + world->concepts[static_cast<std::size_t>(attr.domain.target)].symbol + " =") == 0)
+        if (world->edges[e].to == m &&
+            world->edges[e].text.find(
+                "unify " + world->concepts[static_cast<std::size_t>(attr.domain.target)].symbol +
+                " =") == 0)
           attr.edge = static_cast<int>(e);
     c.attrs.push_back(attr);
     if (own) {
@@ -156,13 +180,17 @@ Step Composer::add_attributes() {
       int concept_id = -1;
       for (const auto& [r, c] : world->roles[m])
         if (r == role) concept_id = c;
-      if (concept_id < 0) return make_error(Where::pack, "mechanism", world->mechanisms[m], "adds to unknown role '" + role + "'", "name one of its roles");
+      if (concept_id < 0)
+        return make_error(Where::pack, "mechanism", world->mechanisms[m],
+                          "adds to unknown role '" + role + "'", "name one of its roles");
       for (const auto& a : attrs)
         if (auto e = add(static_cast<int>(m), concept_id, a, false)) return e;
     }
     for (const auto& pc : world->packs[m]->concepts)
       for (const auto& a : pc.attrs)
-        if (auto e = add(static_cast<int>(m), world->concept_named(symbol(static_cast<int>(m), pc.name)), a, true)) return e;
+        if (auto e = add(static_cast<int>(m),
+                         world->concept_named(symbol(static_cast<int>(m), pc.name)), a, true))
+          return e;
   }
   for (const auto& c : world->concepts) {
     world->attribute_edges.emplace_back();
@@ -200,7 +228,9 @@ Step Composer::add_derived_and_invariants() {
       d.noun = pd.noun.empty() ? replace_all(pd.name, "_", " ") : pd.noun;
       d.mechanism = static_cast<int>(m);
       d.over = names.concept_named(pd.over);
-      if (d.over < 0) return make_error(Where::pack, "derived", d.symbol, "over unknown '" + pd.over + "'", "name a role or concept");
+      if (d.over < 0)
+        return make_error(Where::pack, "derived", d.symbol, "over unknown '" + pd.over + "'",
+                          "name a role or concept");
       auto x = std::make_shared<Term>();
       x->op = Op::variable;
       x->index = 0;
@@ -216,8 +246,11 @@ Step Composer::add_derived_and_invariants() {
       Names names = names_for(*world, static_cast<int>(m));
       const auto bar = text.find('|');
       if (text.rfind("all ", 0) != 0 || bar == std::string::npos)
-        return make_error(Where::pack, "invariant", symbol(static_cast<int>(m), name), "found '" + text + "', wanted 'all x: concept | condition'", "");
-      auto term = parse_term("count(" + text.substr(4, bar - 4) + "| not (" + text.substr(bar + 1) + ")) = 0", names, "invariant " + name);
+        return make_error(Where::pack, "invariant", symbol(static_cast<int>(m), name),
+                          "found '" + text + "', wanted 'all x: concept | condition'", "");
+      auto term = parse_term(
+          "count(" + text.substr(4, bar - 4) + "| not (" + text.substr(bar + 1) + ")) = 0", names,
+          "invariant " + name);
       if (!term.ok()) return term.error();
       world->invariants.push_back(*term);
     }
@@ -225,26 +258,33 @@ Step Composer::add_derived_and_invariants() {
   return std::nullopt;
 }
 
-// (event -> reaction), gates and loads between different mechanisms, in a shuffled order: those that connect two components are
-// taken, of the others about a third.
+// (event -> reaction), gates and loads between different mechanisms, in a shuffled order: those
+// that connect two components are taken, of the others about a third.
 Step Composer::emit_edges(std::vector<int>& component) {
-  struct Candidate { int kind = 0, from = -1, to = -1; std::size_t a = 0, b = 0; };
+  struct Candidate {
+    int kind = 0, from = -1, to = -1;
+    std::size_t a = 0, b = 0;
+  };
   std::vector<Candidate> all;
   const auto mech = [](int m) { return static_cast<std::size_t>(m); };
   std::size_t reaction_base = 0;
   for (std::size_t m = 0; m < world->packs.size(); ++m) {
     for (std::size_t r = 0; r < world->packs[m]->reactions.size(); ++r)
       for (std::size_t t = 0; t < world->transitions.size(); ++t)
-        if (world->transitions[t].mechanism != static_cast<int>(m) && !pack_transition(*world, world->transitions[t]).event.empty())
-          all.push_back({0, world->transitions[t].mechanism, static_cast<int>(m), t, reaction_base + r});
+        if (world->transitions[t].mechanism != static_cast<int>(m) &&
+            !pack_transition(*world, world->transitions[t]).event.empty())
+          all.push_back(
+              {0, world->transitions[t].mechanism, static_cast<int>(m), t, reaction_base + r});
     reaction_base += world->packs[m]->reactions.size();
     for (std::size_t g = 0; g < world->packs[m]->gates.size(); ++g)
       for (std::size_t t = 0; t < world->transitions.size(); ++t)
-        if (world->transitions[t].mechanism != static_cast<int>(m) && world->transitions[t].subject) all.push_back({1, static_cast<int>(m), world->transitions[t].mechanism, g, t});
+        if (world->transitions[t].mechanism != static_cast<int>(m) && world->transitions[t].subject)
+          all.push_back({1, static_cast<int>(m), world->transitions[t].mechanism, g, t});
     for (std::size_t l = 0; l < world->packs[m]->loads.size(); ++l)
       for (std::size_t n = 0; n < world->packs.size(); ++n)
         for (std::size_t d = 0; d < world->packs[n]->derived.size(); ++d)
-          if (n != m && world->packs[n]->derived[d].shared) all.push_back({2, static_cast<int>(m), static_cast<int>(n), l, d});
+          if (n != m && world->packs[n]->derived[d].shared)
+            all.push_back({2, static_cast<int>(m), static_cast<int>(n), l, d});
   }
   rng.shuffle(all);
   std::map<std::pair<int, int>, int> per_pair;
@@ -257,11 +297,14 @@ Step Composer::emit_edges(std::vector<int>& component) {
     std::string text;
     EdgeKind kind = EdgeKind::event;
     if (c.kind == 0) {
-      auto args = match_event(*world, static_cast<int>(c.a), static_cast<int>(c.b), has_dropped(c.from));
+      auto args =
+          match_event(*world, static_cast<int>(c.a), static_cast<int>(c.b), has_dropped(c.from));
       if (!args.ok()) return args.error();
       if (args->empty()) continue;
       Transition& t = world->transitions[c.a];
-      if (std::any_of(t.reactions.begin(), t.reactions.end(), [&](const Reaction& r) { return r.transition == static_cast<int>(c.b); })) continue;
+      if (std::any_of(t.reactions.begin(), t.reactions.end(),
+                      [&](const Reaction& r) { return r.transition == static_cast<int>(c.b); }))
+        continue;
       t.reactions.push_back({edge, static_cast<int>(c.b), *args});
       text = "on " + t.symbol + " do " + world->reactions[c.b].symbol;
     } else if (c.kind == 1) {
@@ -276,7 +319,10 @@ Step Composer::emit_edges(std::vector<int>& component) {
     } else {
       const PackGate& load = world->packs[mech(c.from)]->loads[c.a];
       const PackDerived& d = world->packs[mech(c.to)]->derived[c.b];
-      if (names_for(*world, c.from).concept_named(load.over) != names_for(*world, c.to).concept_named(d.over) || names_for(*world, c.from).concept_named(load.over) < 0) continue;
+      if (names_for(*world, c.from).concept_named(load.over) !=
+              names_for(*world, c.to).concept_named(d.over) ||
+          names_for(*world, c.from).concept_named(load.over) < 0)
+        continue;
       kind = EdgeKind::quantity;
       world->loads.push_back({c.from, c.to, edge, &load, d.name});
       text = "quantity " + symbol(c.to, d.name) + " - " + symbol(c.from, load.name);
@@ -295,15 +341,19 @@ Step Composer::add_edges() {
   std::iota(component.begin(), component.end(), 0);
   if (auto e = emit_edges(component)) return e;
   for (const int c : component)
-    if (c != component[0] && knobs.only.empty()) return compose_error("the mechanisms drawn cannot be connected");
+    if (c != component[0] && knobs.only.empty())
+      return compose_error("the mechanisms drawn cannot be connected");
   return std::nullopt;
 }
 
 }  // namespace
 
-static Result<std::shared_ptr<World>> compose_once(const Packs& packs, Rng rng, const ComposeKnobs& knobs) {
+static Result<std::shared_ptr<World>> compose_once(const Packs& packs,
+                                                   Rng rng,
+                                                   const ComposeKnobs& knobs) {
   Composer c{packs, rng, knobs, std::make_shared<World>(), {}};
-  // Loads change what a shared derived term means, so edges are drawn on a first parse and terms are then parsed again.
+  // Loads change what a shared derived term means, so edges are drawn on a first parse and terms
+  // are then parsed again.
   if (auto e = c.choose_mechanisms()) return *e;
   if (auto e = c.bind_roles()) return *e;
   if (auto e = c.add_attributes()) return *e;
@@ -313,7 +363,8 @@ static Result<std::shared_ptr<World>> compose_once(const Packs& packs, Rng rng, 
   auto reparse = [&](std::vector<Transition>& list, bool reactions) -> Step {
     std::size_t i = 0;
     for (std::size_t m = 0; m < c.world->packs.size(); ++m)
-      for (const auto& p : reactions ? c.world->packs[m]->reactions : c.world->packs[m]->transitions) {
+      for (const auto& p :
+           reactions ? c.world->packs[m]->reactions : c.world->packs[m]->transitions) {
         auto t = build_transition(*c.world, static_cast<int>(m), p);
         if (!t.ok()) return t.error();
         t->reactions = list[i].reactions;
@@ -336,7 +387,8 @@ static Result<std::shared_ptr<World>> compose_once(const Packs& packs, Rng rng, 
       self->index = 0;
       self->domain = {Type::ref, id, -1, 0, 0, false};
       names.next_variable = 1;
-      for (const std::string& name : {pc.name, std::string("x"), pc.name.substr(0, 1)}) names.values[name] = self;
+      for (const std::string& name : {pc.name, std::string("x"), pc.name.substr(0, 1)})
+        names.values[name] = self;
       auto term = parse_term(pc.where, names, "rows of " + pc.name);
       if (!term.ok()) return term.error();
       c.world->concepts[static_cast<std::size_t>(id)].where = *term;
@@ -357,11 +409,13 @@ bool connected(const World& world) {
   std::iota(component.begin(), component.end(), std::size_t{0});
   for (const auto& e : world.edges) {
     if (e.dead || e.kind == EdgeKind::unify) continue;
-    const std::size_t from = component[static_cast<std::size_t>(e.from)], to = component[static_cast<std::size_t>(e.to)];
+    const std::size_t from = component[static_cast<std::size_t>(e.from)],
+                      to = component[static_cast<std::size_t>(e.to)];
     for (auto& x : component)
       if (x == from) x = to;
   }
-  return std::all_of(component.begin(), component.end(), [&](std::size_t x) { return x == component[0]; });
+  return std::all_of(component.begin(), component.end(),
+                     [&](std::size_t x) { return x == component[0]; });
 }
 
 }  // namespace seedbed::envgen

@@ -10,7 +10,9 @@
 namespace seedbed::envgen {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 using schemas::GoldKind;
 using schemas::GoldStep;
 using schemas::Value;
@@ -41,7 +43,8 @@ Value Drafter::answer_value(const Answer& a, const Facts& facts) const {
     Value ids = Value::array();
     for (const auto& row : facts.tables[at(a.concept_id)].rows) {
       variables.assign(1, row.key);
-      if (eval(*a.condition, scope_of(w, facts, none, variables)) == 1) ids.push(l.renderer().id(a.concept_id, row.key));
+      if (eval(*a.condition, scope_of(w, facts, none, variables)) == 1)
+        ids.push(l.renderer().id(a.concept_id, row.key));
     }
     return ids;
   }
@@ -54,28 +57,41 @@ Value Drafter::answer_value(const Answer& a, const Facts& facts) const {
 schemas::AnswerType Drafter::answer_type(const Answer& a) const {
   if (!a.term) return schemas::AnswerType::set;
   switch (a.term->domain.type) {
-    case Type::date: return schemas::AnswerType::date;
-    case Type::word: case Type::text: return schemas::AnswerType::text;
-    case Type::ref: return l.layout.ids[at(a.term->domain.target)] == IdStyle::code ? schemas::AnswerType::text : schemas::AnswerType::integer;
-    default: return schemas::AnswerType::integer;
+    case Type::date:
+      return schemas::AnswerType::date;
+    case Type::word:
+    case Type::text:
+      return schemas::AnswerType::text;
+    case Type::ref:
+      return l.layout.ids[at(a.term->domain.target)] == IdStyle::code
+                 ? schemas::AnswerType::text
+                 : schemas::AnswerType::integer;
+    default:
+      return schemas::AnswerType::integer;
   }
 }
 
 Value Drafter::submission(const Facts& facts) const {
   Value out = Value::object();
   if (goal.choice)
-    for (std::size_t i = 0; i < goal.choice->best.size(); ++i) out.set("choice_" + std::to_string(i + 1), l.renderer().id(goal.choice->concept_id, goal.choice->best[i]));
+    for (std::size_t i = 0; i < goal.choice->best.size(); ++i)
+      out.set("choice_" + std::to_string(i + 1),
+              l.renderer().id(goal.choice->concept_id, goal.choice->best[i]));
   for (const auto& a : goal.answers) out.set(a.field, answer_value(a, facts));
   return out;
 }
 
 Value Drafter::submit_schema() const {
   Value properties = Value::object(), required = Value::array();
-  const auto id_type = [&](int c) { return l.layout.ids[at(c)] == IdStyle::code ? "string" : "integer"; };
+  const auto id_type = [&](int c) {
+    return l.layout.ids[at(c)] == IdStyle::code ? "string" : "integer";
+  };
   if (goal.choice)
     for (int i = 1; i <= goal.choice->count; ++i) {
       Value p = Value::object();
-      p.set("type", id_type(goal.choice->concept_id)).set("description", "id of a chosen " + l.skin.concepts[at(goal.choice->concept_id)].singular);
+      p.set("type", id_type(goal.choice->concept_id))
+          .set("description",
+               "id of a chosen " + l.skin.concepts[at(goal.choice->concept_id)].singular);
       properties.set("choice_" + std::to_string(i), std::move(p));
       required.push("choice_" + std::to_string(i));
     }
@@ -94,11 +110,16 @@ Value Drafter::submit_schema() const {
   }
   if (properties.members().empty()) {
     Value p = Value::object();
-    p.set("type", "string").set("maxLength", 400).set("description", "what was done, in a sentence");
+    p.set("type", "string")
+        .set("maxLength", 400)
+        .set("description", "what was done, in a sentence");
     properties.set("summary", std::move(p));
   }
   Value out = Value::object();
-  out.set("type", "object").set("properties", std::move(properties)).set("required", std::move(required)).set("additionalProperties", false);
+  out.set("type", "object")
+      .set("properties", std::move(properties))
+      .set("required", std::move(required))
+      .set("additionalProperties", false);
   return out;
 }
 
@@ -117,8 +138,10 @@ void Drafter::add_delta(schemas::Verifier& v) const {
         change.row = Value::object();
         for (int a = 0; a < static_cast<int>(row.values.size()); ++a) {
           const Domain& d = concept_.attrs[at(a)].domain;
-          const bool to_new = d.type == Type::ref && row.values[at(a)] != kNone && l.facts.tables[at(d.target)].find(row.values[at(a)]) == nullptr;
-          change.row.set(concept_.attrs[at(a)].name, to_new ? Value() : r.attribute(c, a, row.values[at(a)]));
+          const bool to_new = d.type == Type::ref && row.values[at(a)] != kNone &&
+                              l.facts.tables[at(d.target)].find(row.values[at(a)]) == nullptr;
+          change.row.set(concept_.attrs[at(a)].name,
+                         to_new ? Value() : r.attribute(c, a, row.values[at(a)]));
         }
         v.delta.push_back(std::move(change));
         continue;
@@ -144,22 +167,30 @@ void Drafter::add_delta(schemas::Verifier& v) const {
   }
 }
 
-// The goal itself as a condition on the final state: for every fact set by the operations' own effects, its value.
+// The goal itself as a condition on the final state: for every fact set by the operations' own
+// effects, its value.
 void Drafter::add_post(schemas::Verifier& v) const {
   const SqlPrinter sql = l.printer();
   std::vector<TermPtr> parts;
   std::string symbol;
   for (const auto& o : goal.operations) {
     for (const auto& e : w.transitions[at(o.transition)].effects) {
-      if (e.kind != Effect::Kind::set || e.target->op != Op::param || at(e.target->index) >= o.args.size()) continue;
+      if (e.kind != Effect::Kind::set || e.target->op != Op::param ||
+          at(e.target->index) >= o.args.size())
+        continue;
       const std::int64_t key = o.args[at(e.target->index)];
       const Row* row = final_facts.tables[at(e.concept_id)].find(key);
       const Row* old = l.facts.tables[at(e.concept_id)].find(key);
-      if (row == nullptr || old == nullptr || row->values[at(e.attribute)] == old->values[at(e.attribute)]) continue;
+      if (row == nullptr || old == nullptr ||
+          row->values[at(e.attribute)] == old->values[at(e.attribute)])
+        continue;
       const Domain& d = w.concepts[at(e.concept_id)].attrs[at(e.attribute)].domain;
       if (d.type == Type::text) continue;
-      parts.push_back(binary(Op::eq, fact_attribute(w, e.concept_id, key, e.attribute), constant_of(row->values[at(e.attribute)], d)));
-      symbol += (symbol.empty() ? "" : " and ") + w.concepts[at(e.concept_id)].symbol + "#" + std::to_string(key) + "." + w.concepts[at(e.concept_id)].attrs[at(e.attribute)].name + " = " +
+      parts.push_back(binary(Op::eq, fact_attribute(w, e.concept_id, key, e.attribute),
+                             constant_of(row->values[at(e.attribute)], d)));
+      symbol += (symbol.empty() ? "" : " and ") + w.concepts[at(e.concept_id)].symbol + "#" +
+                std::to_string(key) + "." +
+                w.concepts[at(e.concept_id)].attrs[at(e.attribute)].name + " = " +
                 std::to_string(row->values[at(e.attribute)]);
     }
   }
@@ -177,9 +208,14 @@ void Drafter::add_obligations(schemas::Verifier& v) const {
       SqlNames names;
       names.params.resize(t.params.size());
       for (const auto& p : form.params)
-        names.params[at(p.index)] = p.by_name ? "(SELECT id FROM " + l.skin.concepts[at(p.domain.target)].view + " WHERE name = :" + p.name + ")" : ":" + p.name;
-      for (const auto& [name, term] : t.lets) names.params.push_back("(" + sql.term(*term, names) + ")");
-      v.obligations.push_back({rule.symbol, form.name, "not (" + rule.symbol + ")", "SELECT NOT " + sql.term(*rule.never_if, names)});
+        names.params[at(p.index)] = p.by_name ? "(SELECT id FROM " +
+                                                    l.skin.concepts[at(p.domain.target)].view +
+                                                    " WHERE name = :" + p.name + ")"
+                                              : ":" + p.name;
+      for (const auto& [name, term] : t.lets)
+        names.params.push_back("(" + sql.term(*term, names) + ")");
+      v.obligations.push_back({rule.symbol, form.name, "not (" + rule.symbol + ")",
+                               "SELECT NOT " + sql.term(*rule.never_if, names)});
     }
   }
 }
@@ -188,18 +224,29 @@ void Drafter::add_choice(schemas::Verifier& v) const {
   const Choice& c = *goal.choice;
   const SqlPrinter sql = l.printer();
   const ConceptSkin& s = l.skin.concepts[at(c.concept_id)];
-  const auto column = [&](int a, int i) { return "(SELECT " + s.columns[at(a)] + " FROM " + s.view + " WHERE id = :choice_" + std::to_string(i) + ")"; };
+  const auto column = [&](int a, int i) {
+    return "(SELECT " + s.columns[at(a)] + " FROM " + s.view + " WHERE id = :choice_" +
+           std::to_string(i) + ")";
+  };
   for (int i = 1; i <= c.count; ++i) {
     std::string where = "id = :choice_" + std::to_string(i);
-    for (const auto& [a, value] : c.filters) where += " AND " + s.columns[at(a)] + " = " + sql.literal(w.concepts[at(c.concept_id)].attrs[at(a)].domain, value);
-    v.choose.push_back({"choice_" + std::to_string(i), "x" + std::to_string(i) + " fits the filters", "SELECT EXISTS(SELECT 1 FROM " + s.view + " WHERE " + where + ")"});
+    for (const auto& [a, value] : c.filters)
+      where += " AND " + s.columns[at(a)] + " = " +
+               sql.literal(w.concepts[at(c.concept_id)].attrs[at(a)].domain, value);
+    v.choose.push_back({"choice_" + std::to_string(i),
+                        "x" + std::to_string(i) + " fits the filters",
+                        "SELECT EXISTS(SELECT 1 FROM " + s.view + " WHERE " + where + ")"});
     for (int j = 1; j < i; ++j)
-      v.choose.push_back({"differ_" + std::to_string(j) + "_" + std::to_string(i), "x" + std::to_string(j) + " and x" + std::to_string(i) + " differ",
-                          "SELECT :choice_" + std::to_string(j) + " <> :choice_" + std::to_string(i) + " AND " + column(c.differ, j) + " IS NOT " + column(c.differ, i)});
+      v.choose.push_back({"differ_" + std::to_string(j) + "_" + std::to_string(i),
+                          "x" + std::to_string(j) + " and x" + std::to_string(i) + " differ",
+                          "SELECT :choice_" + std::to_string(j) + " <> :choice_" +
+                              std::to_string(i) + " AND " + column(c.differ, j) + " IS NOT " +
+                              column(c.differ, i)});
   }
   std::string total;
   for (int i = 1; i <= c.count; ++i) total += (i > 1 ? " + " : "") + column(c.number, i);
-  v.choose.push_back({"total", c.optimum ? "the total is minimal" : "the total is within the limit", "SELECT " + total + " <= " + std::to_string(c.optimum ? c.total : c.limit)});
+  v.choose.push_back({"total", c.optimum ? "the total is minimal" : "the total is within the limit",
+                      "SELECT " + total + " <= " + std::to_string(c.optimum ? c.total : c.limit)});
 }
 
 schemas::Verifier Drafter::verifier() const {
@@ -220,8 +267,11 @@ schemas::Verifier Drafter::verifier() const {
     f.type = answer_type(a);
     const Value x = answer_value(a, final_facts);
     if (x.is_array())
-      for (const auto& item : x.items()) f.accept.push_back(item.is_int() ? std::to_string(item.as_int()) : tasks::normal_text(item.as_string()));
-    else if (auto form = tasks::normal_form(answer_type(a), x)) f.accept.push_back(*form);
+      for (const auto& item : x.items())
+        f.accept.push_back(item.is_int() ? std::to_string(item.as_int())
+                                         : tasks::normal_text(item.as_string()));
+    else if (auto form = tasks::normal_form(answer_type(a), x))
+      f.accept.push_back(*form);
     v.answer.push_back(std::move(f));
   }
   if (goal.choice) add_choice(v);
@@ -241,7 +291,8 @@ bool Drafter::replay(const std::vector<GoldStep>& steps, Facts& facts) const {
   return true;
 }
 
-// Neighbouring steps without a path between them, swapped; kept where the World says that the facts come out the same.
+// Neighbouring steps without a path between them, swapped; kept where the World says that the facts
+// come out the same.
 std::vector<std::vector<GoldStep>> Drafter::variants(const std::vector<GoldStep>& gold) const {
   std::vector<std::vector<GoldStep>> out;
   for (std::size_t i = 0; i + 2 < gold.size() && out.size() < 3; ++i) {
@@ -252,23 +303,28 @@ std::vector<std::vector<GoldStep>> Drafter::variants(const std::vector<GoldStep>
     std::swap(steps[i], steps[i + 1]);
     for (auto& s : steps)
       for (auto& n : s.needs)
-        if (n == static_cast<int>(i)) n = static_cast<int>(i) + 1;
-        else if (n == static_cast<int>(i) + 1) n = static_cast<int>(i);
+        if (n == static_cast<int>(i))
+          n = static_cast<int>(i) + 1;
+        else if (n == static_cast<int>(i) + 1)
+          n = static_cast<int>(i);
     Facts facts;
     if (!replay(steps, facts)) continue;
     bool same = true;
-    for (std::size_t c = 0; c < facts.tables.size(); ++c) same = same && facts.tables[c].rows == final_facts.tables[c].rows;
+    for (std::size_t c = 0; c < facts.tables.size(); ++c)
+      same = same && facts.tables[c].rows == final_facts.tables[c].rows;
     if (same) out.push_back(std::move(steps));
   }
   return out;
 }
 
-std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>& gold, Rng rng) const {
+std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>& gold,
+                                                    Rng rng) const {
   std::vector<schemas::NearMiss> out;
   const auto last_call = [&](int transition) {
     for (std::size_t i = gold.size(); i-- > 0;) {
       const ToolForm* f = gold[i].kind == GoldKind::call ? l.surface.tool(gold[i].tool) : nullptr;
-      if (f != nullptr && f->kind == ToolForm::Kind::transition && f->transition == transition) return static_cast<int>(i);
+      if (f != nullptr && f->kind == ToolForm::Kind::transition && f->transition == transition)
+        return static_cast<int>(i);
     }
     return -1;
   };
@@ -281,7 +337,9 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
       call.tool = f.name;
       call.args = Value::object();
       for (const auto& p : f.params)
-        call.args.set(p.name, p.by_name ? Value(Speaker{l}.name(p.domain.target, o.args[at(p.index)])) : l.renderer().value(p.domain, o.args[at(p.index)]));
+        call.args.set(p.name, p.by_name
+                                  ? Value(Speaker{l}.name(p.domain.target, o.args[at(p.index)]))
+                                  : l.renderer().value(p.domain, o.args[at(p.index)]));
       steps.push_back(call);
     }
     GoldStep submit;
@@ -317,29 +375,37 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
       const bool extreme = o.refs.size() > at(p.index) && o.refs[at(p.index)].extreme >= 0;
       for (const auto key : keys) {
         std::vector<GoldStep> steps = gold;
-        steps[at(call)].args.set(p.name, p.by_name ? Value(Speaker{l}.name(p.domain.target, key)) : l.renderer().id(p.domain.target, key));
+        steps[at(call)].args.set(p.name, p.by_name ? Value(Speaker{l}.name(p.domain.target, key))
+                                                   : l.renderer().id(p.domain.target, key));
         Facts facts;
         if (!replay(steps, facts)) continue;
         bool same = true;
-        for (std::size_t c = 0; c < facts.tables.size(); ++c) same = same && facts.tables[c].rows == final_facts.tables[c].rows;
+        for (std::size_t c = 0; c < facts.tables.size(); ++c)
+          same = same && facts.tables[c].rows == final_facts.tables[c].rows;
         if (same) continue;
         out.push_back({extreme ? "second_best" : "sibling_row", steps});
         break;
       }
     }
   }
-  if (!goal.operations.empty() && !goal.answers.empty()) {  // what would be true without the operation's consequences
+  if (!goal.operations.empty() &&
+      !goal.answers.empty()) {  // what would be true without the operation's consequences
     std::vector<GoldStep> steps = gold;
     bool differs = false;
     for (const auto& a : goal.answers) {
       const Value before = answer_value(a, l.facts);
-      if (before != answer_value(a, final_facts) && !before.is_null()) { steps.back().args.set(a.field, before); differs = true; }
+      if (before != answer_value(a, final_facts) && !before.is_null()) {
+        steps.back().args.set(a.field, before);
+        differs = true;
+      }
     }
     if (differs) out.push_back({"interaction_forgotten", steps});
   }
   if (goal.choice && !goal.choice->wrong.empty()) {
     std::vector<GoldStep> steps = gold;
-    for (std::size_t i = 0; i < goal.choice->wrong.size(); ++i) steps.back().args.set("choice_" + std::to_string(i + 1), l.renderer().id(goal.choice->concept_id, goal.choice->wrong[i]));
+    for (std::size_t i = 0; i < goal.choice->wrong.size(); ++i)
+      steps.back().args.set("choice_" + std::to_string(i + 1),
+                            l.renderer().id(goal.choice->concept_id, goal.choice->wrong[i]));
     out.push_back({"constraint_violated", steps});
   }
   if (goal.condition && !goal.other.empty()) {
@@ -353,19 +419,25 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
 
 }  // namespace
 
-Result<std::optional<tasks::Draft>> draft_of(const Lowered& l, const Goal& goal, Rng rng, std::int64_t number) {
+Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
+                                             const Goal& goal,
+                                             Rng rng,
+                                             std::int64_t number) {
   Plan plan = plan_goal(l, goal);
   if (!plan.ok) return std::optional<tasks::Draft>();
   Drafter d{l, goal, *l.world, l.facts};
   if (!goal.refusal)
     for (const auto& o : goal.operations)
-      if (!apply(*l.world, o.transition, o.args, d.final_facts).ok) return std::optional<tasks::Draft>();
+      if (!apply(*l.world, o.transition, o.args, d.final_facts).ok)
+        return std::optional<tasks::Draft>();
   tasks::Draft out;
   out.verifier = d.verifier();
   if (goal.refusal) {
     Value ids = Value::array();
     for (const auto& id : out.verifier.refuse_evidence) ids.push(id);
-    plan.steps.back().args.set("reason_code", goal.refusal->code).set("evidence_ids", std::move(ids));
+    plan.steps.back()
+        .args.set("reason_code", goal.refusal->code)
+        .set("evidence_ids", std::move(ids));
   } else {
     plan.steps.back().args = d.submission(d.final_facts);
     for (const auto& a : goal.answers)  // a sum is worked out, not read
@@ -384,14 +456,21 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l, const Goal& goal,
   t.skeleton = content_hash(goal.expression);
   if (goal.hidden_param >= 0) {
     schemas::UserScript user;
-    user.reveals.push_back({{goal.hidden_keyword, "which", "what", "how much", "how many"}, goal.hidden_text});
+    user.reveals.push_back(
+        {{goal.hidden_keyword, "which", "what", "how much", "how many"}, goal.hidden_text});
     user.fallback = "I have nothing to add.";
     t.user = user;
   }
-  const auto calls = static_cast<std::int64_t>(std::count_if(plan.steps.begin(), plan.steps.end(), [](const GoldStep& s) { return s.kind == GoldKind::call; }));
+  const auto calls = static_cast<std::int64_t>(
+      std::count_if(plan.steps.begin(), plan.steps.end(),
+                    [](const GoldStep& s) { return s.kind == GoldKind::call; }));
   t.budget.max_turns = static_cast<int>(std::max<std::int64_t>(20, 3 * calls));
   t.budget.max_calls = static_cast<int>(std::max<std::int64_t>(40, 4 * calls));
-  t.knobs = {{"plan_calls", calls}, {"interactions", out.gold.interactions}, {"mechanisms", out.gold.mechanisms}, {"tools", static_cast<std::int64_t>(l.environment.tools.size())}, {"references_unique", 1}};
+  t.knobs = {{"plan_calls", calls},
+             {"interactions", out.gold.interactions},
+             {"mechanisms", out.gold.mechanisms},
+             {"tools", static_cast<std::int64_t>(l.environment.tools.size())},
+             {"references_unique", 1}};
   for (const auto& k : goal.knobs) t.knobs.push_back(k);
   return std::optional<tasks::Draft>(std::move(out));
 }

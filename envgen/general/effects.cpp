@@ -20,8 +20,10 @@ std::vector<std::string> split_top(const std::string& text, char separator) {
   for (const char c : text) {
     if (c == '(' || c == '{') ++depth;
     if (c == ')' || c == '}') --depth;
-    if (c == separator && depth == 0) out.emplace_back();
-    else out.back().push_back(c);
+    if (c == separator && depth == 0)
+      out.emplace_back();
+    else
+      out.back().push_back(c);
   }
   return out;
 }
@@ -48,7 +50,8 @@ Result<Effect> EffectParser::parse(const std::string& raw) {
     Effect e;
     e.kind = Effect::Kind::remove;
     SEEDBED_TRY(e.target, parse_term(text.substr(4), names, what));
-    if (e.target->domain.type != Type::ref) return bad_effect(what, text, "wanted a reference to delete");
+    if (e.target->domain.type != Type::ref)
+      return bad_effect(what, text, "wanted a reference to delete");
     e.concept_id = e.target->domain.target;
     return e;
   }
@@ -64,17 +67,20 @@ Result<Effect> EffectParser::parse_set(const std::string& text, bool add) {
   Effect e;
   e.kind = add ? Effect::Kind::add : Effect::Kind::set;
   SEEDBED_TRY(e.target, parse_term(left.substr(0, dot), names, what));
-  if (e.target->domain.type != Type::ref) return bad_effect(what, text, "wanted a reference before the attribute");
+  if (e.target->domain.type != Type::ref)
+    return bad_effect(what, text, "wanted a reference before the attribute");
   e.concept_id = e.target->domain.target;
   e.attribute = names.attribute_named(e.concept_id, left.substr(dot + 1));
   if (e.attribute < 0) return bad_effect(what, text, "no attribute '" + left.substr(dot + 1) + "'");
-  SEEDBED_TRY(e.value, parse_term_as(text.substr(at + 1), names, names.attribute_domain(e.concept_id, e.attribute), what));
+  SEEDBED_TRY(e.value, parse_term_as(text.substr(at + 1), names,
+                                     names.attribute_domain(e.concept_id, e.attribute), what));
   return e;
 }
 
 Result<Effect> EffectParser::parse_new(const std::string& text) {
   const auto open = text.find('{');
-  if (open == std::string::npos || text.back() != '}') return bad_effect(what, text, "wanted new concept {attr: term, ...}");
+  if (open == std::string::npos || text.back() != '}')
+    return bad_effect(what, text, "wanted new concept {attr: term, ...}");
   Effect e;
   e.kind = Effect::Kind::make;
   e.concept_id = names.concept_named(std::string(trim(text.substr(4, open - 4))));
@@ -83,15 +89,20 @@ Result<Effect> EffectParser::parse_new(const std::string& text) {
   for (const auto& part : split_top(text.substr(open + 1, text.size() - open - 2), ',')) {
     const auto colon = part.find(':');
     if (colon == std::string::npos) return bad_effect(what, text, "wanted attr: term");
-    const int attribute = names.attribute_named(e.concept_id, std::string(trim(part.substr(0, colon))));
-    if (attribute < 0) continue;  // an optional attribute that was left out; pack check composes with all of them
+    const int attribute =
+        names.attribute_named(e.concept_id, std::string(trim(part.substr(0, colon))));
+    if (attribute < 0)
+      continue;  // an optional attribute that was left out; pack check composes with all of them
     TermPtr value;
-    SEEDBED_TRY(value, parse_term_as(part.substr(colon + 1), names, names.attribute_domain(e.concept_id, attribute), what));
+    SEEDBED_TRY(value, parse_term_as(part.substr(colon + 1), names,
+                                     names.attribute_domain(e.concept_id, attribute), what));
     e.row.emplace_back(attribute, value);
   }
   for (std::size_t a = 0; a < c.attrs.size(); ++a) {
-    const bool given = std::any_of(e.row.begin(), e.row.end(), [&](const auto& r) { return r.first == static_cast<int>(a); });
-    if (!given && !c.attrs[a].domain.nullable) return bad_effect(what, text, "attribute '" + c.attrs[a].name + "' has no value");
+    const bool given = std::any_of(e.row.begin(), e.row.end(),
+                                   [&](const auto& r) { return r.first == static_cast<int>(a); });
+    if (!given && !c.attrs[a].domain.nullable)
+      return bad_effect(what, text, "attribute '" + c.attrs[a].name + "' has no value");
   }
   return e;
 }
@@ -100,7 +111,8 @@ Result<Effect> EffectParser::parse_each(const std::string& text) {
   const auto open = text.find('{');
   const auto bar = text.find('|');
   const auto colon = text.find(':');
-  if (open == std::string::npos || bar == std::string::npos || colon == std::string::npos || colon > bar || bar > open || text.back() != '}')
+  if (open == std::string::npos || bar == std::string::npos || colon == std::string::npos ||
+      colon > bar || bar > open || text.back() != '}')
     return bad_effect(what, text, "wanted each x: concept | condition { effect; effect }");
   Effect e;
   e.kind = Effect::Kind::each;
@@ -128,18 +140,22 @@ Result<Effect> EffectParser::parse_each(const std::string& text) {
 
 const PackTransition& pack_transition(const World& world, const Transition& t) {
   for (const auto& p : world.packs[static_cast<std::size_t>(t.mechanism)]->transitions)
-    if (world.mechanisms[static_cast<std::size_t>(t.mechanism)] + "." + p.name == t.symbol) return p;
+    if (world.mechanisms[static_cast<std::size_t>(t.mechanism)] + "." + p.name == t.symbol)
+      return p;
   for (const auto& p : world.packs[static_cast<std::size_t>(t.mechanism)]->reactions)
-    if (world.mechanisms[static_cast<std::size_t>(t.mechanism)] + "." + p.name == t.symbol) return p;
+    if (world.mechanisms[static_cast<std::size_t>(t.mechanism)] + "." + p.name == t.symbol)
+      return p;
   check_failed("a transition has its pack", __FILE__, __LINE__, t.symbol);
 }
 
 namespace {
 
 void bind_params(const Transition& t, Names& names) {
-  for (std::size_t i = 0; i < t.params.size(); ++i) names.values[t.params[i].name] = param_of(static_cast<int>(i), t.params[i].domain);
+  for (std::size_t i = 0; i < t.params.size(); ++i)
+    names.values[t.params[i].name] = param_of(static_cast<int>(i), t.params[i].domain);
   for (std::size_t i = 0; i < t.lets.size(); ++i)
-    names.values[t.lets[i].first] = param_of(static_cast<int>(t.params.size() + i), t.lets[i].second->domain);
+    names.values[t.lets[i].first] =
+        param_of(static_cast<int>(t.params.size() + i), t.lets[i].second->domain);
 }
 
 }  // namespace
@@ -168,7 +184,8 @@ Result<Transition> build_transition(World& world, int mechanism, const PackTrans
     Guard guard;
     guard.code = g.code;
     SEEDBED_TRY(guard.term, parse_term(g.term, names, what));
-    if (guard.term->domain.type != Type::boolean) return bad_effect(what, g.term, "a guard must be a condition");
+    if (guard.term->domain.type != Type::boolean)
+      return bad_effect(what, g.term, "a guard must be a condition");
     t.guards.push_back(guard);
   }
   EffectParser parser{world, mechanism, names, what};
@@ -179,7 +196,8 @@ Result<Transition> build_transition(World& world, int mechanism, const PackTrans
   }
   if (!pack.subject.empty()) {
     SEEDBED_TRY(t.subject, parse_term(pack.subject, names, what));
-    if (t.subject->domain.type != Type::ref) return bad_effect(what, pack.subject, "the subject must be a reference");
+    if (t.subject->domain.type != Type::ref)
+      return bad_effect(what, pack.subject, "the subject must be a reference");
   }
   return t;
 }
@@ -193,13 +211,16 @@ Result<std::vector<TermPtr>> match_event(World& world, int transition, int react
   std::vector<TermPtr> given;
   for (const auto& [name, text] : pack.event_args) {
     auto term = parse_term(text, names, "event of " + t.symbol);
-    if (term.ok()) given.push_back(*term);
-    else if (!lenient) return term.error();
+    if (term.ok())
+      given.push_back(*term);
+    else if (!lenient)
+      return term.error();
   }
   std::vector<TermPtr> out;
   for (const auto& p : r.params) {
     const auto it = std::find_if(given.begin(), given.end(), [&](const TermPtr& g) {
-      return g && g->domain.type == p.domain.type && (p.domain.type != Type::ref || g->domain.target == p.domain.target);
+      return g && g->domain.type == p.domain.type &&
+             (p.domain.type != Type::ref || g->domain.target == p.domain.target);
     });
     if (it == given.end()) return std::vector<TermPtr>{};
     out.push_back(*it);
@@ -208,14 +229,24 @@ Result<std::vector<TermPtr>> match_event(World& world, int transition, int react
   return out;
 }
 
-Result<Domain> parse_domain(World& world, int mechanism, const std::string& text, const std::string& symbol, const std::string& what) {
+Result<Domain> parse_domain(World& world,
+                            int mechanism,
+                            const std::string& text,
+                            const std::string& symbol,
+                            const std::string& what) {
   const auto space = text.find(' ');
   const std::string kind = text.substr(0, space);
-  const std::string rest = space == std::string::npos ? "" : std::string(trim(text.substr(space + 1)));
+  const std::string rest =
+      space == std::string::npos ? "" : std::string(trim(text.substr(space + 1)));
   const auto range = [&](Type type) -> Result<Domain> {
     const auto dots = rest.find("..");
     if (dots == std::string::npos) return bad_effect(what, text, "wanted " + kind + " LO..HI");
-    Domain d{type, -1, -1, std::atoll(rest.substr(0, dots).c_str()), std::atoll(rest.substr(dots + 2).c_str()), false};
+    Domain d{type,
+             -1,
+             -1,
+             std::atoll(rest.substr(0, dots).c_str()),
+             std::atoll(rest.substr(dots + 2).c_str()),
+             false};
     if (d.lo > d.hi) return bad_effect(what, text, "LO is above HI");
     return d;
   };
@@ -226,10 +257,13 @@ Result<Domain> parse_domain(World& world, int mechanism, const std::string& text
   if (kind == "enum") {
     const auto words = split(rest, '|');
     for (std::size_t i = 0; i < world.words.size(); ++i)
-      if (world.words[i].words == words && world.words[i].symbol.rfind(world.mechanisms[static_cast<std::size_t>(mechanism)] + ".", 0) == 0)
+      if (world.words[i].words == words &&
+          world.words[i].symbol.rfind(world.mechanisms[static_cast<std::size_t>(mechanism)] + ".",
+                                      0) == 0)
         return Domain{Type::word, -1, static_cast<int>(i), 0, 0, false};
     std::string owner = symbol;
-    if (owner.rfind(world.mechanisms[static_cast<std::size_t>(mechanism)] + ".", 0) != 0) owner = world.mechanisms[static_cast<std::size_t>(mechanism)] + "." + symbol;
+    if (owner.rfind(world.mechanisms[static_cast<std::size_t>(mechanism)] + ".", 0) != 0)
+      owner = world.mechanisms[static_cast<std::size_t>(mechanism)] + "." + symbol;
     world.words.push_back({owner, words, std::vector<std::int64_t>(words.size(), 1)});
     return Domain{Type::word, -1, static_cast<int>(world.words.size()) - 1, 0, 0, false};
   }
@@ -251,18 +285,22 @@ Names names_for(const World& world, int mechanism) {
   n.attribute_named = [w, mechanism](int concept_id, std::string_view name) {
     const Concept& c = w->concepts[static_cast<std::size_t>(concept_id)];
     for (std::size_t i = 0; i < c.attrs.size(); ++i)
-      if (c.attrs[i].short_name == name && c.attrs[i].mechanism == mechanism) return static_cast<int>(i);
+      if (c.attrs[i].short_name == name && c.attrs[i].mechanism == mechanism)
+        return static_cast<int>(i);
     return c.attr(name);
   };
   n.attribute_domain = [w](int concept_id, int attribute) {
-    return w->concepts[static_cast<std::size_t>(concept_id)].attrs[static_cast<std::size_t>(attribute)].domain;
+    return w->concepts[static_cast<std::size_t>(concept_id)]
+        .attrs[static_cast<std::size_t>(attribute)]
+        .domain;
   };
   n.word_index = [w](int set, std::string_view word) {
     const auto& words = w->words[static_cast<std::size_t>(set)].words;
     const auto it = std::find(words.begin(), words.end(), word);
     return it == words.end() ? -1 : static_cast<int>(it - words.begin());
   };
-  n.derived = [w, m, mechanism](std::string_view name, const TermPtr& argument, int first_free) -> Result<TermPtr> {
+  n.derived = [w, m, mechanism](std::string_view name, const TermPtr& argument,
+                                int first_free) -> Result<TermPtr> {
     for (const auto& d : w->packs[m]->derived) {
       if (d.name != name) continue;
       const auto expand = [&](int scope, const std::string& text, const std::string& what) {
@@ -284,7 +322,8 @@ Names names_for(const World& world, int mechanism) {
       }
       return term;
     }
-    return make_error(Where::pack, "term", std::string(name), "unknown function", "wanted count, sum, min, max, argmin, argmax or a derived name");
+    return make_error(Where::pack, "term", std::string(name), "unknown function",
+                      "wanted count, sum, min, max, argmin, argmax or a derived name");
   };
   return n;
 }

@@ -9,8 +9,9 @@ namespace seedbed::envgen {
 
 Result<Transition> build_transition(World& world, int mechanism, const PackTransition& pack);
 const PackTransition& pack_transition(const World& world, const Transition& t);
-// The arguments that the emitter's event gives to the reaction, matched by type; empty where they do not fit. With
-// `lenient`, an argument that does not parse (it uses an attribute left out) counts as absent.
+// The arguments that the emitter's event gives to the reaction, matched by type; empty where they
+// do not fit. With `lenient`, an argument that does not parse (it uses an attribute left out)
+// counts as absent.
 Result<std::vector<TermPtr>> match_event(World& world, int transition, int reaction, bool lenient);
 
 }  // namespace seedbed::envgen

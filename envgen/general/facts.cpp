@@ -20,7 +20,8 @@ std::vector<int> making_order(const World& world) {
       if (done[c]) continue;
       const auto& attrs = world.concepts[c].attrs;
       const bool ready = std::all_of(attrs.begin(), attrs.end(), [&](const Attr& a) {
-        return a.domain.type != Type::ref || a.domain.nullable || done[static_cast<std::size_t>(a.domain.target)];
+        return a.domain.type != Type::ref || a.domain.nullable ||
+               done[static_cast<std::size_t>(a.domain.target)];
       });
       if (!ready) continue;
       done[c] = true;
@@ -40,17 +41,28 @@ std::int64_t sample_value(const World& world, const Domain& d, const Facts& fact
       const auto& rows = facts.tables[static_cast<std::size_t>(d.target)].rows;
       return rows.empty() ? kNone : rows[static_cast<std::size_t>(rng.below(rows.size()))].key;
     }
-    case Type::word: return static_cast<std::int64_t>(rng.weighted(world.words[static_cast<std::size_t>(d.words)].weights));
-    case Type::date: return world.now + rng.between(d.lo, d.hi);
-    case Type::cents: return d.hi - d.lo >= 100 ? d.lo + 50 * rng.between(0, (d.hi - d.lo) / 50) : rng.between(d.lo, d.hi);
-    case Type::text: return rng.between(0, 39);
-    case Type::boolean: return rng.between(0, 1);
-    case Type::integer: return rng.between(d.lo, d.hi);
+    case Type::word:
+      return static_cast<std::int64_t>(
+          rng.weighted(world.words[static_cast<std::size_t>(d.words)].weights));
+    case Type::date:
+      return world.now + rng.between(d.lo, d.hi);
+    case Type::cents:
+      return d.hi - d.lo >= 100 ? d.lo + 50 * rng.between(0, (d.hi - d.lo) / 50)
+                                : rng.between(d.lo, d.hi);
+    case Type::text:
+      return rng.between(0, 39);
+    case Type::boolean:
+      return rng.between(0, 1);
+    case Type::integer:
+      return rng.between(d.lo, d.hi);
   }
   return kNone;
 }
 
-std::vector<std::int64_t> sample_args(const World& world, const Transition& t, const Facts& facts, Rng& rng) {
+std::vector<std::int64_t> sample_args(const World& world,
+                                      const Transition& t,
+                                      const Facts& facts,
+                                      Rng& rng) {
   std::vector<std::int64_t> args;
   for (const auto& p : t.params) {
     Domain d = p.domain;
@@ -66,7 +78,9 @@ Result<Facts> make_facts(World& world, Rng rng) {
   Facts facts;
   facts.tables.resize(world.concepts.size());
   const auto order = making_order(world);
-  if (order.empty()) return make_error(Where::pack, "composition", "", "required references form a cycle", "mark one \"null\": true");
+  if (order.empty())
+    return make_error(Where::pack, "composition", "", "required references form a cycle",
+                      "mark one \"null\": true");
   const std::vector<std::int64_t> none;
   for (const int id : order) {
     const Concept& c = world.concepts[static_cast<std::size_t>(id)];
@@ -77,16 +91,24 @@ Result<Facts> make_facts(World& world, Rng rng) {
       for (int attempt = 0; attempt < 25; ++attempt) {
         Row row;
         row.key = table.next;
-        for (const auto& a : c.attrs) row.values.push_back(a.domain.type == Type::text && a.name == "name" ? i : sample_value(world, a.domain, facts, draws));
+        for (const auto& a : c.attrs)
+          row.values.push_back(a.domain.type == Type::text && a.name == "name"
+                                   ? i
+                                   : sample_value(world, a.domain, facts, draws));
         table.rows.push_back(std::move(row));
         std::vector<std::int64_t> variables{table.next};
         bool good = !c.where || eval(*c.where, scope_of(world, facts, none, variables)) == 1;
         good = good && invariants_hold(world, facts);
-        if (good) { ++table.next; break; }
+        if (good) {
+          ++table.next;
+          break;
+        }
         table.rows.pop_back();
       }
     }
-    if (table.rows.size() < 3) return Error{Where::pack, "composition: fewer than three rows of " + c.symbol + " could be made"};
+    if (table.rows.size() < 3)
+      return Error{Where::pack,
+                   "composition: fewer than three rows of " + c.symbol + " could be made"};
   }
   return facts;
 }
@@ -96,7 +118,8 @@ std::vector<std::pair<std::string, std::int64_t>> draw_constants(const Texts& pa
   for (const auto& [name, range] : params) {
     const auto dots = range.find("..");
     const std::int64_t lo = std::atoll(range.c_str());
-    const std::int64_t hi = dots == std::string::npos ? lo : std::atoll(range.substr(dots + 2).c_str());
+    const std::int64_t hi =
+        dots == std::string::npos ? lo : std::atoll(range.substr(dots + 2).c_str());
     std::int64_t v = lo <= hi ? rng.between(lo, hi) : lo;
     if (hi - lo >= 1000) v -= v % 100;
     out.emplace_back(name, std::max(v, lo));
@@ -106,11 +129,14 @@ std::vector<std::pair<std::string, std::int64_t>> draw_constants(const Texts& pa
 
 namespace {
 
-void bind_constants(Names& names, const std::vector<std::pair<std::string, std::int64_t>>& constants) {
-  for (const auto& [name, v] : constants) names.values["?" + name] = constant_of(v, {Type::integer, -1, -1, 0, 0, false});
+void bind_constants(Names& names,
+                    const std::vector<std::pair<std::string, std::int64_t>>& constants) {
+  for (const auto& [name, v] : constants)
+    names.values["?" + name] = constant_of(v, {Type::integer, -1, -1, 0, 0, false});
 }
 
-// How far a share of failing rows is from a third; worse than 1 where the condition never or always holds.
+// How far a share of failing rows is from a third; worse than 1 where the condition never or always
+// holds.
 int imbalance(std::size_t failing, std::size_t all) {
   if (failing == 0 || failing == all) return 1000;
   const auto percent = static_cast<int>(100 * failing / all);
@@ -165,26 +191,33 @@ Step add_gate(World& world, const PendingGate& pending, const Facts& facts, Rng 
     const int score = imbalance(failing, rows.size());
     if (score < best_score) {
       best_score = score;
-      best = {pending.pack, pending.edge, pending.over, pending.pack->code, pending.pack->say, constants, *term, pending.transitions};
+      best = {pending.pack,      pending.edge, pending.over, pending.pack->code,
+              pending.pack->say, constants,    *term,        pending.transitions};
     }
   }
   if (best_score >= 1000) {
     world.edges[static_cast<std::size_t>(pending.edge)].dead = true;
     if (connected(world)) return std::nullopt;
-    return Error{Where::pack, "composition: gate " + pending.pack->name + " holds for all or for none"};
+    return Error{Where::pack,
+                 "composition: gate " + pending.pack->name + " holds for all or for none"};
   }
   return guard_transitions(world, pending, std::move(best));
 }
 
-// Shares of sampled legal calls that the rule forbids, in percent; -1 where too few legal calls were found.
-int share_forbidden(const World& world, const Transition& t, const Term& never_if, const Facts& facts, Rng rng) {
+// Shares of sampled legal calls that the rule forbids, in percent; -1 where too few legal calls
+// were found.
+int share_forbidden(
+    const World& world, const Transition& t, const Term& never_if, const Facts& facts, Rng rng) {
   int legal = 0, forbidden = 0;
   for (int i = 0; i < 120 && legal < 40; ++i) {
     auto args = sample_args(world, t, facts, rng);
     if (args.size() != t.params.size()) return -1;
     std::vector<std::int64_t> variables;
-    for (const auto& [name, term] : t.lets) args.push_back(eval(*term, scope_of(world, facts, args, variables)));
-    const bool ok = std::all_of(t.guards.begin(), t.guards.end(), [&](const Guard& g) { return eval(*g.term, scope_of(world, facts, args, variables)) == 1; });
+    for (const auto& [name, term] : t.lets)
+      args.push_back(eval(*term, scope_of(world, facts, args, variables)));
+    const bool ok = std::all_of(t.guards.begin(), t.guards.end(), [&](const Guard& g) {
+      return eval(*g.term, scope_of(world, facts, args, variables)) == 1;
+    });
     if (!ok) continue;
     ++legal;
     if (eval(never_if, scope_of(world, facts, args, variables)) == 1) ++forbidden;
@@ -192,7 +225,10 @@ int share_forbidden(const World& world, const Transition& t, const Term& never_i
   return legal < 4 ? -1 : 100 * forbidden / legal;
 }
 
-struct PendingRule { int mechanism; const PackRule* pack; };
+struct PendingRule {
+  int mechanism;
+  const PackRule* pack;
+};
 
 Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& facts, Rng rng) {
   const PackRule& pack = *pending.pack;
@@ -200,24 +236,32 @@ Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& fac
   int best_score = 1000;
   int id = -1;
   for (std::size_t t = 0; t < world.transitions.size(); ++t)
-    if (world.transitions[t].symbol == world.mechanisms[static_cast<std::size_t>(pending.mechanism)] + "." + pack.on) id = static_cast<int>(t);
-  if (id < 0) return make_error(Where::pack, "rule", pack.name, "on unknown transition '" + pack.on + "'", "name one of the mechanism's transitions");
+    if (world.transitions[t].symbol ==
+        world.mechanisms[static_cast<std::size_t>(pending.mechanism)] + "." + pack.on)
+      id = static_cast<int>(t);
+  if (id < 0)
+    return make_error(Where::pack, "rule", pack.name, "on unknown transition '" + pack.on + "'",
+                      "name one of the mechanism's transitions");
   const Transition& t = world.transitions[static_cast<std::size_t>(id)];
   for (int attempt = 0; attempt < (pack.params.empty() ? 1 : 8); ++attempt) {
     Rule rule;
     rule.constants = draw_constants(pack.params, rng);
     Names names = names_for(world, pending.mechanism);
     bind_constants(names, rule.constants);
-    for (std::size_t i = 0; i < t.params.size(); ++i) names.values[t.params[i].name] = param_of(static_cast<int>(i), t.params[i].domain);
+    for (std::size_t i = 0; i < t.params.size(); ++i)
+      names.values[t.params[i].name] = param_of(static_cast<int>(i), t.params[i].domain);
     auto term = parse_term(pack.never_if, names, "rule " + pack.name);
-    if (!term.ok()) return false;  // an optional attribute was left out: the rule falls away (pack check composes with all)
+    if (!term.ok())
+      return false;  // an optional attribute was left out: the rule falls away (pack check composes
+                     // with all)
     rule.never_if = *term;
     for (const auto& text : pack.evidence) {
       auto e = parse_term(text, names, "evidence of rule " + pack.name);
       if (!e.ok() || (*e)->domain.type != Type::ref) return false;
       rule.evidence.push_back(*e);
     }
-    const int share = share_forbidden(world, t, *rule.never_if, facts, rng.fork("share", static_cast<std::uint64_t>(attempt)));
+    const int share = share_forbidden(world, t, *rule.never_if, facts,
+                                      rng.fork("share", static_cast<std::uint64_t>(attempt)));
     if (share < 5 || share > 75) continue;
     const int score = std::abs(share - 30);
     if (score >= best_score) continue;
@@ -235,7 +279,8 @@ Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& fac
     inverse->op = Op::negate;
     inverse->domain = best.never_if->domain;
     inverse->kids = {best.never_if};
-    world.transitions[static_cast<std::size_t>(id)].guards.push_back({inverse, best.code, -1, static_cast<int>(world.rules.size())});
+    world.transitions[static_cast<std::size_t>(id)].guards.push_back(
+        {inverse, best.code, -1, static_cast<int>(world.rules.size())});
   }
   world.rules.push_back(best);
   return true;

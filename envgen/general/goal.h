@@ -1,4 +1,5 @@
-// Goals over a World: what is to be achieved or told, bound to facts so that it is unique; and how the prompt refers to facts.
+// Goals over a World: what is to be achieved or told, bound to facts so that it is unique; and how
+// the prompt refers to facts.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,13 +12,14 @@
 
 namespace seedbed::envgen {
 
-// A description that fits exactly one fact: by name, or by attribute values and at most one superlative.
+// A description that fits exactly one fact: by name, or by attribute values and at most one
+// superlative.
 struct Reference {
   int concept_id = -1;
   std::int64_t key = kNone;
   bool by_name = false;
   std::vector<std::pair<int, std::int64_t>> filters;  // attribute = value
-  int extreme = -1;          // attribute whose extremum it has among the filtered
+  int extreme = -1;  // attribute whose extremum it has among the filtered
   bool lowest = true;
   std::string phrase;
   [[nodiscard]] TermPtr condition(const World& world, int variable) const;  // the filters as a term
@@ -26,31 +28,32 @@ struct Reference {
 struct Operation {
   int transition = -1;
   std::vector<std::int64_t> args;
-  std::vector<Reference> refs;     // for reference parameters, parallel to them (others empty)
-  std::string phrase;              // "cancel the sign-up made by ..."
+  std::vector<Reference> refs;  // for reference parameters, parallel to them (others empty)
+  std::string phrase;           // "cancel the sign-up made by ..."
 };
 
-// One field of submit_result. Either a closed term, or the set (and so the count) of facts that satisfy a condition.
+// One field of submit_result. Either a closed term, or the set (and so the count) of facts that
+// satisfy a condition.
 struct Answer {
-  std::string field, about;        // about: for the schema's description
+  std::string field, about;  // about: for the schema's description
   TermPtr term;
-  int concept_id = -1;             // ids of facts (term) or set of ids
-  TermPtr condition;               // set: over variable slot 0
-  int attribute = -1;              // text attributes: of which concept and attribute the term is
+  int concept_id = -1;  // ids of facts (term) or set of ids
+  TermPtr condition;    // set: over variable slot 0
+  int attribute = -1;   // text attributes: of which concept and attribute the term is
 };
 
-struct Choice {                    // choose(x1..xn | constraints)
+struct Choice {  // choose(x1..xn | constraints)
   int concept_id = -1;
   int count = 2;
-  int number = -1;                 // numeric attribute summed
+  int number = -1;  // numeric attribute summed
   std::int64_t limit = 0;
-  bool optimum = false;            // the total must be the smallest possible
-  int differ = -1;                 // attribute whose values must differ
+  bool optimum = false;  // the total must be the smallest possible
+  int differ = -1;       // attribute whose values must differ
   std::vector<std::pair<int, std::int64_t>> filters;
-  std::vector<std::int64_t> best;  // one right choice
-  std::vector<std::int64_t> wrong; // one that breaks exactly one constraint
+  std::vector<std::int64_t> best;   // one right choice
+  std::vector<std::int64_t> wrong;  // one that breaks exactly one constraint
   std::int64_t feasible = 0, space = 0;
-  std::int64_t total = 0;          // of the best
+  std::int64_t total = 0;  // of the best
 };
 
 struct Refusal {
@@ -59,25 +62,26 @@ struct Refusal {
   int rule = -1, gate = -1;
 };
 
-struct Condition {                 // if
-  TermPtr term;                    // closed
+struct Condition {  // if
+  TermPtr term;     // closed
   bool holds = false;
   std::string phrase;
 };
 
 struct Goal {
-  std::string kind;                // lookup, aggregate, achieve, multi, each, if, choose, refuse, ask
-  std::vector<Operation> operations;    // in order; for `if` those of the branch that holds
-  std::vector<Operation> other;         // if: the other branch
+  std::string kind;  // lookup, aggregate, achieve, multi, each, if, choose, refuse, ask
+  std::vector<Operation> operations;  // in order; for `if` those of the branch that holds
+  std::vector<Operation> other;       // if: the other branch
   std::vector<Answer> answers;
   std::optional<Choice> choice;
   std::optional<Refusal> refusal;
   std::optional<Condition> condition;
-  std::vector<Reference> mentions;      // facts named in the prompt outside operations
-  std::vector<std::string> requests;    // clauses of the prompt, imperative
+  std::vector<Reference> mentions;    // facts named in the prompt outside operations
+  std::vector<std::string> requests;  // clauses of the prompt, imperative
   std::string hidden_keyword, hidden_text, hidden_value;  // ask
   int hidden_param = -1;
-  // What the plan must read, in order, besides resolving references: (concept, filters) lists, attributes, derived terms.
+  // What the plan must read, in order, besides resolving references: (concept, filters) lists,
+  // attributes, derived terms.
   struct Need {
     enum class Kind : std::uint8_t { list, attribute, derived } kind = Kind::list;
     int concept_id = -1;
@@ -85,36 +89,51 @@ struct Goal {
     std::vector<int> attributes;                        // list: that must be seen for every row
     std::int64_t key = kNone;                           // attribute, derived
     int index = -1;
-    bool after = false;                                 // after the operations
+    bool after = false;  // after the operations
   };
   std::vector<Need> needs;
   std::vector<schemas::Knob> knobs;
-  std::string expression;               // the goal with constants erased, for its skeleton
+  std::string expression;  // the goal with constants erased, for its skeleton
 };
 
 // Draws one goal of the kind; nothing where the world has none or it could not be bound.
 std::optional<Goal> draw_goal(const Lowered& lowered, const std::string& kind, Rng rng);
 
 // ---- pieces ----
-struct Speaker {                    // words for facts and values
+struct Speaker {  // words for facts and values
   const Lowered& l;
   [[nodiscard]] std::string noun(int concept_id, bool plural = false) const;
-  [[nodiscard]] std::string name(int concept_id, std::int64_t key) const;      // of a named fact
+  [[nodiscard]] std::string name(int concept_id, std::int64_t key) const;  // of a named fact
   [[nodiscard]] std::string value(int concept_id, int attribute, std::int64_t v) const;
   [[nodiscard]] std::string value(const Domain& domain, std::int64_t v) const;
   // "confirmed sign-ups made by Dana Reyes": filters as words.
-  [[nodiscard]] std::string described(int concept_id, const std::vector<std::pair<int, std::int64_t>>& filters, bool plural) const;
+  [[nodiscard]] std::string described(int concept_id,
+                                      const std::vector<std::pair<int, std::int64_t>>& filters,
+                                      bool plural) const;
 };
-std::optional<Reference> refer(const Lowered& l, const Facts& facts, int concept_id, std::int64_t key, Rng& rng);
-std::optional<Operation> bind_operation(const Lowered& l, const Facts& facts, int transition, const std::vector<std::int64_t>& args, Rng& rng);
+std::optional<Reference> refer(
+    const Lowered& l, const Facts& facts, int concept_id, std::int64_t key, Rng& rng);
+std::optional<Operation> bind_operation(const Lowered& l,
+                                        const Facts& facts,
+                                        int transition,
+                                        const std::vector<std::int64_t>& args,
+                                        Rng& rng);
 // Whether a rule that no tool enforces forbids the operation now.
-bool forbidden(const World& world, const Facts& facts, int transition, const std::vector<std::int64_t>& args);
-std::vector<std::int64_t> legal_args(const World& world, const Facts& facts, int transition, Rng& rng, int tries);
+bool forbidden(const World& world,
+               const Facts& facts,
+               int transition,
+               const std::vector<std::int64_t>& args);
+std::vector<std::int64_t> legal_args(
+    const World& world, const Facts& facts, int transition, Rng& rng, int tries);
 TermPtr fact_ref(int concept_id, std::int64_t key);
 TermPtr fact_attribute(const World& world, int concept_id, std::int64_t key, int attribute);
-std::vector<std::int64_t> rows_where(const World& world, const Facts& facts, int concept_id, const std::vector<std::pair<int, std::int64_t>>& filters);
+std::vector<std::int64_t> rows_where(const World& world,
+                                     const Facts& facts,
+                                     int concept_id,
+                                     const std::vector<std::pair<int, std::int64_t>>& filters);
 
-// What the goal comes to, with one interaction taken away or none: its facts, answers and legality, as one text.
+// What the goal comes to, with one interaction taken away or none: its facts, answers and legality,
+// as one text.
 std::string outcome_of(const Lowered& l, const Goal& goal, int ablated);
 int interactions_of(const Lowered& l, const Goal& goal, int& mechanisms);
 
@@ -126,6 +145,9 @@ struct Plan {
 };
 Plan plan_goal(const Lowered& l, const Goal& goal);
 std::string prompt_of(const Lowered& l, const Goal& goal, Rng rng);
-Result<std::optional<tasks::Draft>> draft_of(const Lowered& l, const Goal& goal, Rng rng, std::int64_t number);
+Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
+                                             const Goal& goal,
+                                             Rng rng,
+                                             std::int64_t number);
 
 }  // namespace seedbed::envgen

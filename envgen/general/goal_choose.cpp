@@ -1,4 +1,5 @@
-// choose(x1..xn | constraints [, optimum]): easy to check, to be searched for. Verified by its constraints, never against gold.
+// choose(x1..xn | constraints [, optimum]): easy to check, to be searched for. Verified by its
+// constraints, never against gold.
 #include <algorithm>
 
 #include "envgen/general/goal.h"
@@ -6,7 +7,9 @@
 namespace seedbed::envgen {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 
 struct Search {
   const Lowered& l;
@@ -16,7 +19,10 @@ struct Search {
   std::vector<std::vector<std::size_t>> all;  // index tuples, ascending
 
   void tuples(std::vector<std::size_t>& chosen) {
-    if (chosen.size() == static_cast<std::size_t>(c.count)) { all.push_back(chosen); return; }
+    if (chosen.size() == static_cast<std::size_t>(c.count)) {
+      all.push_back(chosen);
+      return;
+    }
     for (std::size_t i = chosen.empty() ? 0 : chosen.back() + 1; i < keys.size(); ++i) {
       chosen.push_back(i);
       tuples(chosen);
@@ -50,7 +56,8 @@ std::optional<Goal> draw_choice(const Lowered& l, Rng rng) {
     for (int a = 0; a < static_cast<int>(concept_.attrs.size()); ++a) {
       const Domain& d = concept_.attrs[at(a)].domain;
       if (d.nullable) continue;
-      if (d.type == Type::cents || (d.type == Type::integer && d.hi - d.lo >= 4)) numbers.push_back(a);
+      if (d.type == Type::cents || (d.type == Type::integer && d.hi - d.lo >= 4))
+        numbers.push_back(a);
       if (d.type == Type::ref || d.type == Type::word) marks.push_back(a);
       if (d.type == Type::word) words.push_back(a);
     }
@@ -66,7 +73,11 @@ std::optional<Goal> draw_choice(const Lowered& l, Rng rng) {
       c.optimum = rng.chance(1, 3);
       if (!words.empty() && rng.chance(2, 3)) {
         const int a = rng.pick(words);
-        if (a != c.differ) c.filters.emplace_back(a, l.facts.tables[at(id)].rows[static_cast<std::size_t>(rng.below(l.facts.tables[at(id)].rows.size()))].values[at(a)]);
+        if (a != c.differ)
+          c.filters.emplace_back(
+              a, l.facts.tables[at(id)]
+                     .rows[static_cast<std::size_t>(rng.below(l.facts.tables[at(id)].rows.size()))]
+                     .values[at(a)]);
       }
       Search s{l, c, rows_where(w, l.facts, id, c.filters), {}, {}, {}};
       if (s.keys.size() < 5 || s.keys.size() > 26) continue;
@@ -99,16 +110,24 @@ std::optional<Goal> draw_choice(const Lowered& l, Rng rng) {
       for (const auto i : best) c.best.push_back(s.keys[i]);
       for (const auto i : wrong) c.wrong.push_back(s.keys[i]);
       c.total = s.total(best);
-      const std::string noun = l.skin.concepts[at(id)].nouns[at(c.number)], mark = l.skin.concepts[at(id)].nouns[at(c.differ)];
+      const std::string noun = l.skin.concepts[at(id)].nouns[at(c.number)],
+                        mark = l.skin.concepts[at(id)].nouns[at(c.differ)];
       const char* kCounts[] = {"", "", "two", "three"};
-      std::string text = std::string(rng.chance(1, 2) ? "choose " : "pick ") + kCounts[c.count] + " " + say.described(id, c.filters, true);
-      text += c.optimum ? " so that no two have the same " + mark + " and the sum of their " + noun + " is as small as possible"
-                        : " so that no two have the same " + mark + " and the sum of their " + noun + " is at most " + say.value(concept_.attrs[at(c.number)].domain, c.limit);
+      std::string text = std::string(rng.chance(1, 2) ? "choose " : "pick ") + kCounts[c.count] +
+                         " " + say.described(id, c.filters, true);
+      text += c.optimum
+                  ? " so that no two have the same " + mark + " and the sum of their " + noun +
+                        " is as small as possible"
+                  : " so that no two have the same " + mark + " and the sum of their " + noun +
+                        " is at most " + say.value(concept_.attrs[at(c.number)].domain, c.limit);
       g.requests.push_back(text);
       g.requests.push_back("only choose, change nothing");
-      g.needs.push_back({Goal::Need::Kind::list, id, c.filters, {c.number, c.differ}, kNone, -1, false});
+      g.needs.push_back(
+          {Goal::Need::Kind::list, id, c.filters, {c.number, c.differ}, kNone, -1, false});
       g.knobs = {{"feasible", c.feasible}, {"space", c.space}};
-      g.expression = "choose(" + std::to_string(c.count) + " " + concept_.symbol + "." + concept_.attrs[at(c.number)].name + "," + concept_.attrs[at(c.differ)].name + (c.optimum ? ",min" : "") + ")";
+      g.expression = "choose(" + std::to_string(c.count) + " " + concept_.symbol + "." +
+                     concept_.attrs[at(c.number)].name + "," + concept_.attrs[at(c.differ)].name +
+                     (c.optimum ? ",min" : "") + ")";
       g.choice = c;
       return g;
     }

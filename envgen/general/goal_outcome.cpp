@@ -1,4 +1,5 @@
-// What a goal comes to in the World, whole and with one interaction taken away: how the tasks' interactions are counted.
+// What a goal comes to in the World, whole and with one interaction taken away: how the tasks'
+// interactions are counted.
 #include <algorithm>
 #include <set>
 
@@ -7,7 +8,9 @@
 namespace seedbed::envgen {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 
 void describe_facts(const Facts& before, const Facts& after, std::string& out) {
   for (std::size_t c = 0; c < after.tables.size(); ++c) {
@@ -17,7 +20,8 @@ void describe_facts(const Facts& before, const Facts& after, std::string& out) {
       out += "|" + std::to_string(c) + ":" + std::to_string(row.key);
       for (const auto v : row.values) out += "," + std::to_string(v);
     }
-    if (before.tables[c].rows.size() != after.tables[c].rows.size()) out += "|n" + std::to_string(after.tables[c].rows.size());
+    if (before.tables[c].rows.size() != after.tables[c].rows.size())
+      out += "|n" + std::to_string(after.tables[c].rows.size());
   }
 }
 
@@ -26,7 +30,8 @@ void collect_mechanisms(const World& w, const Term& t, std::set<int>& out) {
   collect_reads(t, reads);
   for (const auto& [c, a] : reads) {
     const Concept& concept_ = w.concepts[at(c)];
-    const int m = a >= 0 ? concept_.attrs[at(a)].mechanism : (concept_.named() ? -1 : concept_.mechanism);
+    const int m =
+        a >= 0 ? concept_.attrs[at(a)].mechanism : (concept_.named() ? -1 : concept_.mechanism);
     if (m >= 0) out.insert(m);
   }
   std::vector<int> loads;
@@ -42,22 +47,30 @@ std::string outcome_of(const Lowered& l, const Goal& goal, int ablated) {
   std::string out;
   std::vector<std::int64_t> variables;
   const std::vector<std::int64_t> none;
-  const auto value = [&](const Term& t) { return eval(t, scope_of(w, facts, none, variables, ablated)); };
+  const auto value = [&](const Term& t) {
+    return eval(t, scope_of(w, facts, none, variables, ablated));
+  };
   if (goal.refusal && !goal.operations.empty()) {
     const Operation& o = goal.operations[0];
     Facts trial = l.facts;
     const Applied a = apply(w, o.transition, o.args, trial, ablated);
-    return "refuse:" + a.code + (goal.refusal->rule >= 0 && !w.rules[at(goal.refusal->rule)].enforced ? "rule" : "");
+    return "refuse:" + a.code +
+           (goal.refusal->rule >= 0 && !w.rules[at(goal.refusal->rule)].enforced ? "rule" : "");
   }
   if (goal.condition) out += "if" + std::to_string(value(*goal.condition->term));
-  for (const auto& o : goal.operations) out += apply(w, o.transition, o.args, facts, ablated).ok ? "+" : "-";
+  for (const auto& o : goal.operations)
+    out += apply(w, o.transition, o.args, facts, ablated).ok ? "+" : "-";
   describe_facts(l.facts, facts, out);
   for (const auto& a : goal.answers) {
-    if (a.term) { out += "=" + std::to_string(value(*a.term)); continue; }
+    if (a.term) {
+      out += "=" + std::to_string(value(*a.term));
+      continue;
+    }
     out += "={";
     for (const auto& row : facts.tables[at(a.concept_id)].rows) {
       variables.assign(1, row.key);
-      if (eval(*a.condition, scope_of(w, facts, none, variables, ablated)) == 1) out += std::to_string(row.key) + ",";
+      if (eval(*a.condition, scope_of(w, facts, none, variables, ablated)) == 1)
+        out += std::to_string(row.key) + ",";
     }
     variables.clear();
     out += "}";
@@ -84,15 +97,19 @@ int interactions_of(const Lowered& l, const Goal& goal, int& mechanisms) {
     for (const auto& g : w.gates)
       if (g.edge == goal.refusal->gate) touched.insert(w.edges[at(g.edge)].from);
   if (goal.condition) collect_mechanisms(w, *goal.condition->term, touched);
-  for (const auto& a : goal.answers) collect_mechanisms(w, a.term ? *a.term : *a.condition, touched);
+  for (const auto& a : goal.answers)
+    collect_mechanisms(w, a.term ? *a.term : *a.condition, touched);
   mechanisms = static_cast<int>(touched.size());
   const std::string whole = outcome_of(l, goal, -1);
   int n = 0;
   for (int e = 0; e < static_cast<int>(w.edges.size()); ++e) {
     const Edge& edge = w.edges[at(e)];
     if (edge.dead) continue;
-    // Taking a unification away splits a concept in two: only what joins facts of both mechanisms through it can notice.
-    if (edge.kind == EdgeKind::unify && (touched.count(edge.from) == 0 || touched.count(edge.to) == 0)) continue;
+    // Taking a unification away splits a concept in two: only what joins facts of both mechanisms
+    // through it can notice.
+    if (edge.kind == EdgeKind::unify &&
+        (touched.count(edge.from) == 0 || touched.count(edge.to) == 0))
+      continue;
     if (outcome_of(l, goal, e) != whole) ++n;
   }
   return n;

@@ -1,5 +1,6 @@
-// The three laws of WORLD.md, tested on one lowered world: (1) the views after a lowered effect are the effect on the views;
-// (2) a successful call equals its World transition, a failed one changes nothing; (3) invariants hold after any legal sequence.
+// The three laws of WORLD.md, tested on one lowered world: (1) the views after a lowered effect are
+// the effect on the views; (2) a successful call equals its World transition, a failed one changes
+// nothing; (3) invariants hold after any legal sequence.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,7 +12,12 @@
 namespace seedbed::envgen {
 
 // A world dressed and stored by the named passes; what make_environment() does with passes drawn.
-Result<Lowered> dress(std::shared_ptr<const World> world, const Facts& facts, const Packs& packs, const Lexicon& lexicon, const PassChoice& passes, Rng rng);
+Result<Lowered> dress(std::shared_ptr<const World> world,
+                      const Facts& facts,
+                      const Packs& packs,
+                      const Lexicon& lexicon,
+                      const PassChoice& passes,
+                      Rng rng);
 
 struct LawReport {
   int steps = 0, succeeded = 0;

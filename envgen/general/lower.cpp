@@ -13,7 +13,9 @@ namespace {
 using schemas::ProgramStep;
 using schemas::Value;
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 
 ProgramStep let(const std::string& name, const std::string& sql) {
   ProgramStep s;
@@ -30,11 +32,13 @@ ProgramStep require(const std::string& sql, const std::string& code, const std::
 }
 
 std::string capitalised(std::string text) {
-  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;
 }
 std::string with_article(const std::string& noun) {
-  const bool vowel = !noun.empty() && std::string("aeiou").find(static_cast<char>(noun[0] | 0x20)) != std::string::npos;
+  const bool vowel = !noun.empty() && std::string("aeiou").find(
+                                          static_cast<char>(noun[0] | 0x20)) != std::string::npos;
   return (vowel ? "an " : "a ") + noun;
 }
 
@@ -48,8 +52,11 @@ struct ToolPrinter {
   [[nodiscard]] std::string code(const std::string& c) const { return error_code(l.surface, c); }
   Value input() const;
   Value property(const ToolParam& p) const;
-  std::string entity(const ToolParam& p);  // resolves and requires; gives the SQL expression of the id
-  std::string columns(int concept_id, const std::vector<int>& shown, const std::string& alias) const;
+  std::string entity(
+      const ToolParam& p);  // resolves and requires; gives the SQL expression of the id
+  std::string columns(int concept_id,
+                      const std::vector<int>& shown,
+                      const std::string& alias) const;
   void transition();
   void reaction(const Reaction& r, std::size_t index, const std::vector<std::string>& args);
   std::string result();
@@ -62,7 +69,9 @@ Value ToolPrinter::property(const ToolParam& p) const {
     case Type::ref: {
       const bool text = p.by_name || l.layout.ids[at(p.domain.target)] == IdStyle::code;
       v.set("type", text ? "string" : "integer");
-      if (!form.bare) v.set("description", p.by_name ? "name of the " + skin(p.domain.target).singular : "id of the " + skin(p.domain.target).singular);
+      if (!form.bare)
+        v.set("description", p.by_name ? "name of the " + skin(p.domain.target).singular
+                                       : "id of the " + skin(p.domain.target).singular);
       break;
     }
     case Type::word: {
@@ -71,8 +80,12 @@ Value ToolPrinter::property(const ToolParam& p) const {
       v.set("type", "string").set("enum", std::move(words));
       break;
     }
-    case Type::date: v.set("type", "string").set("format", "date"); break;
-    case Type::text: v.set("type", "string").set("minLength", 1).set("maxLength", 120); break;
+    case Type::date:
+      v.set("type", "string").set("format", "date");
+      break;
+    case Type::text:
+      v.set("type", "string").set("minLength", 1).set("maxLength", 120);
+      break;
     default:
       v.set("type", "integer").set("minimum", p.domain.lo);
       if (p.domain.hi > p.domain.lo) v.set("maximum", p.domain.hi);
@@ -94,24 +107,33 @@ Value ToolPrinter::input() const {
     properties.set("offset", std::move(offset));
   }
   Value out = Value::object();
-  out.set("type", "object").set("properties", std::move(properties)).set("required", std::move(required)).set("additionalProperties", false);
+  out.set("type", "object")
+      .set("properties", std::move(properties))
+      .set("required", std::move(required))
+      .set("additionalProperties", false);
   return out;
 }
 
 std::string ToolPrinter::entity(const ToolParam& p) {
   const ConceptSkin& s = skin(p.domain.target);
   if (!p.by_name) {
-    steps.push_back(require("SELECT 1 FROM " + s.view + " WHERE id = :" + p.name, code("not_found"), "no " + s.singular + " {" + p.name + "}"));
+    steps.push_back(require("SELECT 1 FROM " + s.view + " WHERE id = :" + p.name, code("not_found"),
+                            "no " + s.singular + " {" + p.name + "}"));
     return ":" + p.name;
   }
   const std::string where = " FROM " + s.view + " WHERE name = :" + p.name;
-  steps.push_back(require("SELECT 1" + where, code("not_found"), "no " + s.singular + " is called {" + p.name + "}"));
-  steps.push_back(require("SELECT 1 WHERE (SELECT COUNT(*)" + where + ") = 1", code("ambiguous_name"), "more than one " + s.singular + " is called {" + p.name + "}"));
+  steps.push_back(require("SELECT 1" + where, code("not_found"),
+                          "no " + s.singular + " is called {" + p.name + "}"));
+  steps.push_back(require("SELECT 1 WHERE (SELECT COUNT(*)" + where + ") = 1",
+                          code("ambiguous_name"),
+                          "more than one " + s.singular + " is called {" + p.name + "}"));
   steps.push_back(let("id_of_" + p.name, "SELECT id" + where));
   return ":id_of_" + p.name;
 }
 
-std::string ToolPrinter::columns(int c, const std::vector<int>& shown, const std::string& alias) const {
+std::string ToolPrinter::columns(int c,
+                                 const std::vector<int>& shown,
+                                 const std::string& alias) const {
   std::string out = alias + ".id AS id";
   for (const int a : shown) {
     const std::string& column = skin(c).columns[at(a)];
@@ -119,14 +141,18 @@ std::string ToolPrinter::columns(int c, const std::vector<int>& shown, const std
     const Domain& d = l.world->concepts[at(c)].attrs[at(a)].domain;
     if (l.surface.expand && d.type == Type::ref && l.world->concepts[at(d.target)].named()) {
       std::string base = column;
-      if (base.size() > 3 && base.compare(base.size() - 3, 3, "_id") == 0) base.resize(base.size() - 3);
-      out += ", (SELECT name FROM " + skin(d.target).view + " WHERE id = " + alias + "." + column + ") AS " + base + "_name";
+      if (base.size() > 3 && base.compare(base.size() - 3, 3, "_id") == 0)
+        base.resize(base.size() - 3);
+      out += ", (SELECT name FROM " + skin(d.target).view + " WHERE id = " + alias + "." + column +
+             ") AS " + base + "_name";
     }
   }
   return out;
 }
 
-void ToolPrinter::reaction(const Reaction& r, std::size_t index, const std::vector<std::string>& args) {
+void ToolPrinter::reaction(const Reaction& r,
+                           std::size_t index,
+                           const std::vector<std::string>& args) {
   const Transition& t = l.world->reactions[at(r.transition)];
   const std::string tag = "r" + std::to_string(index) + "_";
   SqlNames names;
@@ -136,7 +162,8 @@ void ToolPrinter::reaction(const Reaction& r, std::size_t index, const std::vect
     names.params.push_back(":" + tag + name);
   }
   std::string fires;
-  for (std::size_t p = 0; p < t.params.size(); ++p) fires += (fires.empty() ? "" : " AND ") + args[p] + " IS NOT NULL";
+  for (std::size_t p = 0; p < t.params.size(); ++p)
+    fires += (fires.empty() ? "" : " AND ") + args[p] + " IS NOT NULL";
   for (const auto& g : t.guards) fires += (fires.empty() ? "" : " AND ") + sql.term(*g.term, names);
   if (fires.empty()) fires = "1";
   steps.push_back(let(tag + "fires", "SELECT " + fires));
@@ -147,14 +174,16 @@ void ToolPrinter::transition() {
   const Transition& t = l.world->transitions[at(form.transition)];
   SqlNames names;
   names.params.resize(t.params.size());
-  for (const auto& p : form.params) names.params[at(p.index)] = p.domain.type == Type::ref ? entity(p) : ":" + p.name;
+  for (const auto& p : form.params)
+    names.params[at(p.index)] = p.domain.type == Type::ref ? entity(p) : ":" + p.name;
   for (const auto& [name, term] : t.lets) {
     steps.push_back(let("l_" + name, "SELECT " + sql.term(*term, names)));
     names.params.push_back(":l_" + name);
   }
   const std::string doing = replace_all(t.symbol.substr(t.symbol.find('.') + 1), "_", " ");
   for (const auto& g : t.guards)
-    steps.push_back(require("SELECT 1 WHERE " + sql.term(*g.term, names), code(g.code), "cannot " + doing + ": " + replace_all(g.code, "_", " ")));
+    steps.push_back(require("SELECT 1 WHERE " + sql.term(*g.term, names), code(g.code),
+                            "cannot " + doing + ": " + replace_all(g.code, "_", " ")));
   std::vector<std::vector<std::string>> event_args;
   for (std::size_t r = 0; r < t.reactions.size(); ++r) {
     event_args.emplace_back();
@@ -175,7 +204,8 @@ std::string ToolPrinter::result() {
     case ToolForm::Kind::transition: {
       transition();
       std::vector<int> all;
-      for (int a = 0; a < static_cast<int>(l.world->concepts[at(c)].attrs.size()); ++a) all.push_back(a);
+      for (int a = 0; a < static_cast<int>(l.world->concepts[at(c)].attrs.size()); ++a)
+        all.push_back(a);
       std::string id = ":new_id";
       if (!form.makes)
         for (const auto& p : form.params)
@@ -185,16 +215,19 @@ std::string ToolPrinter::result() {
     case ToolForm::Kind::get:
     case ToolForm::Kind::find: {
       std::string where;
-      if (form.kind == ToolForm::Kind::get) where = "r.id = " + entity(form.params[0]);
+      if (form.kind == ToolForm::Kind::get)
+        where = "r.id = " + entity(form.params[0]);
       else {
-        steps.push_back(require("SELECT 1 FROM " + skin(c).view + " WHERE name = :name", code("not_found"), "no " + skin(c).singular + " is called {name}"));
+        steps.push_back(require("SELECT 1 FROM " + skin(c).view + " WHERE name = :name",
+                                code("not_found"), "no " + skin(c).singular + " is called {name}"));
         where = "r.name = :name";
       }
       std::string out = columns(c, form.shown, "r");
       for (std::size_t i = 0; i < form.derived.size(); ++i) {
         SqlNames names;
         names.aliases[0] = "r";
-        out += ", " + sql.term(*l.world->derived[at(form.derived[i])].term, names) + " AS " + form.derived_columns[i];
+        out += ", " + sql.term(*l.world->derived[at(form.derived[i])].term, names) + " AS " +
+               form.derived_columns[i];
       }
       return "SELECT " + out + " FROM " + skin(c).view + " r WHERE " + where + " ORDER BY r.id";
     }
@@ -204,11 +237,13 @@ std::string ToolPrinter::result() {
         const std::string& column = skin(c).columns[at(p.index)];
         where += " AND (:" + p.name + " IS NULL OR r." + column + " = :" + p.name + ")";
       }
-      return "SELECT " + columns(c, form.shown, "r") + " FROM " + skin(c).view + " r WHERE " + where + " ORDER BY r.id" +
+      return "SELECT " + columns(c, form.shown, "r") + " FROM " + skin(c).view + " r WHERE " +
+             where + " ORDER BY r.id" +
              (form.page_size > 0 ? " LIMIT :page_limit OFFSET :page_offset" : "");
     }
     case ToolForm::Kind::recent:
-      return "SELECT " + columns(c, form.shown, "r") + " FROM " + skin(c).view + " r ORDER BY r.id DESC LIMIT 3";
+      return "SELECT " + columns(c, form.shown, "r") + " FROM " + skin(c).view +
+             " r ORDER BY r.id DESC LIMIT 3";
   }
   return "";
 }
@@ -217,19 +252,29 @@ std::string ToolPrinter::description() const {
   if (form.bare) return capitalised(replace_all(form.name, "_", " ")) + ".";
   const int c = form.concept_id;
   switch (form.kind) {
-    case ToolForm::Kind::get: return "Shows " + with_article(skin(c).singular) + " by its id.";
-    case ToolForm::Kind::find: return "Finds " + with_article(skin(c).singular) + " by its exact name.";
-    case ToolForm::Kind::recent: return "The three " + skin(c).plural + " with the highest ids.";
+    case ToolForm::Kind::get:
+      return "Shows " + with_article(skin(c).singular) + " by its id.";
+    case ToolForm::Kind::find:
+      return "Finds " + with_article(skin(c).singular) + " by its exact name.";
+    case ToolForm::Kind::recent:
+      return "The three " + skin(c).plural + " with the highest ids.";
     case ToolForm::Kind::list:
-      return "Lists " + skin(c).plural + " ordered by id" + (form.params.empty() ? "" : ", optionally filtered") +
-             (form.page_size > 0 ? "; " + std::to_string(form.page_size) + " a page, next_offset leads on" : "") +
+      return "Lists " + skin(c).plural + " ordered by id" +
+             (form.params.empty() ? "" : ", optionally filtered") +
+             (form.page_size > 0
+                  ? "; " + std::to_string(form.page_size) + " a page, next_offset leads on"
+                  : "") +
              (l.surface.projected[at(c)] ? "; shows only part of each record." : ".");
-    case ToolForm::Kind::transition: break;
+    case ToolForm::Kind::transition:
+      break;
   }
   const Transition& t = l.world->transitions[at(form.transition)];
   std::string text = t.say[0];
   for (const auto& p : t.params) {
-    std::string noun = p.domain.type == Type::ref ? with_article(skin(p.domain.target).singular) : p.domain.type == Type::cents ? "an amount" : p.domain.type == Type::word ? "given" : "a number of";
+    std::string noun = p.domain.type == Type::ref     ? with_article(skin(p.domain.target).singular)
+                       : p.domain.type == Type::cents ? "an amount"
+                       : p.domain.type == Type::word  ? "given"
+                                                      : "a number of";
     text = replace_all(text, "{" + p.name + "}", noun);
   }
   return capitalised(text) + ".";
@@ -237,11 +282,13 @@ std::string ToolPrinter::description() const {
 
 void name_counters(Lowered& l) {
   for (auto& k : l.layout.counters) {
-    std::set<std::string> taken(l.skin.concepts[at(k.parent)].columns.begin(), l.skin.concepts[at(k.parent)].columns.end());
+    std::set<std::string> taken(l.skin.concepts[at(k.parent)].columns.begin(),
+                                l.skin.concepts[at(k.parent)].columns.end());
     for (const auto& other : l.layout.counters)
       if (other.parent == k.parent && &other != &k) taken.insert(other.column);
     k.column = identifier(l.skin.concepts[at(k.child)].plural) + "_count";
-    for (int i = 2; taken.count(k.column) != 0; ++i) k.column = identifier(l.skin.concepts[at(k.child)].plural) + "_count" + std::to_string(i);
+    for (int i = 2; taken.count(k.column) != 0; ++i)
+      k.column = identifier(l.skin.concepts[at(k.child)].plural) + "_count" + std::to_string(i);
   }
 }
 
@@ -250,11 +297,14 @@ void name_counters(Lowered& l) {
 std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reasons) {
   const World& w = *l.world;
   const auto noun = [&](int c) { return l.skin.concepts[at(c)].singular; };
-  const auto fill = [&](std::string text, int mechanism, const std::vector<Param>& params, const std::vector<std::pair<std::string, std::int64_t>>& constants, int x) {
+  const auto fill = [&](std::string text, int mechanism, const std::vector<Param>& params,
+                        const std::vector<std::pair<std::string, std::int64_t>>& constants, int x) {
     Names names = names_for(w, mechanism);
-    for (const auto& [name, v] : constants) text = replace_all(text, "{" + name + "}", std::to_string(v));
+    for (const auto& [name, v] : constants)
+      text = replace_all(text, "{" + name + "}", std::to_string(v));
     for (std::size_t i = 0; i < params.size(); ++i) {
-      if (params[i].domain.type == Type::ref) text = replace_all(text, "{" + params[i].name + "}", noun(params[i].domain.target));
+      if (params[i].domain.type == Type::ref)
+        text = replace_all(text, "{" + params[i].name + "}", noun(params[i].domain.target));
       names.values[params[i].name] = param_of(static_cast<int>(i), params[i].domain);
     }
     if (x >= 0) text = replace_all(text, "{x}", noun(x));
@@ -271,7 +321,8 @@ std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reas
     }
     return capitalised(text);
   };
-  std::vector<std::string> lines{"Today is " + iso_date(w.now) + ". Amounts are in cents, dates are written YYYY-MM-DD."};
+  std::vector<std::string> lines{"Today is " + iso_date(w.now) +
+                                 ". Amounts are in cents, dates are written YYYY-MM-DD."};
   std::set<std::string> codes;
   const auto reason = [&](const std::string& code, const std::string& text) {
     if (codes.insert(code).second) reasons.push_back({code, text});
@@ -280,7 +331,8 @@ std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reas
     const Transition& t = w.transitions[at(r.transition)];
     std::vector<std::string> evidence;
     for (const auto& e : r.evidence) evidence.push_back("the id of the " + noun(e->domain.target));
-    lines.push_back(fill(r.say, t.mechanism, t.params, r.constants, -1) + " (reason code " + r.code + "; evidence: " + join(evidence, " and ") + ")");
+    lines.push_back(fill(r.say, t.mechanism, t.params, r.constants, -1) + " (reason code " +
+                    r.code + "; evidence: " + join(evidence, " and ") + ")");
     reason(r.code, fill(r.say, t.mechanism, t.params, r.constants, -1));
   }
   std::set<const PackGate*> said;
@@ -291,10 +343,13 @@ std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reas
     for (const auto& other : w.gates)
       for (const int id : other.transitions)
         for (const auto& tool : l.surface.tools)
-          if (other.pack == g.pack && tool.kind == ToolForm::Kind::transition && tool.transition == id) operations.push_back(tool.name);
+          if (other.pack == g.pack && tool.kind == ToolForm::Kind::transition &&
+              tool.transition == id)
+            operations.push_back(tool.name);
     if (operations.empty()) continue;
     const std::string sentence = fill(g.say, mechanism, {}, g.constants, g.over);
-    lines.push_back(sentence + " Otherwise " + join(operations, " and ") + (operations.size() > 1 ? " are" : " is") + " refused for that " + noun(g.over) +
+    lines.push_back(sentence + " Otherwise " + join(operations, " and ") +
+                    (operations.size() > 1 ? " are" : " is") + " refused for that " + noun(g.over) +
                     " (reason code " + g.code + "; evidence: the id of the " + noun(g.over) + ").");
     reason(g.code, sentence);
   }
@@ -303,43 +358,69 @@ std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reas
       const Transition& reaction = w.reactions[at(r.transition)];
       std::string tool;
       for (const auto& f : l.surface.tools)
-        if (f.kind == ToolForm::Kind::transition && &w.transitions[at(f.transition)] == &t) tool = f.name;
+        if (f.kind == ToolForm::Kind::transition && &w.transitions[at(f.transition)] == &t)
+          tool = f.name;
       if (tool.empty()) continue;
-      lines.push_back("After " + tool + ": " + fill(reaction.say[0], reaction.mechanism, reaction.params, {}, -1) + ".");
+      lines.push_back("After " + tool + ": " +
+                      fill(reaction.say[0], reaction.mechanism, reaction.params, {}, -1) + ".");
       auto& line = lines.back();
       const auto colon = line.find(": ") + 2;
-      if (line[colon] >= 'A' && line[colon] <= 'Z') line[colon] = static_cast<char>(line[colon] - 'A' + 'a');
+      if (line[colon] >= 'A' && line[colon] <= 'Z')
+        line[colon] = static_cast<char>(line[colon] - 'A' + 'a');
     }
   for (const auto& load : w.loads) {
     std::string derived = load.derived;
     for (const auto& d : w.derived)
-      if (d.mechanism == load.to && d.symbol == w.mechanisms[at(load.to)] + "." + load.derived) derived = d.noun;
-    lines.push_back("For the " + derived + ": " + fill(load.pack->say, load.from, {}, {}, -1) + ".");
+      if (d.mechanism == load.to && d.symbol == w.mechanisms[at(load.to)] + "." + load.derived)
+        derived = d.noun;
+    lines.push_back("For the " + derived + ": " + fill(load.pack->say, load.from, {}, {}, -1) +
+                    ".");
     auto& line = lines.back();
     const auto colon = line.find(": ") + 2;
-    if (line[colon] >= 'A' && line[colon] <= 'Z') line[colon] = static_cast<char>(line[colon] - 'A' + 'a');
+    if (line[colon] >= 'A' && line[colon] <= 'Z')
+      line[colon] = static_cast<char>(line[colon] - 'A' + 'a');
   }
-  for (const auto& [code, text] : {std::pair<const char*, const char*>{"not_found", "what is asked about does not exist"}, {"not_permitted", "the person asking may not ask for this"},
-                                  {"already_done", "it has been done before"}, {"missing_information", "the request cannot be understood and nobody answers"},
-                                  {"out_of_scope", "no tool can do it"}, {"conflict", "two wishes of the request exclude each other"}})
+  for (const auto& [code, text] :
+       {std::pair<const char*, const char*>{"not_found", "what is asked about does not exist"},
+        {"not_permitted", "the person asking may not ask for this"},
+        {"already_done", "it has been done before"},
+        {"missing_information", "the request cannot be understood and nobody answers"},
+        {"out_of_scope", "no tool can do it"},
+        {"conflict", "two wishes of the request exclude each other"}})
     if (reasons.size() < 8) reason(code, text);
   std::string out;
-  for (std::size_t i = 0; i < lines.size(); ++i) out += std::to_string(i + 1) + ". " + lines[i] + "\n";
-  out += "A tool does not check every rule: where a rule forbids what is asked, change nothing and refuse with its reason code and the evidence named there.\n";
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    out += std::to_string(i + 1) + ". " + lines[i] + "\n";
+  out +=
+      "A tool does not check every rule: where a rule forbids what is asked, change nothing and "
+      "refuse with its reason code and the evidence named there.\n";
   return out;
 }
 
-Result<Lowered> lower(std::shared_ptr<const World> world, Facts facts, Skin skin, Layout layout, Surface surface, schemas::Recipe recipe) {
-  Lowered l{std::move(world), std::move(facts), std::move(skin), std::move(layout), std::move(surface), {}, {}};
+Result<Lowered> lower(std::shared_ptr<const World> world,
+                      Facts facts,
+                      Skin skin,
+                      Layout layout,
+                      Surface surface,
+                      schemas::Recipe recipe) {
+  Lowered l{std::move(world),
+            std::move(facts),
+            std::move(skin),
+            std::move(layout),
+            std::move(surface),
+            {},
+            {}};
   name_counters(l);
-  if (l.surface.tools.size() > kMaxTools) return Error{Where::pack, "composition: more tools than " + std::to_string(kMaxTools)};
+  if (l.surface.tools.size() > kMaxTools)
+    return Error{Where::pack, "composition: more tools than " + std::to_string(kMaxTools)};
   const SqlPrinter sql = l.printer();
   schemas::Environment& env = l.environment;
   env.family = "general";
   env.title = l.skin.title;
   env.now_minutes = l.world->now * 1440;
   env.bookkeeping = {"key_counter"};
-  for (int c = 0; c < static_cast<int>(l.world->concepts.size()); ++c) env.views.push_back(sql.view(c));
+  for (int c = 0; c < static_cast<int>(l.world->concepts.size()); ++c)
+    env.views.push_back(sql.view(c));
   for (const auto& form : l.surface.tools) {
     ToolPrinter printer{l, form, sql, {}};
     schemas::Tool tool;
@@ -348,7 +429,9 @@ Result<Lowered> lower(std::shared_ptr<const World> world, Facts facts, Skin skin
     tool.input = printer.input();
     tool.program.result = printer.result();
     tool.program.steps = std::move(printer.steps);
-    tool.program.shape = form.kind == ToolForm::Kind::get || form.kind == ToolForm::Kind::transition ? schemas::Shape::object : schemas::Shape::rows;
+    tool.program.shape = form.kind == ToolForm::Kind::get || form.kind == ToolForm::Kind::transition
+                             ? schemas::Shape::object
+                             : schemas::Shape::rows;
     if (form.page_size > 0) tool.program.page_size = form.page_size;
     env.tools.push_back(std::move(tool));
   }

@@ -8,10 +8,16 @@
 namespace seedbed::envgen {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 
-std::int64_t entity_of(const Lowered& l, const Facts& facts, const ToolParam& p, const schemas::Value& v) {
-  if (p.by_name) return v.is_string() ? l.renderer().key_of_name(p.domain.target, facts, v.as_string()) : kNone;
+std::int64_t entity_of(const Lowered& l,
+                       const Facts& facts,
+                       const ToolParam& p,
+                       const schemas::Value& v) {
+  if (p.by_name)
+    return v.is_string() ? l.renderer().key_of_name(p.domain.target, facts, v.as_string()) : kNone;
   const std::int64_t key = l.renderer().key_of(p.domain.target, v);
   return key != kNone && facts.tables[at(p.domain.target)].find(key) != nullptr ? key : kNone;
 }
@@ -20,8 +26,10 @@ std::string line_of(const Lowered& l, const schemas::View& view, int concept_id,
   const Renderer r = l.renderer();
   const schemas::Value id = r.id(concept_id, row.key);
   std::vector<schemas::Scalar> values;
-  for (int a = 0; a < static_cast<int>(row.values.size()); ++a) values.push_back(r.scalar(concept_id, a, row.values[at(a)]));
-  return tasks::fact_line(view, id.is_int() ? schemas::Scalar(id.as_int()) : schemas::Scalar(id.as_string()), values);
+  for (int a = 0; a < static_cast<int>(row.values.size()); ++a)
+    values.push_back(r.scalar(concept_id, a, row.values[at(a)]));
+  return tasks::fact_line(
+      view, id.is_int() ? schemas::Scalar(id.as_int()) : schemas::Scalar(id.as_string()), values);
 }
 
 }  // namespace
@@ -37,7 +45,8 @@ Meaning meaning_of(const Lowered& l, const Facts& facts, const schemas::ToolCall
   }
   if (form->kind == ToolForm::Kind::find) {
     const schemas::Value* v = call.args.find("name");
-    m.ok = v != nullptr && v->is_string() && l.renderer().key_of_name(form->concept_id, facts, v->as_string()) != kNone;
+    m.ok = v != nullptr && v->is_string() &&
+           l.renderer().key_of_name(form->concept_id, facts, v->as_string()) != kNone;
     return m;
   }
   if (form->kind != ToolForm::Kind::transition) {
@@ -49,7 +58,8 @@ Meaning meaning_of(const Lowered& l, const Facts& facts, const schemas::ToolCall
   for (const auto& p : form->params) {
     const schemas::Value* v = call.args.find(p.name);
     if (v == nullptr) return m;
-    m.args[at(p.index)] = p.domain.type == Type::ref ? entity_of(l, facts, p, *v) : l.renderer().value_of(p.domain, *v);
+    m.args[at(p.index)] = p.domain.type == Type::ref ? entity_of(l, facts, p, *v)
+                                                     : l.renderer().value_of(p.domain, *v);
     if (m.args[at(p.index)] == kNone) return m;
   }
   m.transition = form->transition;
@@ -60,7 +70,8 @@ Meaning meaning_of(const Lowered& l, const Facts& facts, const schemas::ToolCall
 std::vector<std::string> fact_lines(const Lowered& l, const Facts& facts) {
   std::vector<std::string> out;
   for (int c = 0; c < static_cast<int>(facts.tables.size()); ++c)
-    for (const auto& row : facts.tables[at(c)].rows) out.push_back(line_of(l, l.environment.views[at(c)], c, row));
+    for (const auto& row : facts.tables[at(c)].rows)
+      out.push_back(line_of(l, l.environment.views[at(c)], c, row));
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -68,11 +79,16 @@ std::vector<std::string> fact_lines(const Lowered& l, const Facts& facts) {
 namespace {
 
 // Rows that differ, as lines; both tables are sorted by key.
-void difference(const Lowered& l, int c, const FactTable& before, const FactTable& after, tasks::OracleStep& out) {
+void difference(const Lowered& l,
+                int c,
+                const FactTable& before,
+                const FactTable& after,
+                tasks::OracleStep& out) {
   const schemas::View& view = l.environment.views[at(c)];
   std::size_t i = 0, j = 0;
   while (i < before.rows.size() || j < after.rows.size()) {
-    if (j == after.rows.size() || (i < before.rows.size() && before.rows[i].key < after.rows[j].key)) {
+    if (j == after.rows.size() ||
+        (i < before.rows.size() && before.rows[i].key < after.rows[j].key)) {
       out.gone.push_back(line_of(l, view, c, before.rows[i++]));
     } else if (i == before.rows.size() || after.rows[j].key < before.rows[i].key) {
       out.come.push_back(line_of(l, view, c, after.rows[j++]));
@@ -93,9 +109,14 @@ tasks::Oracle make_oracle(std::shared_ptr<const Lowered> lowered) {
   tasks::Oracle oracle;
   std::map<std::string, schemas::JsonSchema> inputs;
   for (const auto& tool : lowered->environment.tools)
-    if (auto compiled = schemas::JsonSchema::compile(tool.input); compiled.ok()) inputs.emplace(tool.name, *std::move(compiled));
-  oracle.initial = [lowered]() -> Result<std::vector<std::string>> { return fact_lines(*lowered, lowered->facts); };
-  oracle.run = [lowered, inputs = std::move(inputs)](const std::vector<schemas::ToolCall>& calls) -> Result<std::vector<tasks::OracleStep>> {
+    if (auto compiled = schemas::JsonSchema::compile(tool.input); compiled.ok())
+      inputs.emplace(tool.name, *std::move(compiled));
+  oracle.initial = [lowered]() -> Result<std::vector<std::string>> {
+    return fact_lines(*lowered, lowered->facts);
+  };
+  oracle.run =
+      [lowered, inputs = std::move(inputs)](
+          const std::vector<schemas::ToolCall>& calls) -> Result<std::vector<tasks::OracleStep>> {
     std::vector<tasks::OracleStep> out;
     Facts facts = lowered->facts;
     for (const auto& call : calls) {
@@ -108,8 +129,12 @@ tasks::Oracle make_oracle(std::shared_ptr<const Lowered> lowered) {
         const Applied applied = apply(*lowered->world, m.transition, m.args, facts);
         step.ok = applied.ok;
         step.changed = applied.ok;
-        if (!applied.ok) { out.push_back(std::move(step)); continue; }
-        for (int c = 0; c < static_cast<int>(facts.tables.size()); ++c) difference(*lowered, c, lowered->facts.tables[at(c)], facts.tables[at(c)], step);
+        if (!applied.ok) {
+          out.push_back(std::move(step));
+          continue;
+        }
+        for (int c = 0; c < static_cast<int>(facts.tables.size()); ++c)
+          difference(*lowered, c, lowered->facts.tables[at(c)], facts.tables[at(c)], step);
         std::sort(step.gone.begin(), step.gone.end());
         std::sort(step.come.begin(), step.come.end());
       }

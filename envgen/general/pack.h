@@ -1,4 +1,5 @@
-// Packs as read from disk or from the binary: mechanisms and lexicons, still text. docs/pack-format.md is the format.
+// Packs as read from disk or from the binary: mechanisms and lexicons, still text.
+// docs/pack-format.md is the format.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace seedbed::envgen {
 
-inline constexpr std::array<const char*, 5> kArchetypes = {"Party", "Item", "Place", "Slot", "Case"};
+inline constexpr std::array<const char*, 5> kArchetypes = {"Party", "Item", "Place", "Slot",
+                                                           "Case"};
 
 using Texts = std::vector<std::pair<std::string, std::string>>;  // ordered name -> text
 
@@ -28,16 +30,19 @@ struct PackConcept {
   std::vector<std::pair<std::string, std::string>> words;  // singular, plural alternatives
   std::vector<PackAttr> attrs;
   int count_lo = 8, count_hi = 16;
-  std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::int64_t>>>> weights;  // attribute -> word -> weight
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::int64_t>>>>
+      weights;  // attribute -> word -> weight
   std::string where;
 };
-struct PackGuard { std::string term, code; };
+struct PackGuard {
+  std::string term, code;
+};
 struct PackTransition {
   std::string name;
   Texts params, lets;
   std::vector<PackGuard> guards;
   std::vector<std::string> effects;
-  std::string event;    // "" where it emits none
+  std::string event;  // "" where it emits none
   Texts event_args;
   std::vector<std::string> say;
   std::string subject;
@@ -89,8 +94,9 @@ struct Packs {
   std::string hash;  // of all bytes read
 };
 
-// The built-in packs and those of `dirs` (each with mechanisms/ and lexicons/). A pack of an existing name is refused.
-// Refuses malformed packs by file, pointer, found and wanted, and cyclic roles.
+// The built-in packs and those of `dirs` (each with mechanisms/ and lexicons/). A pack of an
+// existing name is refused. Refuses malformed packs by file, pointer, found and wanted, and cyclic
+// roles.
 Result<std::shared_ptr<const Packs>> load_packs(const std::vector<std::string>& dirs);
 // Only the given folders.
 Result<std::shared_ptr<const Packs>> load_packs_from(const std::vector<std::string>& dirs);

@@ -31,11 +31,15 @@ Step take(Packs& packs, const Source& source) {
   };
   if (source.kind == "mechanisms") {
     SEEDBED_TRY(Mechanism m, read_mechanism(source.json, source.path));
-    if (taken(packs.mechanisms, m.name)) return make_error(Where::pack, "mechanism", m.name, "is there already, wanted a new name (" + source.path + ")", "rename it");
+    if (taken(packs.mechanisms, m.name))
+      return make_error(Where::pack, "mechanism", m.name,
+                        "is there already, wanted a new name (" + source.path + ")", "rename it");
     packs.mechanisms.push_back(std::move(m));
   } else {
     SEEDBED_TRY(Lexicon x, read_lexicon(source.json, source.path));
-    if (taken(packs.lexicons, x.name)) return make_error(Where::pack, "lexicon", x.name, "is there already, wanted a new name (" + source.path + ")", "rename it");
+    if (taken(packs.lexicons, x.name))
+      return make_error(Where::pack, "lexicon", x.name,
+                        "is there already, wanted a new name (" + source.path + ")", "rename it");
     packs.lexicons.push_back(std::move(x));
   }
   return std::nullopt;
@@ -48,18 +52,23 @@ Result<std::vector<Source>> embedded() {
     const auto slash = path.find('/');
     auto json = schemas::parse_json(kEmbeddedPacks[i].text);
     if (!json.ok()) return Error{Where::pack, path + ": " + json.error().message};
-    out.push_back({path, slash == std::string::npos ? "names" : path.substr(0, slash), *std::move(json)});
+    out.push_back(
+        {path, slash == std::string::npos ? "names" : path.substr(0, slash), *std::move(json)});
   }
   return out;
 }
 
 Step read_folder(const std::string& dir, std::vector<Source>& out) {
   std::error_code ec;
-  if (!fs::is_directory(dir, ec)) return make_error(Where::pack, "pack folder", dir, "not a directory, wanted one with mechanisms/ and lexicons/", "check the path given with --pack");
+  if (!fs::is_directory(dir, ec))
+    return make_error(Where::pack, "pack folder", dir,
+                      "not a directory, wanted one with mechanisms/ and lexicons/",
+                      "check the path given with --pack");
   bool any = false;
   for (const char* kind : {"mechanisms", "lexicons"}) {
     std::vector<std::string> files;
-    for (fs::directory_iterator it(fs::path(dir) / kind, ec), end; !ec && it != end; it.increment(ec))
+    for (fs::directory_iterator it(fs::path(dir) / kind, ec), end; !ec && it != end;
+         it.increment(ec))
       if (it->path().extension() == ".json") files.push_back(it->path().string());
     std::sort(files.begin(), files.end());
     for (const auto& file : files) {
@@ -69,7 +78,10 @@ Step read_folder(const std::string& dir, std::vector<Source>& out) {
       any = true;
     }
   }
-  if (!any) return make_error(Where::pack, "pack folder", dir, "no *.json in mechanisms/ or lexicons/, wanted at least one", "see docs/pack-format.md");
+  if (!any)
+    return make_error(Where::pack, "pack folder", dir,
+                      "no *.json in mechanisms/ or lexicons/, wanted at least one",
+                      "see docs/pack-format.md");
   return std::nullopt;
 }
 

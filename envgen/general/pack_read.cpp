@@ -11,7 +11,8 @@ namespace {
 
 using schemas::Value;
 
-// Walks one object: each expected key through a handler, unknown keys refused with the nearest known one.
+// Walks one object: each expected key through a handler, unknown keys refused with the nearest
+// known one.
 class Reader {
  public:
   Reader(const Value& value, std::string where, std::string pointer)
@@ -28,25 +29,36 @@ class Reader {
   template <class T>
   void read(const char* key, T& out, bool required = false) {
     const Value* v = get(key, required);
-    if (v != nullptr && !failed_) failed_ = schemas::from_value(*v, out, where_, pointer_ + "/" + key);
+    if (v != nullptr && !failed_)
+      failed_ = schemas::from_value(*v, out, where_, pointer_ + "/" + key);
   }
   void texts(const char* key, Texts& out, bool required = false) {
-    each(key, [&](const std::string& name, const Value& v, const std::string& p) -> Step {
-      std::string text;
-      if (auto e = schemas::from_value(v, text, where_, p)) return e;
-      out.emplace_back(name, text);
-      return std::nullopt;
-    }, required);
+    each(
+        key,
+        [&](const std::string& name, const Value& v, const std::string& p) -> Step {
+          std::string text;
+          if (auto e = schemas::from_value(v, text, where_, p)) return e;
+          out.emplace_back(name, text);
+          return std::nullopt;
+        },
+        required);
   }
-  void each(const char* key, const std::function<Step(const std::string&, const Value&, const std::string&)>& f, bool required = false) {
+  void each(const char* key,
+            const std::function<Step(const std::string&, const Value&, const std::string&)>& f,
+            bool required = false) {
     const Value* v = get(key, required);
     if (v == nullptr || failed_) return;
     const std::string p = pointer_ + "/" + key;
-    if (!v->is_object()) { failed_ = schemas::wrong_kind(where_, p, *v, "object"); return; }
+    if (!v->is_object()) {
+      failed_ = schemas::wrong_kind(where_, p, *v, "object");
+      return;
+    }
     for (const auto& [name, member] : v->members())
       if (!failed_) failed_ = f(name, member, p + "/" + name);
   }
-  void fail(Error e) { if (!failed_) failed_ = std::move(e); }
+  void fail(Error e) {
+    if (!failed_) failed_ = std::move(e);
+  }
   [[nodiscard]] const std::string& where() const { return where_; }
   [[nodiscard]] const std::string& pointer() const { return pointer_; }
   Step done() {
@@ -66,7 +78,11 @@ class Reader {
   Step failed_;
 };
 
-Step read_attr(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, PackAttr& out) {
+Step read_attr(const std::string& name,
+               const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               PackAttr& out) {
   Reader r(v, where, pointer);
   out.name = name;
   r.read("type", out.type, true);
@@ -86,18 +102,23 @@ bool read_range(const std::string& text, int& lo, int& hi) {
   return lo >= 0 && hi >= lo && hi <= 200;
 }
 
-Step read_rows(const Value& v, const std::string& where, const std::string& pointer, PackConcept& out) {
+Step read_rows(const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               PackConcept& out) {
   Reader r(v, where, pointer);
   std::string count;
   r.read("count", count);
   r.read("where", out.where);
   if (!count.empty() && !read_range(count, out.count_lo, out.count_hi))
-    r.fail(schemas::wrong_kind(where, pointer + "/count", Value(count), "LO..HI with 0 <= LO <= HI <= 200"));
+    r.fail(schemas::wrong_kind(where, pointer + "/count", Value(count),
+                               "LO..HI with 0 <= LO <= HI <= 200"));
   r.each("weights", [&](const std::string& attr, const Value& w, const std::string& p) -> Step {
     if (!w.is_object()) return schemas::wrong_kind(where, p, w, "object");
     std::vector<std::pair<std::string, std::int64_t>> weights;
     for (const auto& [word, n] : w.members()) {
-      if (!n.is_int() || n.as_int() < 0) return schemas::wrong_kind(where, p + "/" + word, n, "weight >= 0");
+      if (!n.is_int() || n.as_int() < 0)
+        return schemas::wrong_kind(where, p + "/" + word, n, "weight >= 0");
       weights.emplace_back(word, n.as_int());
     }
     out.weights.emplace_back(attr, std::move(weights));
@@ -106,21 +127,31 @@ Step read_rows(const Value& v, const std::string& where, const std::string& poin
   return r.done();
 }
 
-Step read_concept(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, PackConcept& out) {
+Step read_concept(const std::string& name,
+                  const Value& v,
+                  const std::string& where,
+                  const std::string& pointer,
+                  PackConcept& out) {
   Reader r(v, where, pointer);
   out.name = name;
   std::vector<std::vector<std::string>> words;
   r.read("words", words, true);
   for (const auto& w : words) {
-    if (w.size() != 2) r.fail(schemas::wrong_kind(where, pointer + "/words", Value(join(w, ", ")), "[singular, plural]"));
-    else out.words.emplace_back(w[0], w[1]);
+    if (w.size() != 2)
+      r.fail(schemas::wrong_kind(where, pointer + "/words", Value(join(w, ", ")),
+                                 "[singular, plural]"));
+    else
+      out.words.emplace_back(w[0], w[1]);
   }
   if (words.empty()) r.fail(schemas::missing_key(where, pointer + "/words", "0"));
   r.read("id", out.id_prefix);
-  r.each("attrs", [&](const std::string& attr, const Value& a, const std::string& p) -> Step {
-    out.attrs.emplace_back();
-    return read_attr(attr, a, where, p, out.attrs.back());
-  }, true);
+  r.each(
+      "attrs",
+      [&](const std::string& attr, const Value& a, const std::string& p) -> Step {
+        out.attrs.emplace_back();
+        return read_attr(attr, a, where, p, out.attrs.back());
+      },
+      true);
   if (const Value* rows = r.get("rows"); rows != nullptr)
     if (auto e = read_rows(*rows, where, pointer + "/rows", out)) r.fail(*e);
   return r.done();
@@ -130,13 +161,20 @@ Step read_guards(Reader& r, std::vector<PackGuard>& out) {
   std::vector<std::vector<std::string>> guards;
   r.read("guards", guards);
   for (const auto& g : guards) {
-    if (g.size() != 2) return schemas::wrong_kind(r.where(), r.pointer() + "/guards", Value(join(g, ", ")), "[term, code]");
+    if (g.size() != 2)
+      return schemas::wrong_kind(r.where(), r.pointer() + "/guards", Value(join(g, ", ")),
+                                 "[term, code]");
     out.push_back({g[0], g[1]});
   }
   return std::nullopt;
 }
 
-Step read_transition(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, bool reaction, PackTransition& out) {
+Step read_transition(const std::string& name,
+                     const Value& v,
+                     const std::string& where,
+                     const std::string& pointer,
+                     bool reaction,
+                     PackTransition& out) {
   Reader r(v, where, pointer);
   out.name = name;
   r.texts("params", out.params, true);
@@ -160,7 +198,12 @@ Step read_transition(const std::string& name, const Value& v, const std::string&
   return r.done();
 }
 
-Step read_gate(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, bool load, PackGate& out) {
+Step read_gate(const std::string& name,
+               const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               bool load,
+               PackGate& out) {
   Reader r(v, where, pointer);
   out.name = name;
   r.read("over", out.over, true);
@@ -173,7 +216,11 @@ Step read_gate(const std::string& name, const Value& v, const std::string& where
   return r.done();
 }
 
-Step read_rule(const std::string& name, const Value& v, const std::string& where, const std::string& pointer, PackRule& out) {
+Step read_rule(const std::string& name,
+               const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               PackRule& out) {
   Reader r(v, where, pointer);
   out.name = name;
   r.read("on", out.on, true);
@@ -198,16 +245,24 @@ Step check_cycles(const Mechanism& m, const std::string& where) {
   std::string cycle;
   const std::function<bool(const std::string&)> visit = [&](const std::string& c) {
     if (state[c] == 2) return false;
-    if (state[c] == 1) { cycle = c; return true; }
+    if (state[c] == 1) {
+      cycle = c;
+      return true;
+    }
     state[c] = 1;
     for (const auto& next : refs[c])
-      if (visit(next)) { cycle = c + " -> " + cycle; return true; }
+      if (visit(next)) {
+        cycle = c + " -> " + cycle;
+        return true;
+      }
     state[c] = 2;
     return false;
   };
   for (const auto& [c, ignored] : std::map<std::string, std::vector<std::string>>(refs))
     if (visit(c))
-      return make_error(Where::pack, "mechanism", where, "cyclic role: required references " + cycle + ", wanted an order in which rows can be made",
+      return make_error(Where::pack, "mechanism", where,
+                        "cyclic role: required references " + cycle +
+                            ", wanted an order in which rows can be made",
                         "mark one of the references \"null\": true");
   return std::nullopt;
 }
@@ -224,9 +279,17 @@ Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
   for (const auto& [role, archetype] : m.roles) {
     bool known = false;
     for (const char* a : kArchetypes) known = known || archetype == a;
-    if (!known) r.fail(schemas::wrong_word(where, "/roles/" + role, archetype, {"Party", "Item", "Place", "Slot", "Case"}));
+    if (!known)
+      r.fail(schemas::wrong_word(where, "/roles/" + role, archetype,
+                                 {"Party", "Item", "Place", "Slot", "Case"}));
   }
-  r.each("concepts", [&](const std::string& n, const Value& v, const std::string& p) { m.concepts.emplace_back(); return read_concept(n, v, where, p, m.concepts.back()); }, true);
+  r.each(
+      "concepts",
+      [&](const std::string& n, const Value& v, const std::string& p) {
+        m.concepts.emplace_back();
+        return read_concept(n, v, where, p, m.concepts.back());
+      },
+      true);
   r.each("adds", [&](const std::string& role, const Value& v, const std::string& p) -> Step {
     m.adds.emplace_back(role, std::vector<PackAttr>{});
     if (!v.is_object()) return schemas::wrong_kind(where, p, v, "object");
@@ -248,11 +311,29 @@ Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
     return d.done();
   });
   r.texts("invariants", m.invariants);
-  r.each("loads", [&](const std::string& n, const Value& v, const std::string& p) { m.loads.emplace_back(); return read_gate(n, v, where, p, true, m.loads.back()); });
-  r.each("gates", [&](const std::string& n, const Value& v, const std::string& p) { m.gates.emplace_back(); return read_gate(n, v, where, p, false, m.gates.back()); });
-  r.each("transitions", [&](const std::string& n, const Value& v, const std::string& p) { m.transitions.emplace_back(); return read_transition(n, v, where, p, false, m.transitions.back()); }, true);
-  r.each("reactions", [&](const std::string& n, const Value& v, const std::string& p) { m.reactions.emplace_back(); return read_transition(n, v, where, p, true, m.reactions.back()); });
-  r.each("rules", [&](const std::string& n, const Value& v, const std::string& p) { m.rules.emplace_back(); return read_rule(n, v, where, p, m.rules.back()); });
+  r.each("loads", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.loads.emplace_back();
+    return read_gate(n, v, where, p, true, m.loads.back());
+  });
+  r.each("gates", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.gates.emplace_back();
+    return read_gate(n, v, where, p, false, m.gates.back());
+  });
+  r.each(
+      "transitions",
+      [&](const std::string& n, const Value& v, const std::string& p) {
+        m.transitions.emplace_back();
+        return read_transition(n, v, where, p, false, m.transitions.back());
+      },
+      true);
+  r.each("reactions", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.reactions.emplace_back();
+    return read_transition(n, v, where, p, true, m.reactions.back());
+  });
+  r.each("rules", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.rules.emplace_back();
+    return read_rule(n, v, where, p, m.rules.back());
+  });
   if (auto e = r.done()) return *e;
   if (auto e = check_cycles(m, where)) return *e;
   return m;
@@ -260,21 +341,32 @@ Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
 
 namespace {
 
-Step read_skin(const Value& v, const std::string& where, const std::string& pointer, ArchetypeSkin& out) {
+Step read_skin(const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               ArchetypeSkin& out) {
   Reader r(v, where, pointer);
   std::vector<std::string> noun;
   r.read("noun", noun, true);
-  if (noun.size() == 2) { out.singular = noun[0]; out.plural = noun[1]; }
-  else r.fail(schemas::wrong_kind(where, pointer + "/noun", Value(join(noun, ", ")), "[singular, plural]"));
+  if (noun.size() == 2) {
+    out.singular = noun[0];
+    out.plural = noun[1];
+  } else
+    r.fail(schemas::wrong_kind(where, pointer + "/noun", Value(join(noun, ", ")),
+                               "[singular, plural]"));
   const Value* names = r.get("names", true);
   if (names != nullptr && names->is_string()) {
     out.person = names->as_string() == "person";
-    if (!out.person) r.fail(schemas::wrong_word(where, pointer + "/names", names->as_string(), {"person"}));
+    if (!out.person)
+      r.fail(schemas::wrong_word(where, pointer + "/names", names->as_string(), {"person"}));
   } else if (names != nullptr) {
     if (auto e = schemas::from_value(*names, out.names, where, pointer + "/names")) r.fail(*e);
     std::size_t product = out.names.empty() ? 0 : 1;
     for (const auto& part : out.names) product *= part.size();
-    if (product < 40) r.fail(schemas::wrong_kind(where, pointer + "/names", Value(static_cast<std::int64_t>(product)), "at least 40 distinct names"));
+    if (product < 40)
+      r.fail(schemas::wrong_kind(where, pointer + "/names",
+                                 Value(static_cast<std::int64_t>(product)),
+                                 "at least 40 distinct names"));
   }
   return r.done();
 }
@@ -287,14 +379,20 @@ Result<Lexicon> read_lexicon(const Value& json, const std::string& where) {
   r.read("lexicon", x.name, true);
   r.read("title", x.title, true);
   r.read("heldout", x.heldout);
-  r.each("archetypes", [&](const std::string& archetype, const Value& v, const std::string& p) -> Step {
-    if (!v.is_array() || v.items().size() < 2) return schemas::wrong_kind(where, p, v, "array of 2 or 3 entries");
-    for (std::size_t i = 0; i < v.items().size(); ++i) {
-      x.archetypes[archetype].emplace_back();
-      if (auto e = read_skin(v.items()[i], where, p + "/" + std::to_string(i), x.archetypes[archetype].back())) return e;
-    }
-    return std::nullopt;
-  }, true);
+  r.each(
+      "archetypes",
+      [&](const std::string& archetype, const Value& v, const std::string& p) -> Step {
+        if (!v.is_array() || v.items().size() < 2)
+          return schemas::wrong_kind(where, p, v, "array of 2 or 3 entries");
+        for (std::size_t i = 0; i < v.items().size(); ++i) {
+          x.archetypes[archetype].emplace_back();
+          if (auto e = read_skin(v.items()[i], where, p + "/" + std::to_string(i),
+                                 x.archetypes[archetype].back()))
+            return e;
+        }
+        return std::nullopt;
+      },
+      true);
   for (const char* a : kArchetypes)
     if (x.archetypes.count(a) == 0) r.fail(schemas::missing_key(where, "/archetypes", a));
   r.each("concepts", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {

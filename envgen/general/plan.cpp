@@ -1,5 +1,6 @@
-// The gold plan: what must be known is found by the cheapest reads, and only what is known is used. Every value that a call
-// uses is in the prompt or in an earlier result; the steps that showed it are its `needs`.
+// The gold plan: what must be known is found by the cheapest reads, and only what is known is used.
+// Every value that a call uses is in the prompt or in an earlier result; the steps that showed it
+// are its `needs`.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -9,7 +10,9 @@
 namespace seedbed::envgen {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 using schemas::GoldKind;
 using schemas::GoldStep;
 using schemas::Value;
@@ -22,10 +25,10 @@ struct Planner {
   const World& w;
   Facts facts;
   Plan plan;
-  std::map<std::pair<int, std::int64_t>, int> ids;                      // (concept, key) -> step that showed the id
-  std::map<std::tuple<int, std::int64_t, int>, int> seen;               // (concept, key, attribute) -> step
-  std::map<std::pair<int, std::int64_t>, int> derived_seen;             // (derived, key) -> step
-  std::set<std::pair<int, std::int64_t>> named;                         // names in the prompt
+  std::map<std::pair<int, std::int64_t>, int> ids;  // (concept, key) -> step that showed the id
+  std::map<std::tuple<int, std::int64_t, int>, int> seen;    // (concept, key, attribute) -> step
+  std::map<std::pair<int, std::int64_t>, int> derived_seen;  // (derived, key) -> step
+  std::set<std::pair<int, std::int64_t>> named;              // names in the prompt
 
   bool fail(const std::string& why) {
     if (plan.why.empty()) plan.why = why;
@@ -55,7 +58,8 @@ struct Planner {
       if (d.type != Type::ref || row->values[at(a)] == kNone) continue;
       ids.try_emplace({d.target, row->values[at(a)]}, step);
       const int name = w.concepts[at(d.target)].attr("name");
-      if (l.surface.expand && name >= 0) seen.try_emplace({d.target, row->values[at(a)], name}, step);
+      if (l.surface.expand && name >= 0)
+        seen.try_emplace({d.target, row->values[at(a)], name}, step);
     }
   }
   void all_attributes(int c, std::vector<int>& out) const {
@@ -65,7 +69,9 @@ struct Planner {
   bool find_by_name(int c, std::int64_t key);
   bool know_id(int c, std::int64_t key);
   bool know_name(int c, std::int64_t key, int& step);
-  bool list(int c, const std::vector<std::pair<int, std::int64_t>>& filters, const std::vector<int>& attributes);
+  bool list(int c,
+            const std::vector<std::pair<int, std::int64_t>>& filters,
+            const std::vector<int>& attributes);
   bool reference(const Reference& r);
   bool attribute(int c, std::int64_t key, int a);
   bool derived(int d, std::int64_t key);
@@ -99,7 +105,10 @@ bool Planner::know_name(int c, std::int64_t key, int& step) {
   if (named.count({c, key}) != 0) return true;
   const int a = w.concepts[at(c)].attr("name");
   const auto it = seen.find({c, key, a});
-  if (it != seen.end()) { step = it->second; return true; }
+  if (it != seen.end()) {
+    step = it->second;
+    return true;
+  }
   if (!attribute(c, key, a)) return false;
   step = seen[{c, key, a}];
   return true;
@@ -108,13 +117,16 @@ bool Planner::know_name(int c, std::int64_t key, int& step) {
 bool Planner::know_id(int c, std::int64_t key) {
   if (ids.count({c, key}) != 0) return true;
   if (w.concepts[at(c)].named()) {
-    if (named.count({c, key}) != 0) return find_by_name(c, key) && (ids.count({c, key}) != 0 || fail("a name leads nowhere"));
+    if (named.count({c, key}) != 0)
+      return find_by_name(c, key) && (ids.count({c, key}) != 0 || fail("a name leads nowhere"));
     return list(c, {}, {}) && (ids.count({c, key}) != 0 || fail("a list does not show a fact"));
   }
   return list(c, {}, {}) && (ids.count({c, key}) != 0 || fail("a list does not show a fact"));
 }
 
-bool Planner::list(int c, const std::vector<std::pair<int, std::int64_t>>& filters, const std::vector<int>& attributes) {
+bool Planner::list(int c,
+                   const std::vector<std::pair<int, std::int64_t>>& filters,
+                   const std::vector<int>& attributes) {
   const ToolForm* tool = form(ToolForm::Kind::list, c);
   if (tool == nullptr) return fail("no list of " + w.concepts[at(c)].symbol);
   Value args = Value::object();
@@ -131,7 +143,8 @@ bool Planner::list(int c, const std::vector<std::pair<int, std::int64_t>>& filte
       applied.emplace_back(a, v);
     }
   const auto rows = rows_where(w, facts, c, applied);
-  const std::size_t page = tool->page_size > 0 ? static_cast<std::size_t>(tool->page_size) : std::max<std::size_t>(rows.size(), 1);
+  const std::size_t page = tool->page_size > 0 ? static_cast<std::size_t>(tool->page_size)
+                                               : std::max<std::size_t>(rows.size(), 1);
   const std::size_t pages = std::max<std::size_t>(1, (rows.size() + page - 1) / page);
   if (pages > kMaxPages) return fail("a list of too many pages");
   for (std::size_t i = 0; i < pages; ++i) {
@@ -139,12 +152,15 @@ bool Planner::list(int c, const std::vector<std::pair<int, std::int64_t>>& filte
     if (i > 0) page_args.set("offset", static_cast<std::int64_t>(i * page));
     const int s = emit(tool->name, std::move(page_args), needs);
     if (pages > 1) needs.insert(s);
-    for (std::size_t r = i * page; r < std::min(rows.size(), (i + 1) * page); ++r) show_row(c, rows[r], tool->shown, s);
+    for (std::size_t r = i * page; r < std::min(rows.size(), (i + 1) * page); ++r)
+      show_row(c, rows[r], tool->shown, s);
   }
   // What the list does not show of the rows that may be meant must be read one by one.
   std::vector<int> wanted = attributes;
   for (const auto& [a, v] : filters)
-    if (std::find(applied.begin(), applied.end(), std::pair<int, std::int64_t>{a, v}) == applied.end()) wanted.push_back(a);
+    if (std::find(applied.begin(), applied.end(), std::pair<int, std::int64_t>{a, v}) ==
+        applied.end())
+      wanted.push_back(a);
   std::size_t gets = 0;
   for (const auto key : rows) {
     for (const int a : wanted) {
@@ -160,7 +176,8 @@ bool Planner::reference(const Reference& r) {
   if (r.concept_id < 0) return true;
   if (r.by_name) return true;  // found by name when its id is needed
   if (ids.count({r.concept_id, r.key}) != 0 && r.extreme < 0) return true;
-  return list(r.concept_id, r.filters, r.extreme >= 0 ? std::vector<int>{r.extreme} : std::vector<int>{});
+  return list(r.concept_id, r.filters,
+              r.extreme >= 0 ? std::vector<int>{r.extreme} : std::vector<int>{});
 }
 
 bool Planner::attribute(int c, std::int64_t key, int a) {
@@ -177,23 +194,33 @@ bool Planner::attribute(int c, std::int64_t key, int a) {
     for (const int d : get->derived) derived_seen.try_emplace({d, key}, s);
     return true;
   }
-  if (named.count({c, key}) != 0 && form(ToolForm::Kind::find, c) != nullptr) return find_by_name(c, key);
-  std::vector<std::pair<int, std::int64_t>> narrow;  // the fact's own reference, where its owner is known
+  if (named.count({c, key}) != 0 && form(ToolForm::Kind::find, c) != nullptr)
+    return find_by_name(c, key);
+  std::vector<std::pair<int, std::int64_t>>
+      narrow;  // the fact's own reference, where its owner is known
   const Row* row = facts.tables[at(c)].find(key);
   for (int i = 0; row != nullptr && i < static_cast<int>(row->values.size()); ++i) {
     const Domain& d = w.concepts[at(c)].attrs[at(i)].domain;
-    if (d.type == Type::ref && row->values[at(i)] != kNone && ids.count({d.target, row->values[at(i)]}) != 0 && narrow.empty()) narrow.emplace_back(i, row->values[at(i)]);
+    if (d.type == Type::ref && row->values[at(i)] != kNone &&
+        ids.count({d.target, row->values[at(i)]}) != 0 && narrow.empty())
+      narrow.emplace_back(i, row->values[at(i)]);
   }
-  return list(c, narrow, {}) && (seen.count({c, key, a}) != 0 || fail("nothing shows an attribute"));
+  return list(c, narrow, {}) &&
+         (seen.count({c, key, a}) != 0 || fail("nothing shows an attribute"));
 }
 
 bool Planner::derived(int d, std::int64_t key) {
   if (derived_seen.count({d, key}) != 0) return true;
   const int c = w.derived[at(d)].over;
   const ToolForm* find = form(ToolForm::Kind::find, c);
-  if (find != nullptr && std::find(find->derived.begin(), find->derived.end(), d) != find->derived.end()) return find_by_name(c, key) && (derived_seen.count({d, key}) != 0 || fail("a find shows no derived term"));
+  if (find != nullptr &&
+      std::find(find->derived.begin(), find->derived.end(), d) != find->derived.end())
+    return find_by_name(c, key) &&
+           (derived_seen.count({d, key}) != 0 || fail("a find shows no derived term"));
   const ToolForm* get = form(ToolForm::Kind::get, c);
-  if (get == nullptr || std::find(get->derived.begin(), get->derived.end(), d) == get->derived.end()) return fail("nothing shows a derived term");
+  if (get == nullptr ||
+      std::find(get->derived.begin(), get->derived.end(), d) == get->derived.end())
+    return fail("nothing shows a derived term");
   if (!know_id(c, key)) return false;
   Value args = Value::object();
   args.set(get->params[0].name, l.renderer().id(c, key));
@@ -231,7 +258,8 @@ bool Planner::operation(const Operation& o) {
       needs.insert(ids[{p.domain.target, v}]);
       args.set(p.name, l.renderer().id(p.domain.target, v));
     }
-    if (r.extreme >= 0 && seen.count({r.concept_id, r.key, r.extreme}) != 0) needs.insert(seen[{r.concept_id, r.key, r.extreme}]);
+    if (r.extreme >= 0 && seen.count({r.concept_id, r.key, r.extreme}) != 0)
+      needs.insert(seen[{r.concept_id, r.key, r.extreme}]);
   }
   for (std::size_t i = 0; i < plan.steps.size(); ++i)
     if (plan.steps[i].kind == GoldKind::say) needs.insert(static_cast<int>(i));
@@ -239,7 +267,8 @@ bool Planner::operation(const Operation& o) {
     for (const auto& [key, step] : derived_seen) needs.insert(step);
   const int s = emit(tool->name, std::move(args), needs);
   const std::int64_t next = tool->concept_id >= 0 ? facts.tables[at(tool->concept_id)].next : 0;
-  if (!apply(w, o.transition, o.args, facts).ok) return fail("an operation is not legal where it stands");
+  if (!apply(w, o.transition, o.args, facts).ok)
+    return fail("an operation is not legal where it stands");
   seen.clear();
   derived_seen.clear();
   std::vector<int> all;
@@ -252,14 +281,18 @@ bool Planner::operation(const Operation& o) {
 
 bool Planner::need(const Goal::Need& n) {
   switch (n.kind) {
-    case Goal::Need::Kind::list: return list(n.concept_id, n.filters, n.attributes);
-    case Goal::Need::Kind::attribute: return attribute(n.concept_id, n.key, n.index);
-    case Goal::Need::Kind::derived: return know_id(n.concept_id, n.key) && derived(n.index, n.key);
+    case Goal::Need::Kind::list:
+      return list(n.concept_id, n.filters, n.attributes);
+    case Goal::Need::Kind::attribute:
+      return attribute(n.concept_id, n.key, n.index);
+    case Goal::Need::Kind::derived:
+      return know_id(n.concept_id, n.key) && derived(n.index, n.key);
   }
   return false;
 }
 
-// Quantified facts that refer to `over` (kNone: none) inside a gate's term: what must be read to see that it fails.
+// Quantified facts that refer to `over` (kNone: none) inside a gate's term: what must be read to
+// see that it fails.
 void counted_over(const World& w, const Term& t, int over, std::vector<std::pair<int, int>>& out) {
   if (t.op >= Op::count && t.op <= Op::argmax)
     for (int a = 0; a < static_cast<int>(w.concepts[at(t.concept_id)].attrs.size()); ++a) {
@@ -281,7 +314,9 @@ bool Planner::refusal() {
         const Row* row = facts.tables[at(r.concept_id)].find(r.key);
         for (int a = 0; row != nullptr && a < static_cast<int>(row->values.size()); ++a) {
           const Domain& d = w.concepts[at(r.concept_id)].attrs[at(a)].domain;
-          if (d.type == Type::ref && d.target == c && row->values[at(a)] == key && !attribute(r.concept_id, r.key, a)) return false;
+          if (d.type == Type::ref && d.target == c && row->values[at(a)] == key &&
+              !attribute(r.concept_id, r.key, a))
+            return false;
         }
       }
     if (!know_id(c, key)) return false;
@@ -332,7 +367,8 @@ bool Planner::run() {
       const Domain& d = w.concepts[at(n.concept_id)].attrs[at(a)].domain;
       if (d.type == Type::ref && w.concepts[at(d.target)].named()) named.insert({d.target, v});
     }
-  if (goal.hidden_param >= 0 && !ask()) return false;  // the user's answer may name what the rest needs
+  if (goal.hidden_param >= 0 && !ask())
+    return false;  // the user's answer may name what the rest needs
   for (const auto& r : goal.mentions)
     if (!reference(r)) return false;
   for (const auto& n : goal.needs)
@@ -346,7 +382,9 @@ bool Planner::run() {
   for (const auto& n : goal.needs)
     if (n.after && !need(n)) return false;
   for (const auto& a : goal.answers)
-    if (a.term && a.term->op == Op::constant && a.concept_id >= 0 && !know_id(a.concept_id, a.term->value)) return false;
+    if (a.term && a.term->op == Op::constant && a.concept_id >= 0 &&
+        !know_id(a.concept_id, a.term->value))
+      return false;
   if (plan.steps.size() > kMaxCalls) return fail("a plan of too many calls");
   finish();
   return true;

@@ -1,4 +1,5 @@
-// Referring expressions: the shortest description found that fits exactly one fact, proven by counting.
+// Referring expressions: the shortest description found that fits exactly one fact, proven by
+// counting.
 #include <algorithm>
 
 #include "base/text.h"
@@ -7,10 +8,13 @@
 namespace seedbed::envgen {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
 
 bool has(const std::vector<std::pair<int, std::int64_t>>& filters, int attribute) {
-  return std::any_of(filters.begin(), filters.end(), [&](const auto& f) { return f.first == attribute; });
+  return std::any_of(filters.begin(), filters.end(),
+                     [&](const auto& f) { return f.first == attribute; });
 }
 
 }  // namespace
@@ -42,7 +46,9 @@ std::string Speaker::value(int c, int a, std::int64_t v) const {
   return value(d, v);
 }
 
-std::string Speaker::described(int c, const std::vector<std::pair<int, std::int64_t>>& filters, bool plural) const {
+std::string Speaker::described(int c,
+                               const std::vector<std::pair<int, std::int64_t>>& filters,
+                               bool plural) const {
   const Concept& concept_ = l.world->concepts[at(c)];
   std::string before, after;
   for (const auto& [a, v] : filters) {
@@ -76,14 +82,20 @@ TermPtr Reference::condition(const World& world, int variable) const {
   return all ? all : constant_of(1, {Type::boolean, -1, -1, 0, 1, false});
 }
 
-std::vector<std::int64_t> rows_where(const World&, const Facts& facts, int c, const std::vector<std::pair<int, std::int64_t>>& filters) {
+std::vector<std::int64_t> rows_where(const World&,
+                                     const Facts& facts,
+                                     int c,
+                                     const std::vector<std::pair<int, std::int64_t>>& filters) {
   std::vector<std::int64_t> out;
   for (const auto& row : facts.tables[at(c)].rows)
-    if (std::all_of(filters.begin(), filters.end(), [&](const auto& f) { return row.values[at(f.first)] == f.second; })) out.push_back(row.key);
+    if (std::all_of(filters.begin(), filters.end(),
+                    [&](const auto& f) { return row.values[at(f.first)] == f.second; }))
+      out.push_back(row.key);
   return out;
 }
 
-std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std::int64_t key, Rng& rng) {
+std::optional<Reference> refer(
+    const Lowered& l, const Facts& facts, int c, std::int64_t key, Rng& rng) {
   const Concept& concept_ = l.world->concepts[at(c)];
   const Speaker say{l};
   const Row* row = facts.tables[at(c)].find(key);
@@ -94,10 +106,13 @@ std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std:
   if (concept_.named()) {
     r.by_name = true;
     const std::string name = say.name(c, key);
-    r.phrase = concept_.archetype == "Party" || rng.chance(1, 3) ? name : "the " + say.noun(c) + " " + name;
+    r.phrase = concept_.archetype == "Party" || rng.chance(1, 3)
+                   ? name
+                   : "the " + say.noun(c) + " " + name;
     return r;
   }
-  // References to named facts first (they lead somewhere), then words; a superlative last, then plain values.
+  // References to named facts first (they lead somewhere), then words; a superlative last, then
+  // plain values.
   std::vector<int> refs, words, numbers;
   for (int a = 0; a < static_cast<int>(concept_.attrs.size()); ++a) {
     const Domain& d = concept_.attrs[at(a)].domain;
@@ -105,7 +120,8 @@ std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std:
     if (v == kNone) continue;
     if (d.type == Type::ref && l.world->concepts[at(d.target)].named()) refs.push_back(a);
     if (d.type == Type::word) words.push_back(a);
-    if (d.type == Type::date || d.type == Type::cents || d.type == Type::integer) numbers.push_back(a);
+    if (d.type == Type::date || d.type == Type::cents || d.type == Type::integer)
+      numbers.push_back(a);
   }
   rng.shuffle(refs);
   rng.shuffle(words);
@@ -122,7 +138,10 @@ std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std:
         std::size_t below = 0, above = 0, equal = 0;
         for (const auto k : left) {
           const std::int64_t v = facts.tables[at(c)].find(k)->values[at(n)];
-          if (v == kNone) { ++equal; continue; }
+          if (v == kNone) {
+            ++equal;
+            continue;
+          }
           below += v < row->values[at(n)] ? 1U : 0U;
           above += v > row->values[at(n)] ? 1U : 0U;
           equal += v == row->values[at(n)] ? 1U : 0U;
@@ -136,7 +155,8 @@ std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std:
     }
   }
   for (std::size_t i = 0; r.extreme < 0 && i < numbers.size() && matches().size() > 1; ++i)
-    if (!has(r.filters, numbers[i])) r.filters.emplace_back(numbers[i], row->values[at(numbers[i])]);
+    if (!has(r.filters, numbers[i]))
+      r.filters.emplace_back(numbers[i], row->values[at(numbers[i])]);
   if (r.extreme < 0 && matches().size() != 1) return std::nullopt;
   if (r.extreme < 0) {
     r.phrase = "the " + say.described(c, r.filters, false);
@@ -144,30 +164,41 @@ std::optional<Reference> refer(const Lowered& l, const Facts& facts, int c, std:
   }
   const Domain& d = concept_.attrs[at(r.extreme)].domain;
   const std::string noun_of = l.skin.concepts[at(c)].nouns[at(r.extreme)];
-  const std::string degree = d.type == Type::date ? (r.lowest ? "earliest " : "latest ") : (r.lowest ? "lowest " : "highest ");
-  r.phrase = rng.chance(1, 2) ? "the " + say.described(c, r.filters, false) + " that has the " + degree + noun_of
-                              : "the one with the " + degree + noun_of + " among the " + say.described(c, r.filters, true);
+  const std::string degree = d.type == Type::date ? (r.lowest ? "earliest " : "latest ")
+                                                  : (r.lowest ? "lowest " : "highest ");
+  r.phrase = rng.chance(1, 2)
+                 ? "the " + say.described(c, r.filters, false) + " that has the " + degree + noun_of
+                 : "the one with the " + degree + noun_of + " among the " +
+                       say.described(c, r.filters, true);
   return r;
 }
 
-TermPtr fact_ref(int c, std::int64_t key) { return constant_of(key, {Type::ref, c, -1, 0, 0, false}); }
+TermPtr fact_ref(int c, std::int64_t key) {
+  return constant_of(key, {Type::ref, c, -1, 0, 0, false});
+}
 TermPtr fact_attribute(const World& world, int c, std::int64_t key, int attribute) {
-  return attribute_of(fact_ref(c, key), c, attribute, world.concepts[at(c)].attrs[at(attribute)].domain);
+  return attribute_of(fact_ref(c, key), c, attribute,
+                      world.concepts[at(c)].attrs[at(attribute)].domain);
 }
 
-bool forbidden(const World& world, const Facts& facts, int transition, const std::vector<std::int64_t>& args) {
+bool forbidden(const World& world,
+               const Facts& facts,
+               int transition,
+               const std::vector<std::int64_t>& args) {
   const Transition& t = world.transitions[at(transition)];
   for (const auto& rule : world.rules) {
     if (rule.transition != transition || rule.enforced) continue;
     std::vector<std::int64_t> variables;
     std::vector<std::int64_t> slots = args;
-    for (const auto& [name, term] : t.lets) slots.push_back(eval(*term, scope_of(world, facts, slots, variables)));
+    for (const auto& [name, term] : t.lets)
+      slots.push_back(eval(*term, scope_of(world, facts, slots, variables)));
     if (eval(*rule.never_if, scope_of(world, facts, slots, variables)) == 1) return true;
   }
   return false;
 }
 
-std::vector<std::int64_t> legal_args(const World& world, const Facts& facts, int transition, Rng& rng, int tries) {
+std::vector<std::int64_t> legal_args(
+    const World& world, const Facts& facts, int transition, Rng& rng, int tries) {
   for (int i = 0; i < tries; ++i) {
     const auto args = sample_args(world, world.transitions[at(transition)], facts, rng);
     if (args.size() != world.transitions[at(transition)].params.size()) return {};
@@ -178,7 +209,11 @@ std::vector<std::int64_t> legal_args(const World& world, const Facts& facts, int
   return {};
 }
 
-std::optional<Operation> bind_operation(const Lowered& l, const Facts& facts, int transition, const std::vector<std::int64_t>& args, Rng& rng) {
+std::optional<Operation> bind_operation(const Lowered& l,
+                                        const Facts& facts,
+                                        int transition,
+                                        const std::vector<std::int64_t>& args,
+                                        Rng& rng) {
   const Transition& t = l.world->transitions[at(transition)];
   const Speaker say{l};
   Operation o;

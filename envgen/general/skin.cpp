@@ -15,11 +15,13 @@ std::vector<std::string> person_names(const Packs& packs, Rng& rng) {
   rng.shuffle(first);
   rng.shuffle(last);
   std::vector<std::string> out;
-  for (std::size_t i = 0; i < 40; ++i) out.push_back(first[i % first.size()] + " " + last[i % last.size()]);
+  for (std::size_t i = 0; i < 40; ++i)
+    out.push_back(first[i % first.size()] + " " + last[i % last.size()]);
   return out;
 }
 
-std::vector<std::string> grammar_names(const std::vector<std::vector<std::string>>& parts, Rng& rng) {
+std::vector<std::string> grammar_names(const std::vector<std::vector<std::string>>& parts,
+                                       Rng& rng) {
   std::vector<std::string> all{""};
   for (const auto& part : parts) {
     std::vector<std::string> next;
@@ -43,14 +45,19 @@ std::string unique_in(std::set<std::string>& taken, const std::string& wanted) {
 
 std::string column_name(const Attr& a, const std::string& noun) {
   std::string base = identifier(noun);
-  const auto ends = [&](std::string_view tail) { return base.size() >= tail.size() && base.compare(base.size() - tail.size(), tail.size(), tail) == 0; };
+  const auto ends = [&](std::string_view tail) {
+    return base.size() >= tail.size() &&
+           base.compare(base.size() - tail.size(), tail.size(), tail) == 0;
+  };
   if (a.domain.type == Type::ref && !ends("_id")) base += "_id";
   if (a.domain.type == Type::cents && base.find("cents") == std::string::npos) base += "_cents";
   if (a.domain.type == Type::date && !ends("date") && !ends("day") && !ends("_on")) base += "_date";
   return base;
 }
 
-std::string override_of(const std::map<std::string, std::string>& map, const std::string& key, const std::string& fallback) {
+std::string override_of(const std::map<std::string, std::string>& map,
+                        const std::string& key,
+                        const std::string& fallback) {
   const auto it = map.find(key);
   return it == map.end() ? fallback : it->second;
 }
@@ -60,8 +67,10 @@ std::string override_of(const std::map<std::string, std::string>& map, const std
 std::string slug(const std::string& words) {
   std::string out;
   for (const char c : lower_ascii(words)) {
-    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out.push_back(c);
-    else if (!out.empty() && out.back() != '_') out.push_back('_');
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+      out.push_back(c);
+    else if (!out.empty() && out.back() != '_')
+      out.push_back('_');
   }
   while (!out.empty() && out.back() == '_') out.pop_back();
   return out.empty() || (out[0] >= '0' && out[0] <= '9') ? "x" + out : out;
@@ -69,15 +78,20 @@ std::string slug(const std::string& words) {
 
 std::string identifier(const std::string& words) {
   static const std::set<std::string> kKeywords = {
-      "order", "group", "case", "index", "table", "check", "default", "values", "references", "transaction", "limit", "to", "from", "in",
-      "is", "on", "not", "by", "set", "select", "where", "having", "join", "left", "right", "as", "and", "or", "add", "all", "plan", "key",
-      "column", "row", "rows", "when", "then", "else", "end", "with", "range", "action", "exists", "match", "release", "replace", "view", "trigger"};
+      "order",      "group",       "case",   "index",  "table",   "check",   "default", "values",
+      "references", "transaction", "limit",  "to",     "from",    "in",      "is",      "on",
+      "not",        "by",          "set",    "select", "where",   "having",  "join",    "left",
+      "right",      "as",          "and",    "or",     "add",     "all",     "plan",    "key",
+      "column",     "row",         "rows",   "when",   "then",    "else",    "end",     "with",
+      "range",      "action",      "exists", "match",  "release", "replace", "view",    "trigger"};
   std::string out = slug(words);
   if (kKeywords.count(out) != 0) out += "_";
   return out;
 }
 
-std::string sql_text(const std::string& text) { return "'" + replace_all(text, "'", "''") + "'"; }
+std::string sql_text(const std::string& text) {
+  return "'" + replace_all(text, "'", "''") + "'";
+}
 
 Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, Rng rng) {
   Skin skin;
@@ -86,7 +100,9 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
   skin.asides = lexicon.asides;
   for (const auto& set : world.words) {
     skin.words.emplace_back();
-    for (const auto& w : set.words) skin.words.back().push_back(override_of(lexicon.enums, set.symbol + "." + w, replace_all(w, "_", " ")));
+    for (const auto& w : set.words)
+      skin.words.back().push_back(
+          override_of(lexicon.enums, set.symbol + "." + w, replace_all(w, "_", " ")));
     std::set<std::string> distinct(skin.words.back().begin(), skin.words.back().end());
     if (distinct.size() != set.words.size()) skin.words.back() = set.words;
   }
@@ -104,11 +120,14 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
       s.names = entry.person ? person_names(packs, draw) : grammar_names(entry.names, draw);
     } else {
       const auto it = lexicon.concepts.find(c.symbol);
-      const auto words = it != lexicon.concepts.end() ? it->second : c.words[static_cast<std::size_t>(draw.below(c.words.size()))];
+      const auto words = it != lexicon.concepts.end()
+                             ? it->second
+                             : c.words[static_cast<std::size_t>(draw.below(c.words.size()))];
       s.singular = words.first;
       s.plural = words.second;
       if (!nouns.insert(s.singular).second) {
-        const std::string qualifier = replace_all(world.mechanisms[static_cast<std::size_t>(c.mechanism)], "_", " ") + " ";
+        const std::string qualifier =
+            replace_all(world.mechanisms[static_cast<std::size_t>(c.mechanism)], "_", " ") + " ";
         s.singular = qualifier + s.singular;
         s.plural = qualifier + s.plural;
       }
@@ -121,14 +140,18 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
     std::string prefix = override_of(lexicon.ids, c.symbol, c.id_prefix);
     if (prefix.empty())
       for (const char ch : s.singular)
-        if (prefix.size() < 2 && ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z'))) prefix.push_back(static_cast<char>(ch & ~0x20));
-    while (!prefixes.insert(prefix).second) prefix.push_back(static_cast<char>('A' + draw.below(26)));
+        if (prefix.size() < 2 && ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')))
+          prefix.push_back(static_cast<char>(ch & ~0x20));
+    while (!prefixes.insert(prefix).second)
+      prefix.push_back(static_cast<char>('A' + draw.below(26)));
     s.prefix = prefix;
     std::set<std::string> columns{"id", "deleted_on"};
     for (const auto& a : c.attrs) {
-      const std::string noun = override_of(lexicon.attributes, c.symbol + "." + a.short_name, a.noun);
+      const std::string noun =
+          override_of(lexicon.attributes, c.symbol + "." + a.short_name, a.noun);
       s.nouns.push_back(noun);
-      s.columns.push_back(a.name == "name" ? unique_in(columns, "name") : unique_in(columns, column_name(a, noun)));
+      s.columns.push_back(a.name == "name" ? unique_in(columns, "name")
+                                           : unique_in(columns, column_name(a, noun)));
     }
     skin.concepts.push_back(std::move(s));
   }
@@ -149,19 +172,23 @@ namespace {
 
 bool deleted_somewhere(const std::vector<Effect>& effects, int concept_id) {
   return std::any_of(effects.begin(), effects.end(), [&](const Effect& e) {
-    return (e.kind == Effect::Kind::remove && e.concept_id == concept_id) || deleted_somewhere(e.body, concept_id);
+    return (e.kind == Effect::Kind::remove && e.concept_id == concept_id) ||
+           deleted_somewhere(e.body, concept_id);
   });
 }
 bool written_somewhere(const std::vector<Effect>& effects, int concept_id, int attribute) {
   return std::any_of(effects.begin(), effects.end(), [&](const Effect& e) {
-    return ((e.kind == Effect::Kind::set || e.kind == Effect::Kind::add) && e.concept_id == concept_id && e.attribute == attribute) ||
+    return ((e.kind == Effect::Kind::set || e.kind == Effect::Kind::add) &&
+            e.concept_id == concept_id && e.attribute == attribute) ||
            written_somewhere(e.body, concept_id, attribute);
   });
 }
 template <class F>
 bool any_transition(const World& world, const F& f) {
-  return std::any_of(world.transitions.begin(), world.transitions.end(), [&](const Transition& t) { return f(t.effects); }) ||
-         std::any_of(world.reactions.begin(), world.reactions.end(), [&](const Transition& t) { return f(t.effects); });
+  return std::any_of(world.transitions.begin(), world.transitions.end(),
+                     [&](const Transition& t) { return f(t.effects); }) ||
+         std::any_of(world.reactions.begin(), world.reactions.end(),
+                     [&](const Transition& t) { return f(t.effects); });
 }
 
 }  // namespace
@@ -171,16 +198,26 @@ bool apply_layout_pass(const World& world, Layout& layout, const std::string& pa
   for (int c = 0; c < static_cast<int>(world.concepts.size()); ++c) {
     const Concept& concept_ = world.concepts[static_cast<std::size_t>(c)];
     const auto& storage = layout.storage[static_cast<std::size_t>(c)];
-    if (pass == "id_style" && layout.ids[static_cast<std::size_t>(c)] == IdStyle::code) places.emplace_back(c, -1);
-    if (pass == "soft_delete" && !layout.soft_delete[static_cast<std::size_t>(c)] && any_transition(world, [&](const auto& e) { return deleted_somewhere(e, c); })) places.emplace_back(c, -1);
+    if (pass == "id_style" && layout.ids[static_cast<std::size_t>(c)] == IdStyle::code)
+      places.emplace_back(c, -1);
+    if (pass == "soft_delete" && !layout.soft_delete[static_cast<std::size_t>(c)] &&
+        any_transition(world, [&](const auto& e) { return deleted_somewhere(e, c); }))
+      places.emplace_back(c, -1);
     for (int a = 0; a < static_cast<int>(concept_.attrs.size()); ++a) {
       const Domain& d = concept_.attrs[static_cast<std::size_t>(a)].domain;
-      if (concept_.attrs[static_cast<std::size_t>(a)].name == "name" || storage[static_cast<std::size_t>(a)] != Storage::base) continue;
+      if (concept_.attrs[static_cast<std::size_t>(a)].name == "name" ||
+          storage[static_cast<std::size_t>(a)] != Storage::base)
+        continue;
       if (pass == "lookup" && d.type == Type::word) places.emplace_back(c, a);
-      if (pass == "history" && d.type != Type::text && any_transition(world, [&](const auto& e) { return written_somewhere(e, c, a); })) places.emplace_back(c, a);
-      if (pass == "split" && d.type != Type::ref && concept_.attrs.size() >= 3) places.emplace_back(c, a);
+      if (pass == "history" && d.type != Type::text &&
+          any_transition(world, [&](const auto& e) { return written_somewhere(e, c, a); }))
+        places.emplace_back(c, a);
+      if (pass == "split" && d.type != Type::ref && concept_.attrs.size() >= 3)
+        places.emplace_back(c, a);
       if (pass == "counter" && d.type == Type::ref && d.target != c) {
-        const bool taken = std::any_of(layout.counters.begin(), layout.counters.end(), [&](const Counter& k) { return k.child == c && k.attribute == a; });
+        const bool taken =
+            std::any_of(layout.counters.begin(), layout.counters.end(),
+                        [&](const Counter& k) { return k.child == c && k.attribute == a; });
         if (!taken) places.emplace_back(c, a);
       }
     }
@@ -190,7 +227,8 @@ bool apply_layout_pass(const World& world, Layout& layout, const std::string& pa
   const auto ci = static_cast<std::size_t>(c);
   if (pass == "id_style") {
     const IdStyle style = rng.chance(1, 2) ? IdStyle::number : IdStyle::spread;
-    for (std::size_t i = 0; i < layout.ids.size(); ++i)  // one style for many concepts: it is a habit of a designer
+    for (std::size_t i = 0; i < layout.ids.size();
+         ++i)  // one style for many concepts: it is a habit of a designer
       if (i == ci || rng.chance(1, 2)) layout.ids[i] = style;
   } else if (pass == "soft_delete") {
     layout.soft_delete[ci] = true;
@@ -198,9 +236,13 @@ bool apply_layout_pass(const World& world, Layout& layout, const std::string& pa
     const int parent = world.concepts[ci].attrs[static_cast<std::size_t>(a)].domain.target;
     layout.counters.push_back({parent, c, a, ""});
   } else {
-    layout.storage[ci][static_cast<std::size_t>(a)] = pass == "lookup" ? Storage::lookup : pass == "history" ? Storage::history : Storage::split;
+    layout.storage[ci][static_cast<std::size_t>(a)] = pass == "lookup"    ? Storage::lookup
+                                                      : pass == "history" ? Storage::history
+                                                                          : Storage::split;
   }
-  layout.passes.push_back(pass + ":" + world.concepts[ci].symbol + (a >= 0 ? "." + world.concepts[ci].attrs[static_cast<std::size_t>(a)].name : ""));
+  layout.passes.push_back(
+      pass + ":" + world.concepts[ci].symbol +
+      (a >= 0 ? "." + world.concepts[ci].attrs[static_cast<std::size_t>(a)].name : ""));
   return true;
 }
 
@@ -216,7 +258,8 @@ std::string iso_date(std::int64_t day) {
   const std::int64_t m = mp < 10 ? mp + 3 : mp - 9;
   const std::int64_t y = yoe + era * 400 + (m <= 2 ? 1 : 0);
   char text[40];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02d", static_cast<int>(y), static_cast<int>(m), static_cast<int>(d));
+  std::snprintf(text, sizeof text, "%04d-%02d-%02d", static_cast<int>(y), static_cast<int>(m),
+                static_cast<int>(d));
   return text;
 }
 
@@ -224,7 +267,9 @@ std::int64_t day_of_iso(const std::string& text) {
   if (text.size() != 10 || text[4] != '-' || text[7] != '-') return kNone;
   for (const std::size_t i : {0U, 1U, 2U, 3U, 5U, 6U, 8U, 9U})
     if (text[i] < '0' || text[i] > '9') return kNone;
-  const std::int64_t y0 = std::atoll(text.substr(0, 4).c_str()), m = std::atoll(text.substr(5, 2).c_str()), d = std::atoll(text.substr(8, 2).c_str());
+  const std::int64_t y0 = std::atoll(text.substr(0, 4).c_str()),
+                     m = std::atoll(text.substr(5, 2).c_str()),
+                     d = std::atoll(text.substr(8, 2).c_str());
   const std::int64_t y = m <= 2 ? y0 - 1 : y0;
   const std::int64_t era = y / 400, yoe = y - era * 400;
   const std::int64_t doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
@@ -238,23 +283,29 @@ schemas::Value Renderer::id(int concept_id, std::int64_t key) const {
   if (layout.ids[c] == IdStyle::spread) return 10000 * (concept_id + 1) + 7 * key;
   if (layout.ids[c] == IdStyle::number) return 1000 * (concept_id + 1) + key;
   std::string digits = std::to_string(key);
-  return skin.concepts[c].prefix + "-" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits;
+  return skin.concepts[c].prefix + "-" +
+         std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits;
 }
 
 schemas::Value Renderer::value(const Domain& domain, std::int64_t v) const {
   if (v == kNone) return nullptr;
   switch (domain.type) {
-    case Type::ref: return id(domain.target, v);
-    case Type::word: return skin.words[static_cast<std::size_t>(domain.words)][static_cast<std::size_t>(v)];
-    case Type::date: return iso_date(v);
-    default: return v;
+    case Type::ref:
+      return id(domain.target, v);
+    case Type::word:
+      return skin.words[static_cast<std::size_t>(domain.words)][static_cast<std::size_t>(v)];
+    case Type::date:
+      return iso_date(v);
+    default:
+      return v;
   }
 }
 
 schemas::Value Renderer::attribute(int concept_id, int attribute, std::int64_t v) const {
   const auto c = static_cast<std::size_t>(concept_id);
   const Domain& d = world.concepts[c].attrs[static_cast<std::size_t>(attribute)].domain;
-  if (d.type == Type::text && v != kNone) return skin.concepts[c].names[static_cast<std::size_t>(v) % skin.concepts[c].names.size()];
+  if (d.type == Type::text && v != kNone)
+    return skin.concepts[c].names[static_cast<std::size_t>(v) % skin.concepts[c].names.size()];
   return value(d, v);
 }
 
@@ -271,7 +322,8 @@ std::int64_t Renderer::key_of(int concept_id, const schemas::Value& v) const {
     if (!v.is_string()) return kNone;
     const std::string& text = v.as_string();
     const std::string head = skin.concepts[c].prefix + "-";
-    if (text.rfind(head, 0) != 0 || text.size() < head.size() + 4 || text.size() > head.size() + 9) return kNone;
+    if (text.rfind(head, 0) != 0 || text.size() < head.size() + 4 || text.size() > head.size() + 9)
+      return kNone;
     const std::int64_t key = std::atoll(text.c_str() + head.size());
     return id(concept_id, key) == v ? key : kNone;
   }
@@ -283,24 +335,30 @@ std::int64_t Renderer::key_of(int concept_id, const schemas::Value& v) const {
 
 std::int64_t Renderer::value_of(const Domain& domain, const schemas::Value& v) const {
   switch (domain.type) {
-    case Type::ref: return key_of(domain.target, v);
+    case Type::ref:
+      return key_of(domain.target, v);
     case Type::word: {
       if (!v.is_string()) return kNone;
       const auto& words = skin.words[static_cast<std::size_t>(domain.words)];
       const auto it = std::find(words.begin(), words.end(), v.as_string());
       return it == words.end() ? kNone : it - words.begin();
     }
-    case Type::date: return v.is_string() ? day_of_iso(v.as_string()) : kNone;
-    default: return v.is_int() ? v.as_int() : kNone;
+    case Type::date:
+      return v.is_string() ? day_of_iso(v.as_string()) : kNone;
+    default:
+      return v.is_int() ? v.as_int() : kNone;
   }
 }
 
-std::int64_t Renderer::key_of_name(int concept_id, const Facts& facts, const std::string& name) const {
+std::int64_t Renderer::key_of_name(int concept_id,
+                                   const Facts& facts,
+                                   const std::string& name) const {
   const auto c = static_cast<std::size_t>(concept_id);
   const int attr = world.concepts[c].attr("name");
   if (attr < 0) return kNone;
   for (const auto& row : facts.tables[c].rows)
-    if (attribute(concept_id, attr, row.values[static_cast<std::size_t>(attr)]).as_string() == name) return row.key;
+    if (attribute(concept_id, attr, row.values[static_cast<std::size_t>(attr)]).as_string() == name)
+      return row.key;
   return kNone;
 }
 

@@ -1,5 +1,5 @@
-// Skin and Layout: words for symbols, and how each symbol is stored. Both are drawn per environment and known only to
-// lowering; goals, plans and verifiers name World symbols.
+// Skin and Layout: words for symbols, and how each symbol is stored. Both are drawn per environment
+// and known only to lowering; goals, plans and verifiers name World symbols.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@ namespace seedbed::envgen {
 
 struct ConceptSkin {
   std::string singular, plural;
-  std::string table, view;         // names in the database
+  std::string table, view;           // names in the database
   std::vector<std::string> columns;  // of the view, by attribute
   std::vector<std::string> nouns;    // by attribute
   std::vector<std::string> names;    // by ordinal, for text attributes
@@ -27,22 +27,28 @@ struct Skin {
 };
 Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, Rng rng);
 
-enum class IdStyle : std::uint8_t { code, number, spread };  // "BK-0007", 1007, 10049; all rise with the key
+enum class IdStyle : std::uint8_t {
+  code,
+  number,
+  spread
+};  // "BK-0007", 1007, 10049; all rise with the key
 enum class Storage : std::uint8_t { base, lookup, history, split };
-struct Counter {  // denormalised: how many facts of `child` refer to each fact of `parent`; on no view
+struct Counter {  // denormalised: how many facts of `child` refer to each fact of `parent`; on no
+                  // view
   int parent = -1, child = -1, attribute = -1;
   std::string column;
 };
 struct Layout {
-  std::vector<IdStyle> ids;                    // by concept
-  std::vector<std::vector<Storage>> storage;   // [concept][attribute]
-  std::vector<bool> soft_delete;               // by concept
+  std::vector<IdStyle> ids;                   // by concept
+  std::vector<std::vector<Storage>> storage;  // [concept][attribute]
+  std::vector<bool> soft_delete;              // by concept
   std::vector<Counter> counters;
-  std::vector<std::string> passes;             // applied, for the record
+  std::vector<std::string> passes;  // applied, for the record
 };
 // The plain layout; passes are rewrites of it.
 Layout plain_layout(const World& world);
-inline constexpr const char* kLayoutPasses[] = {"id_style", "lookup", "history", "split", "soft_delete", "counter"};
+inline constexpr const char* kLayoutPasses[] = {"id_style", "lookup",      "history",
+                                                "split",    "soft_delete", "counter"};
 // Applies one pass by name, at places drawn from rng; false where it found no place.
 bool apply_layout_pass(const World& world, Layout& layout, const std::string& pass, Rng rng);
 
@@ -52,15 +58,17 @@ struct Renderer {
   const Skin& skin;
   const Layout& layout;
   [[nodiscard]] schemas::Value id(int concept_id, std::int64_t key) const;
-  [[nodiscard]] schemas::Value value(const Domain& domain, std::int64_t v) const;           // not for text
+  [[nodiscard]] schemas::Value value(const Domain& domain, std::int64_t v) const;  // not for text
   [[nodiscard]] schemas::Value attribute(int concept_id, int attribute, std::int64_t v) const;
   [[nodiscard]] schemas::Scalar scalar(int concept_id, int attribute, std::int64_t v) const;
   // The inverse of id() and of value(); kNone where it is none.
   [[nodiscard]] std::int64_t key_of(int concept_id, const schemas::Value& id) const;
   [[nodiscard]] std::int64_t value_of(const Domain& domain, const schemas::Value& v) const;
-  [[nodiscard]] std::int64_t key_of_name(int concept_id, const Facts& facts, const std::string& name) const;
+  [[nodiscard]] std::int64_t key_of_name(int concept_id,
+                                         const Facts& facts,
+                                         const std::string& name) const;
 };
-std::string iso_date(std::int64_t day);          // days since 2000-01-01
+std::string iso_date(std::int64_t day);            // days since 2000-01-01
 std::int64_t day_of_iso(const std::string& text);  // kNone where it is none
 std::string slug(const std::string& words);        // snake_case
 std::string identifier(const std::string& words);  // snake_case that SQL takes unquoted

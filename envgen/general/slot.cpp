@@ -12,14 +12,20 @@ namespace {
 constexpr std::int64_t kAttempts = 6;
 constexpr int kPlayMs = 20'000;
 // The order in which kinds are drawn; an environment that lacks one goes on to the next.
-constexpr const char* kKinds[] = {"multi", "refuse", "aggregate", "if", "multi", "lookup", "each", "refuse", "choose", "ask",
-                                  "multi", "aggregate", "achieve", "refuse", "lookup", "if", "multi", "each", "aggregate", "achieve"};
+constexpr const char* kKinds[] = {"multi",  "refuse",    "aggregate", "if",        "multi",
+                                  "lookup", "each",      "refuse",    "choose",    "ask",
+                                  "multi",  "aggregate", "achieve",   "refuse",    "lookup",
+                                  "if",     "multi",     "each",      "aggregate", "achieve"};
 
-std::uint64_t seed_number(const schemas::GenRequest& request) { return hash64(request.seed + "/" + request.generator); }
+std::uint64_t seed_number(const schemas::GenRequest& request) {
+  return hash64(request.seed + "/" + request.generator);
+}
 
-// Held-out where a mechanism or the lexicon is, else where a keyed hash of the schema class falls under 5 %.
+// Held-out where a mechanism or the lexicon is, else where a keyed hash of the schema class falls
+// under 5 %.
 std::string split_of(const World& world, const Lexicon& lexicon, const std::string& schema_class) {
-  return world.heldout || lexicon.heldout || hash64(schema_class, 77) % 100 < 5 ? "heldout" : "train";
+  return world.heldout || lexicon.heldout || hash64(schema_class, 77) % 100 < 5 ? "heldout"
+                                                                                : "train";
 }
 
 struct Rejections {
@@ -43,23 +49,38 @@ tasks::Player player_of(Bench& bench) {
   return player;
 }
 
-Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l, tasks::Admission& admission, Rng rng, std::int64_t wanted, Rejections& rejections) {
+Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
+                                                     tasks::Admission& admission,
+                                                     Rng rng,
+                                                     std::int64_t wanted,
+                                                     Rejections& rejections) {
   std::vector<tasks::AdmittedTask> out;
-  const std::int64_t target = wanted + std::max<std::int64_t>(2, wanted / 4);  // a surplus for selection
+  const std::int64_t target =
+      wanted + std::max<std::int64_t>(2, wanted / 4);  // a surplus for selection
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
-  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(6 * target) && static_cast<std::int64_t>(out.size()) < target; ++i) {
+  for (std::uint64_t i = 0;
+       i < static_cast<std::uint64_t>(6 * target) && static_cast<std::int64_t>(out.size()) < target;
+       ++i) {
     const std::string kind = kKinds[i % std::size(kKinds)];
     const auto goal = draw_goal(l, kind, rng.fork("goal", i));
     if (!goal) continue;
-    SEEDBED_TRY(auto draft, draft_of(l, *goal, rng.fork("draft", i), static_cast<std::int64_t>(out.size())));
-    if (!draft) { rejections.add("plan"); continue; }
-    // Half of the tasks at least hang on an interaction of two mechanisms; no goal is asked for more than three times.
+    SEEDBED_TRY(auto draft,
+                draft_of(l, *goal, rng.fork("draft", i), static_cast<std::int64_t>(out.size())));
+    if (!draft) {
+      rejections.add("plan");
+      continue;
+    }
+    // Half of the tasks at least hang on an interaction of two mechanisms; no goal is asked for
+    // more than three times.
     const bool crossing = draft->gold.interactions > 0 && draft->gold.mechanisms > 1;
     if (!crossing && 100 * (plain + 1) > 45 * target) continue;
     if (skeletons[draft->task.skeleton] >= 3) continue;
     SEEDBED_TRY(auto admitted, admission.admit(*std::move(draft)));
-    if (const auto* rejected = std::get_if<tasks::Rejected>(&admitted)) { rejections.add(rejected->gate); continue; }
+    if (const auto* rejected = std::get_if<tasks::Rejected>(&admitted)) {
+      rejections.add(rejected->gate);
+      continue;
+    }
     auto& task = std::get<tasks::AdmittedTask>(admitted);
     ++skeletons[task.draft().task.skeleton];
     plain += crossing ? 0 : 1;
@@ -80,14 +101,20 @@ Result<Bench> open_bench(const HostFactory& hosts, int core) {
 PassChoice draw_passes(Rng rng) {
   PassChoice out;
   const auto layouts = static_cast<int>(rng.between(2, 6));
-  for (int i = 0; i < layouts; ++i) out.layout.emplace_back(kLayoutPasses[static_cast<std::size_t>(rng.below(std::size(kLayoutPasses)))]);
+  for (int i = 0; i < layouts; ++i)
+    out.layout.emplace_back(
+        kLayoutPasses[static_cast<std::size_t>(rng.below(std::size(kLayoutPasses)))]);
   for (const char* p : kSurfacePasses)
     if (rng.chance(1, 2)) out.surface.emplace_back(p);
   return out;
 }
 
-Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs, const schemas::GenRequest& request, std::int64_t slot, std::int64_t attempt) {
-  const Rng rng = rng_for(seed_number(request), request.family, static_cast<std::uint64_t>(slot), "attempt " + std::to_string(attempt));
+Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
+                                                        const schemas::GenRequest& request,
+                                                        std::int64_t slot,
+                                                        std::int64_t attempt) {
+  const Rng rng = rng_for(seed_number(request), request.family, static_cast<std::uint64_t>(slot),
+                          "attempt " + std::to_string(attempt));
   ComposeKnobs knobs;
   Rng choice = rng.fork("split");
   const bool may_hold_out = request.split != "train";
@@ -96,28 +123,37 @@ Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs, cons
   for (const auto& x : packs.lexicons)
     if (may_hold_out || !x.heldout) lexicons.push_back(&x);
   if (lexicons.empty()) return Error{Where::pack, "composition: no lexicon"};
-  const Lexicon& lexicon = *lexicons[static_cast<std::size_t>(rng.fork("lexicon").below(lexicons.size()))];
+  const Lexicon& lexicon =
+      *lexicons[static_cast<std::size_t>(rng.fork("lexicon").below(lexicons.size()))];
   SEEDBED_TRY(std::shared_ptr<World> world, compose(packs, rng.fork("compose"), knobs));
   SEEDBED_TRY(Facts facts, make_facts(*world, rng.fork("facts")));
   if (auto e = add_rules_and_gates(*world, facts, rng.fork("rules"))) return *std::move(e);
   Skin skin = make_skin(*world, packs, lexicon, rng.fork("skin"));
   const PassChoice passes = draw_passes(rng.fork("passes"));
   Layout layout = plain_layout(*world);
-  for (std::size_t i = 0; i < passes.layout.size(); ++i) apply_layout_pass(*world, layout, passes.layout[i], rng.fork("layout", i));
+  for (std::size_t i = 0; i < passes.layout.size(); ++i)
+    apply_layout_pass(*world, layout, passes.layout[i], rng.fork("layout", i));
   Surface surface = make_surface(*world, skin, passes.surface, rng.fork("surface"));
   schemas::Recipe recipe;
   recipe.generator = request.generator;
   recipe.seed = request.seed;
   recipe.slot = slot;
   recipe.attempt = attempt;
-  SEEDBED_TRY(Lowered lowered, lower(world, std::move(facts), std::move(skin), std::move(layout), std::move(surface), recipe));
-  lowered.environment.recipe.split = split_of(*world, lexicon, lowered.environment.recipe.schema_class);
-  if (request.split != "all" && lowered.environment.recipe.split != request.split) return Error{Where::pack, "split: another split"};
-  if (lowered.environment.tools.size() < kMinTools) return Error{Where::pack, "composition: fewer tools than " + std::to_string(kMinTools)};
+  SEEDBED_TRY(Lowered lowered, lower(world, std::move(facts), std::move(skin), std::move(layout),
+                                     std::move(surface), recipe));
+  lowered.environment.recipe.split =
+      split_of(*world, lexicon, lowered.environment.recipe.schema_class);
+  if (request.split != "all" && lowered.environment.recipe.split != request.split)
+    return Error{Where::pack, "split: another split"};
+  if (lowered.environment.tools.size() < kMinTools)
+    return Error{Where::pack, "composition: fewer tools than " + std::to_string(kMinTools)};
   return std::shared_ptr<const Lowered>(std::make_shared<Lowered>(std::move(lowered)));
 }
 
-Result<tasks::SlotRecord> make_slot(const Packs& packs, const schemas::GenRequest& request, std::int64_t slot, Bench& bench) {
+Result<tasks::SlotRecord> make_slot(const Packs& packs,
+                                    const schemas::GenRequest& request,
+                                    std::int64_t slot,
+                                    Bench& bench) {
   tasks::SlotRecord record;
   record.slot = slot;
   Rejections rejections;
@@ -132,14 +168,17 @@ Result<tasks::SlotRecord> make_slot(const Packs& packs, const schemas::GenReques
     for (auto* host : {bench.first.get(), bench.second.get()})
       if (auto e = host->load(lowered->environment, lowered->image)) return *std::move(e);
     const std::uint64_t seed = hash64("walks of " + lowered->environment.image_hash);
-    SEEDBED_TRY(auto opened, tasks::Admission::open(lowered->environment, lowered->image, player_of(bench), make_oracle(lowered), seed));
+    SEEDBED_TRY(auto opened, tasks::Admission::open(lowered->environment, lowered->image,
+                                                    player_of(bench), make_oracle(lowered), seed));
     if (const auto* rejected = std::get_if<tasks::Rejected>(&opened)) {
       rejections.add("env:" + rejected->gate);
       continue;
     }
     auto& admission = *std::get<std::unique_ptr<tasks::Admission>>(opened);
-    const Rng rng = rng_for(seed_number(request), request.family, static_cast<std::uint64_t>(slot), "tasks of attempt " + std::to_string(attempt));
-    SEEDBED_TRY(std::vector<tasks::AdmittedTask> admitted, admit_tasks(*lowered, admission, rng, request.tasks_per_env, rejections));
+    const Rng rng = rng_for(seed_number(request), request.family, static_cast<std::uint64_t>(slot),
+                            "tasks of attempt " + std::to_string(attempt));
+    SEEDBED_TRY(std::vector<tasks::AdmittedTask> admitted,
+                admit_tasks(*lowered, admission, rng, request.tasks_per_env, rejections));
     if (static_cast<std::int64_t>(admitted.size()) < request.tasks_per_env) {
       rejections.add("env:too few tasks");
       continue;

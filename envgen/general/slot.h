@@ -1,11 +1,12 @@
-// One slot: from its key to an admitted environment and its admitted tasks, or to the reasons why not.
+// One slot: from its key to an admitted environment and its admitted tasks, or to the reasons why
+// not.
 #pragma once
 #include <map>
 #include <memory>
 #include <string>
 
-#include "envgen/generate.h"
 #include "envgen/general/surface.h"
+#include "envgen/generate.h"
 #include "tasks/store.h"
 
 namespace seedbed::envgen {
@@ -22,8 +23,15 @@ struct PassChoice {
 };
 PassChoice draw_passes(Rng rng);
 
-// World, layout, surface and skin drawn from one key. Error{pack}: this draw cannot be made; the next attempt may.
-Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs, const schemas::GenRequest& request, std::int64_t slot, std::int64_t attempt);
-Result<tasks::SlotRecord> make_slot(const Packs& packs, const schemas::GenRequest& request, std::int64_t slot, Bench& bench);
+// World, layout, surface and skin drawn from one key. Error{pack}: this draw cannot be made; the
+// next attempt may.
+Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
+                                                        const schemas::GenRequest& request,
+                                                        std::int64_t slot,
+                                                        std::int64_t attempt);
+Result<tasks::SlotRecord> make_slot(const Packs& packs,
+                                    const schemas::GenRequest& request,
+                                    std::int64_t slot,
+                                    Bench& bench);
 
 }  // namespace seedbed::envgen

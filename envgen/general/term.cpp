@@ -12,7 +12,8 @@ template <class Rows>
 auto* find_row(Rows& rows, std::int64_t key) {
   const auto at = static_cast<std::size_t>(key - 1);
   if (key > 0 && at < rows.size() && rows[at].key == key) return &rows[at];
-  auto it = std::lower_bound(rows.begin(), rows.end(), key, [](const Row& r, std::int64_t k) { return r.key < k; });
+  auto it = std::lower_bound(rows.begin(), rows.end(), key,
+                             [](const Row& r, std::int64_t k) { return r.key < k; });
   return it != rows.end() && it->key == key ? &*it : nullptr;
 }
 
@@ -21,20 +22,28 @@ bool compare(Op op, std::int64_t a, std::int64_t b) {
   if (op == Op::ne) return a != b;
   if (a == kNone || b == kNone) return false;
   switch (op) {
-    case Op::lt: return a < b;
-    case Op::le: return a <= b;
-    case Op::gt: return a > b;
-    default: return a >= b;
+    case Op::lt:
+      return a < b;
+    case Op::le:
+      return a <= b;
+    case Op::gt:
+      return a > b;
+    default:
+      return a >= b;
   }
 }
 
 std::int64_t arithmetic(Op op, std::int64_t a, std::int64_t b) {
   if (a == kNone || b == kNone) return kNone;
   switch (op) {
-    case Op::add: return a + b;
-    case Op::sub: return a - b;
-    case Op::mul: return a * b;
-    default: return b == 0 ? kNone : a / b;
+    case Op::add:
+      return a + b;
+    case Op::sub:
+      return a - b;
+    case Op::mul:
+      return a * b;
+    default:
+      return b == 0 ? kNone : a / b;
   }
 }
 
@@ -47,12 +56,21 @@ std::int64_t quantify(const Term& t, const Scope& scope) {
   for (const auto& row : rows) {
     variables[slot] = row.key;
     if (eval(*t.kids[0], scope) != 1) continue;
-    if (t.op == Op::count) { ++total; continue; }
+    if (t.op == Op::count) {
+      ++total;
+      continue;
+    }
     const std::int64_t v = eval(*t.kids[1], scope);
     if (v == kNone) continue;
-    if (t.op == Op::sum) { total += v; continue; }
+    if (t.op == Op::sum) {
+      total += v;
+      continue;
+    }
     const bool smaller = t.op == Op::min || t.op == Op::argmin;
-    if (best == kNone || (smaller ? v < best : v > best)) { best = v; best_key = row.key; }
+    if (best == kNone || (smaller ? v < best : v > best)) {
+      best = v;
+      best_key = row.key;
+    }
   }
   variables[slot] = kNone;
   if (t.op == Op::count || t.op == Op::sum) return total;
@@ -61,7 +79,8 @@ std::int64_t quantify(const Term& t, const Scope& scope) {
 
 std::int64_t read_attribute(const Term& t, const Scope& scope) {
   if (scope.ablated >= 0 && scope.attribute_edges != nullptr &&
-      (*scope.attribute_edges)[static_cast<std::size_t>(t.concept_id)][static_cast<std::size_t>(t.index)] == scope.ablated)
+      (*scope.attribute_edges)[static_cast<std::size_t>(t.concept_id)]
+                              [static_cast<std::size_t>(t.index)] == scope.ablated)
     return kNone;
   const std::int64_t key = eval(*t.kids[0], scope);
   if (key == kNone) return kNone;
@@ -71,25 +90,51 @@ std::int64_t read_attribute(const Term& t, const Scope& scope) {
 
 }  // namespace
 
-const Row* FactTable::find(std::int64_t key) const { return find_row(rows, key); }
-Row* FactTable::find(std::int64_t key) { return find_row(rows, key); }
+const Row* FactTable::find(std::int64_t key) const {
+  return find_row(rows, key);
+}
+Row* FactTable::find(std::int64_t key) {
+  return find_row(rows, key);
+}
 
 std::int64_t eval(const Term& t, const Scope& scope) {
   switch (t.op) {
-    case Op::constant: return t.value;
-    case Op::now: return scope.now;
-    case Op::param: return (*scope.params)[static_cast<std::size_t>(t.index)];
-    case Op::variable: return (*scope.variables)[static_cast<std::size_t>(t.index)];
-    case Op::attribute: return read_attribute(t, scope);
-    case Op::load: return scope.ablated == t.index ? 0 : eval(*t.kids[0], scope);
-    case Op::count: case Op::sum: case Op::min: case Op::max: case Op::argmin: case Op::argmax:
+    case Op::constant:
+      return t.value;
+    case Op::now:
+      return scope.now;
+    case Op::param:
+      return (*scope.params)[static_cast<std::size_t>(t.index)];
+    case Op::variable:
+      return (*scope.variables)[static_cast<std::size_t>(t.index)];
+    case Op::attribute:
+      return read_attribute(t, scope);
+    case Op::load:
+      return scope.ablated == t.index ? 0 : eval(*t.kids[0], scope);
+    case Op::count:
+    case Op::sum:
+    case Op::min:
+    case Op::max:
+    case Op::argmin:
+    case Op::argmax:
       return quantify(t, scope);
-    case Op::eq: case Op::ne: case Op::lt: case Op::le: case Op::gt: case Op::ge:
+    case Op::eq:
+    case Op::ne:
+    case Op::lt:
+    case Op::le:
+    case Op::gt:
+    case Op::ge:
       return compare(t.op, eval(*t.kids[0], scope), eval(*t.kids[1], scope)) ? 1 : 0;
-    case Op::both: return eval(*t.kids[0], scope) == 1 && eval(*t.kids[1], scope) == 1 ? 1 : 0;
-    case Op::either: return eval(*t.kids[0], scope) == 1 || eval(*t.kids[1], scope) == 1 ? 1 : 0;
-    case Op::negate: return eval(*t.kids[0], scope) == 1 ? 0 : 1;
-    case Op::add: case Op::sub: case Op::mul: case Op::div:
+    case Op::both:
+      return eval(*t.kids[0], scope) == 1 && eval(*t.kids[1], scope) == 1 ? 1 : 0;
+    case Op::either:
+      return eval(*t.kids[0], scope) == 1 || eval(*t.kids[1], scope) == 1 ? 1 : 0;
+    case Op::negate:
+      return eval(*t.kids[0], scope) == 1 ? 0 : 1;
+    case Op::add:
+    case Op::sub:
+    case Op::mul:
+    case Op::div:
       return arithmetic(t.op, eval(*t.kids[0], scope), eval(*t.kids[1], scope));
   }
   return kNone;

@@ -1,8 +1,10 @@
-// Terms of the World: typed expressions over facts. One meaning, two engines: eval() here (facts in memory) and
-// sql_term() (term_sql.h, printed over the views). WORLD.md lists the language; the grammar is in docs/pack-format.md.
+// Terms of the World: typed expressions over facts. One meaning, two engines: eval() here (facts in
+// memory) and sql_term() (term_sql.h, printed over the views). WORLD.md lists the language; the
+// grammar is in docs/pack-format.md.
 //
-// Every value is one int64: a reference is the key of a fact, a word its index in its domain, cents are cents, a date is a
-// day number, a boolean is 0 or 1, text is the ordinal of a name; kNone stands for no value.
+// Every value is one int64: a reference is the key of a fact, a word its index in its domain, cents
+// are cents, a date is a day number, a boolean is 0 or 1, text is the ordinal of a name; kNone
+// stands for no value.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -31,10 +33,31 @@ struct Domain {
 };
 
 enum class Op : std::uint8_t {
-  constant, now, param, variable, attribute, load,
-  count, sum, min, max, argmin, argmax,
-  eq, ne, lt, le, gt, ge, both, either, negate,
-  add, sub, mul, div
+  constant,
+  now,
+  param,
+  variable,
+  attribute,
+  load,
+  count,
+  sum,
+  min,
+  max,
+  argmin,
+  argmax,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  both,
+  either,
+  negate,
+  add,
+  sub,
+  mul,
+  div
 };
 
 struct Term;
@@ -43,10 +66,11 @@ using TermPtr = std::shared_ptr<const Term>;
 struct Term {
   Op op = Op::constant;
   Domain domain;
-  std::int64_t value = 0;       // constant
-  int index = -1;               // param, variable; attribute: index in the concept; load: interaction edge
-  int concept_id = -1;          // attribute: of what; quantifiers: over what
-  std::vector<TermPtr> kids;    // attribute: {of}; quantifiers: {condition, term?}; operators: operands
+  std::int64_t value = 0;  // constant
+  int index = -1;       // param, variable; attribute: index in the concept; load: interaction edge
+  int concept_id = -1;  // attribute: of what; quantifiers: over what
+  std::vector<TermPtr>
+      kids;  // attribute: {of}; quantifiers: {condition, term?}; operators: operands
 };
 
 struct Row {
@@ -74,8 +98,9 @@ struct Scope {
   std::int64_t now = 0;
   const std::vector<std::int64_t>* params = nullptr;
   std::vector<std::int64_t>* variables = nullptr;
-  int ablated = -1;                       // edge index or -1
-  const std::vector<std::vector<int>>* attribute_edges = nullptr;  // [concept][attribute] -> unify edge or -1
+  int ablated = -1;  // edge index or -1
+  const std::vector<std::vector<int>>* attribute_edges =
+      nullptr;  // [concept][attribute] -> unify edge or -1
 };
 std::int64_t eval(const Term& term, const Scope& scope);
 
@@ -91,18 +116,22 @@ TermPtr all_of(const std::vector<TermPtr>& terms);  // null where empty
 // What the parser needs to know about names; bound by the composer.
 struct Names {
   std::map<std::string, TermPtr> values;  // parameters, lets, variables, x, ?constants as "?name"
-  std::function<int(std::string_view)> concept_named;                                // -1: unknown
-  std::function<int(int, std::string_view)> attribute_named;                         // (concept, name) -> index or -1
-  std::function<Domain(int, int)> attribute_domain;                                  // (concept, attribute)
-  std::function<Result<TermPtr>(std::string_view, const TermPtr&, int)> derived;     // name, argument, first free variable
-  std::function<int(int, std::string_view)> word_index;                              // (words domain, word) -> index or -1
+  std::function<int(std::string_view)> concept_named;         // -1: unknown
+  std::function<int(int, std::string_view)> attribute_named;  // (concept, name) -> index or -1
+  std::function<Domain(int, int)> attribute_domain;           // (concept, attribute)
+  std::function<Result<TermPtr>(std::string_view, const TermPtr&, int)>
+      derived;                                           // name, argument, first free variable
+  std::function<int(int, std::string_view)> word_index;  // (words domain, word) -> index or -1
   int next_variable = 0;
 };
 
 // `what` names pack and place for messages.
 Result<TermPtr> parse_term(std::string_view text, Names& names, const std::string& what);
 // A literal word takes its domain from `domain`; used by effects ("state: 'held'").
-Result<TermPtr> parse_term_as(std::string_view text, Names& names, const Domain& domain, const std::string& what);
+Result<TermPtr> parse_term_as(std::string_view text,
+                              Names& names,
+                              const Domain& domain,
+                              const std::string& what);
 
 // All (concept, attribute) pairs read; attribute -1 stands for the concept's existence.
 void collect_reads(const Term& term, std::vector<std::pair<int, int>>& out);

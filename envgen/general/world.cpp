@@ -18,7 +18,11 @@ int World::concept_named(std::string_view symbol) const {
   return -1;
 }
 
-Scope scope_of(const World& world, const Facts& facts, const std::vector<std::int64_t>& params, std::vector<std::int64_t>& variables, int ablated) {
+Scope scope_of(const World& world,
+               const Facts& facts,
+               const std::vector<std::int64_t>& params,
+               std::vector<std::int64_t>& variables,
+               int ablated) {
   return {&facts, world.now, &params, &variables, ablated, &world.attribute_edges};
 }
 
@@ -32,12 +36,16 @@ struct Activation {
   std::vector<std::int64_t> variables;
   int ablated;
 
-  [[nodiscard]] std::int64_t value(const Term& t) { return eval(t, scope_of(world, facts, slots, variables, ablated)); }
+  [[nodiscard]] std::int64_t value(const Term& t) {
+    return eval(t, scope_of(world, facts, slots, variables, ablated));
+  }
   void bind_lets(const Transition& t) {
     for (const auto& [name, term] : t.lets) slots.push_back(value(*term));
   }
   void run(const Effect& e);
-  void run_all(const std::vector<Effect>& effects) { for (const auto& e : effects) run(e); }
+  void run_all(const std::vector<Effect>& effects) {
+    for (const auto& e : effects) run(e);
+  }
 };
 
 void Activation::run(const Effect& e) {
@@ -55,7 +63,8 @@ void Activation::run(const Effect& e) {
     case Effect::Kind::make: {
       Row row;
       row.values.assign(world.concepts[static_cast<std::size_t>(e.concept_id)].attrs.size(), kNone);
-      for (const auto& [attribute, term] : e.row) row.values[static_cast<std::size_t>(attribute)] = value(*term);
+      for (const auto& [attribute, term] : e.row)
+        row.values[static_cast<std::size_t>(attribute)] = value(*term);
       row.key = table.next++;
       table.rows.push_back(std::move(row));
       return;
@@ -85,13 +94,18 @@ void Activation::run(const Effect& e) {
 
 }  // namespace
 
-Applied apply(const World& world, int transition, const std::vector<std::int64_t>& args, Facts& facts, int ablated) {
+Applied apply(const World& world,
+              int transition,
+              const std::vector<std::int64_t>& args,
+              Facts& facts,
+              int ablated) {
   const Transition& t = world.transitions[static_cast<std::size_t>(transition)];
   SEEDBED_CHECK(args.size() == t.params.size(), args.size(), t.params.size());
   Activation a{world, facts, args, {}, ablated};
   for (std::size_t i = 0; i < args.size(); ++i) {
     const Domain& d = t.params[i].domain;
-    if (d.type == Type::ref && facts.tables[static_cast<std::size_t>(d.target)].find(args[i]) == nullptr)
+    if (d.type == Type::ref &&
+        facts.tables[static_cast<std::size_t>(d.target)].find(args[i]) == nullptr)
       return {false, -2, "not_found"};
   }
   a.bind_lets(t);

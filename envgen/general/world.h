@@ -1,5 +1,5 @@
-// The World: concepts, facts, transitions, rules, interactions; symbols only. Immutable once composed; it runs in memory and
-// is the second oracle of everything that the database does.
+// The World: concepts, facts, transitions, rules, interactions; symbols only. Immutable once
+// composed; it runs in memory and is the second oracle of everything that the database does.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -25,12 +25,12 @@ struct Attr {
   std::string short_name;  // as its mechanism calls it
   Domain domain;
   std::string noun, with;
-  int mechanism = -1;   // that brought it; -1: the archetype's own
-  int edge = -1;        // unify edge that this reference hangs on
+  int mechanism = -1;     // that brought it; -1: the archetype's own
+  int edge = -1;          // unify edge that this reference hangs on
   bool optional = false;  // the composer might have left it out
 };
 struct Concept {
-  std::string symbol;   // role: archetype and number ("party1"); else mechanism.concept
+  std::string symbol;     // role: archetype and number ("party1"); else mechanism.concept
   std::string archetype;  // "" for a mechanism's own
   int archetype_number = 0;
   int mechanism = -1;
@@ -38,7 +38,7 @@ struct Concept {
   std::string id_prefix;
   std::vector<Attr> attrs;
   int count_lo = 8, count_hi = 16;
-  TermPtr where;        // over variable slot 0: acceptable generated rows
+  TermPtr where;  // over variable slot 0: acceptable generated rows
   [[nodiscard]] int attr(std::string_view attr_name) const;
   [[nodiscard]] bool named() const { return !archetype.empty(); }
 };
@@ -50,26 +50,26 @@ struct Param {
 struct Guard {
   TermPtr term;
   std::string code;
-  int edge = -1;       // contributed by an interaction
-  int rule = -1;       // enforced rule
+  int edge = -1;  // contributed by an interaction
+  int rule = -1;  // enforced rule
 };
 struct Effect {
   enum class Kind : std::uint8_t { set, add, make, remove, each };
   Kind kind = Kind::set;
-  TermPtr target;      // set, add: the fact; remove: the fact
+  TermPtr target;  // set, add: the fact; remove: the fact
   int concept_id = -1;
   int attribute = -1;
-  TermPtr value;       // set, add
+  TermPtr value;                             // set, add
   std::vector<std::pair<int, TermPtr>> row;  // make; every attribute of the concept
-  int variable = -1;   // each
-  TermPtr condition;   // each
+  int variable = -1;                         // each
+  TermPtr condition;                         // each
   std::vector<Effect> body;
 };
 struct Transition;
 struct Reaction {
   int edge = -1;
-  int transition = -1;          // index into World::reactions
-  std::vector<TermPtr> args;    // over the emitter's params and lets, evaluated before its effects
+  int transition = -1;        // index into World::reactions
+  std::vector<TermPtr> args;  // over the emitter's params and lets, evaluated before its effects
 };
 struct Transition {
   std::string symbol;  // mechanism.name
@@ -80,12 +80,12 @@ struct Transition {
   std::vector<Effect> effects;
   std::vector<Reaction> reactions;
   std::vector<std::string> say;
-  TermPtr subject;     // may be null
+  TermPtr subject;  // may be null
 };
 struct Derived {
   std::string symbol, noun;
   int over = -1, mechanism = -1;
-  TermPtr term;        // over variable slot 0
+  TermPtr term;  // over variable slot 0
   Domain domain;
 };
 enum class EdgeKind : std::uint8_t { unify, event, guard, quantity };
@@ -98,11 +98,11 @@ struct Edge {
 struct Rule {
   std::string symbol, code;
   int transition = -1;
-  TermPtr never_if;             // over the transition's params
+  TermPtr never_if;  // over the transition's params
   std::vector<TermPtr> evidence;
-  std::string say;              // {param} and {CONSTANT} still to be filled
+  std::string say;  // {param} and {CONSTANT} still to be filled
   std::vector<std::pair<std::string, std::int64_t>> constants;
-  bool enforced = false;        // guard of the tool, else an obligation
+  bool enforced = false;  // guard of the tool, else an obligation
 };
 struct GateSay {  // contributed guards as sentences
   const PackGate* pack = nullptr;
@@ -110,7 +110,7 @@ struct GateSay {  // contributed guards as sentences
   int over = -1;
   std::string code, say;
   std::vector<std::pair<std::string, std::int64_t>> constants;
-  TermPtr term;                 // over variable slot 0
+  TermPtr term;  // over variable slot 0
   std::vector<int> transitions;
 };
 
@@ -127,20 +127,20 @@ struct Load {  // a term of one mechanism subtracted from a shared derived term 
 };
 
 struct World {
-  std::vector<std::string> mechanisms;  // names, sorted
-  std::vector<const Mechanism*> packs;  // parallel to mechanisms
+  std::vector<std::string> mechanisms;                          // names, sorted
+  std::vector<const Mechanism*> packs;                          // parallel to mechanisms
   std::vector<std::vector<std::pair<std::string, int>>> roles;  // [mechanism] role -> concept
   std::vector<WordSet> words;
   std::vector<Concept> concepts;
   std::vector<Transition> transitions, reactions;
   std::vector<Derived> derived;
-  std::vector<TermPtr> invariants;      // closed
+  std::vector<TermPtr> invariants;  // closed
   std::vector<Rule> rules;
   std::vector<GateSay> gates;
   std::vector<PendingGate> pending_gates;
   std::vector<Load> loads;
   std::vector<Edge> edges;
-  std::int64_t now = 0;                 // day number
+  std::int64_t now = 0;                           // day number
   std::vector<std::vector<int>> attribute_edges;  // [concept][attribute]
   bool heldout = false;
 
@@ -150,36 +150,53 @@ struct World {
 // What applying one transition gave.
 struct Applied {
   bool ok = false;
-  int guard = -1;      // the guard that failed, where not ok; -2: a parameter refers to nothing
+  int guard = -1;  // the guard that failed, where not ok; -2: a parameter refers to nothing
   std::string code;
 };
-// Applies in place when all guards hold; leaves `facts` untouched otherwise. `ablated` is an edge taken away, or -1.
-Applied apply(const World& world, int transition, const std::vector<std::int64_t>& args, Facts& facts, int ablated = -1);
-Scope scope_of(const World& world, const Facts& facts, const std::vector<std::int64_t>& params, std::vector<std::int64_t>& variables, int ablated = -1);
+// Applies in place when all guards hold; leaves `facts` untouched otherwise. `ablated` is an edge
+// taken away, or -1.
+Applied apply(const World& world,
+              int transition,
+              const std::vector<std::int64_t>& args,
+              Facts& facts,
+              int ablated = -1);
+Scope scope_of(const World& world,
+               const Facts& facts,
+               const std::vector<std::int64_t>& params,
+               std::vector<std::int64_t>& variables,
+               int ablated = -1);
 bool invariants_hold(const World& world, const Facts& facts);
 
-// Mechanisms, roles and interactions drawn from the packs. Fails (as a value: the next attempt draws again) where the
-// mechanisms drawn cannot be connected.
+// Mechanisms, roles and interactions drawn from the packs. Fails (as a value: the next attempt
+// draws again) where the mechanisms drawn cannot be connected.
 struct ComposeKnobs {
   int min_mechanisms = 3, max_mechanisms = 5;
-  bool heldout = false;                       // only packs that are not held out, or at least one that is
-  std::vector<std::string> only;              // exactly these mechanisms (pack check)
+  bool heldout = false;           // only packs that are not held out, or at least one that is
+  std::vector<std::string> only;  // exactly these mechanisms (pack check)
 };
 Result<std::shared_ptr<World>> compose(const Packs& packs, Rng rng, const ComposeKnobs& knobs);
 // Whether events, guards and shared quantities connect all mechanisms.
 bool connected(const World& world);
-// Initial facts; then chooses the constants of gates and rules near the data and adds them to the world.
+// Initial facts; then chooses the constants of gates and rules near the data and adds them to the
+// world.
 Result<Facts> make_facts(World& world, Rng rng);
 Step add_rules_and_gates(World& world, const Facts& facts, Rng rng);
 
 // Names bound for one mechanism's scope in a world (for terms in goals and tests as well).
 Names names_for(const World& world, int mechanism);
 // "ref holder", "enum a|b", "int 1..5", ... or a bare concept or role, in a mechanism's scope.
-Result<Domain> parse_domain(World& world, int mechanism, const std::string& text, const std::string& symbol, const std::string& what);
+Result<Domain> parse_domain(World& world,
+                            int mechanism,
+                            const std::string& text,
+                            const std::string& symbol,
+                            const std::string& what);
 // "?days": "2..9" drawn anew.
 std::vector<std::pair<std::string, std::int64_t>> draw_constants(const Texts& params, Rng& rng);
 // Arguments of the right types drawn from the facts; empty where some concept has none.
-std::vector<std::int64_t> sample_args(const World& world, const Transition& t, const Facts& facts, Rng& rng);
+std::vector<std::int64_t> sample_args(const World& world,
+                                      const Transition& t,
+                                      const Facts& facts,
+                                      Rng& rng);
 std::int64_t sample_value(const World& world, const Domain& domain, const Facts& facts, Rng& rng);
 
 }  // namespace seedbed::envgen

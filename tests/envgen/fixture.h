@@ -1,4 +1,5 @@
-// What the generator's tests share: the built-in packs, and a tool host without a jail (the jail has tests of its own).
+// What the generator's tests share: the built-in packs, and a tool host without a jail (the jail
+// has tests of its own).
 #pragma once
 #include <gtest/gtest.h>
 
@@ -28,7 +29,9 @@ inline HostFactory unjailed() {
   };
 }
 
-inline schemas::GenRequest request_of(std::int64_t envs, std::int64_t tasks, const std::string& seed = "5") {
+inline schemas::GenRequest request_of(std::int64_t envs,
+                                      std::int64_t tasks,
+                                      const std::string& seed = "5") {
   schemas::GenRequest r;
   r.generator = kGeneratorVersion;
   r.family = "general";

@@ -15,7 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Folder {
-  fs::path path = fs::temp_directory_path() / ("seedbed-envgen-" + std::to_string(::getpid()) + "-" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  fs::path path =
+      fs::temp_directory_path() / ("seedbed-envgen-" + std::to_string(::getpid()) + "-" +
+                                   ::testing::UnitTest::GetInstance()->current_test_info()->name());
   Folder() { fs::create_directories(path); }
   ~Folder() { fs::remove_all(path); }
   Folder(const Folder&) = delete;
@@ -23,7 +25,10 @@ struct Folder {
   [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
 };
 
-std::string generate_digest(const std::string& path, int jobs, std::int64_t shard = 0, std::int64_t shards = 1) {
+std::string generate_digest(const std::string& path,
+                            int jobs,
+                            std::int64_t shard = 0,
+                            std::int64_t shards = 1) {
   auto store = tasks::Store::open(path, {.create = true});
   EXPECT_TRUE(store.ok()) << (store.ok() ? "" : store.error().message);
   GenOptions options;
@@ -97,11 +102,14 @@ TEST(Generate, ASlotCoversTheKindsAndItsTasksCrossMechanisms) {
       EXPECT_EQ(t.draft().task.prompt.find('{'), std::string::npos) << t.draft().task.prompt;
       std::set<std::string> gates;
       for (const auto& g : t.certificate().gates) gates.insert(g.gate);
-      for (const char* g : {"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G9", "G10", "G11", "G12", "G14", "G17"}) EXPECT_EQ(gates.count(g), 1U) << g;
+      for (const char* g :
+           {"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G9", "G10", "G11", "G12", "G14", "G17"})
+        EXPECT_EQ(gates.count(g), 1U) << g;
     }
   }
   EXPECT_GE(environments, 12U);
-  EXPECT_EQ(kinds, (std::set<std::string>{"achieve", "aggregate", "ask", "choose", "each", "if", "lookup", "multi", "refuse"}));
+  EXPECT_EQ(kinds, (std::set<std::string>{"achieve", "aggregate", "ask", "choose", "each", "if",
+                                          "lookup", "multi", "refuse"}));
   EXPECT_GE(2 * crossing, tasks);
   EXPECT_GE(10 * classes.size(), 9 * environments);
   EXPECT_GE(passes.size(), 12U);
@@ -110,7 +118,8 @@ TEST(Generate, ASlotCoversTheKindsAndItsTasksCrossMechanisms) {
 TEST(Packs, ACyclicRoleIsRefusedByName) {
   const Folder f;
   fs::create_directories(f.path / "mechanisms");
-  std::ofstream(f.file("mechanisms/loop.json")) << R"({"mechanism": "loop", "about": "x", "roles": {"p": "Party"},
+  std::ofstream(f.file("mechanisms/loop.json"))
+      << R"({"mechanism": "loop", "about": "x", "roles": {"p": "Party"},
     "concepts": {"a": {"words": [["a", "as"]], "attrs": {"b": {"type": "ref b"}}}, "b": {"words": [["b", "bs"]], "attrs": {"a": {"type": "ref a"}}}},
     "transitions": {}})";
   auto packs = load_packs({f.path.string()});

@@ -23,7 +23,9 @@ TEST(Laws, HoldForRandomWorldsUnderRandomPasses) {
     const auto drawn = draw_world(i);
     if (!drawn) continue;
     const Rng rng = rng_for(12, "laws", i, "passes");
-    auto lowered = dress(drawn->world, drawn->facts, built_in(), built_in().lexicons[i % built_in().lexicons.size()], draw_passes(rng), rng);
+    auto lowered =
+        dress(drawn->world, drawn->facts, built_in(),
+              built_in().lexicons[i % built_in().lexicons.size()], draw_passes(rng), rng);
     if (!lowered.ok()) continue;
     auto report = check_laws(*lowered, *host, rng.fork("walk"), 60);
     ASSERT_TRUE(report.ok()) << report.error().message;
@@ -43,12 +45,14 @@ TEST(Laws, ABrokenProgramIsFound) {
   for (std::uint64_t i = 0; tried < 12 && i < 60; ++i) {
     const auto drawn = draw_world(i);
     if (!drawn) continue;
-    auto lowered = dress(drawn->world, drawn->facts, built_in(), built_in().lexicons[0], {}, Rng(i));
+    auto lowered =
+        dress(drawn->world, drawn->facts, built_in(), built_in().lexicons[0], {}, Rng(i));
     if (!lowered.ok()) continue;
     bool changed = false;
     for (auto& tool : lowered->environment.tools) {
       auto& steps = tool.program.steps;
-      for (std::size_t s = steps.size(); s-- > 0;) {  // the last one: the first guards only ask whether a record exists
+      for (std::size_t s = steps.size();
+           s-- > 0;) {  // the last one: the first guards only ask whether a record exists
         const bool drop = tried % 2 == 0 ? steps[s].run.has_value() : steps[s].require.has_value();
         if (!drop) continue;
         steps.erase(steps.begin() + static_cast<std::ptrdiff_t>(s));
@@ -73,7 +77,10 @@ struct Play {
   std::vector<std::pair<std::string, bool>> misses;
 };
 
-std::optional<Play> play(const Lowered& l, const Goal& goal, sandbox::ToolHost& host, std::uint64_t key) {
+std::optional<Play> play(const Lowered& l,
+                         const Goal& goal,
+                         sandbox::ToolHost& host,
+                         std::uint64_t key) {
   auto draft = draft_of(l, goal, Rng(key), 0);
   if (!draft.ok() || !*draft) return std::nullopt;
   auto judge = tasks::Judge::open(l.environment, l.image);
@@ -83,8 +90,14 @@ std::optional<Play> play(const Lowered& l, const Goal& goal, sandbox::ToolHost& 
     tasks::Episode e;
     for (const auto& s : steps) {
       if (s.kind == schemas::GoldKind::call) e.calls.push_back({s.tool, s.args});
-      if (s.kind == schemas::GoldKind::submit) { e.stop = schemas::Stop::answered; e.submitted = s.args; }
-      if (s.kind == schemas::GoldKind::refuse) { e.stop = schemas::Stop::refused; e.submitted = s.args; }
+      if (s.kind == schemas::GoldKind::submit) {
+        e.stop = schemas::Stop::answered;
+        e.submitted = s.args;
+      }
+      if (s.kind == schemas::GoldKind::refuse) {
+        e.stop = schemas::Stop::refused;
+        e.submitted = s.args;
+      }
     }
     auto played = host.play({e.calls}, 20'000);
     EXPECT_TRUE(played.ok());
@@ -106,23 +119,28 @@ std::optional<Play> play(const Lowered& l, const Goal& goal, sandbox::ToolHost& 
     apply(*l.world, m.transition, m.args, facts);
   }
   out.solved = verdict((*draft)->gold.steps);
-  for (const auto& miss : (*draft)->gold.near_misses) out.misses.emplace_back(miss.name, verdict(miss.steps));
+  for (const auto& miss : (*draft)->gold.near_misses)
+    out.misses.emplace_back(miss.name, verdict(miss.steps));
   return out;
 }
 
-// Skin and structure are independent axes: another lexicon, other passes, and neither the abstract plan nor any verdict moves.
+// Skin and structure are independent axes: another lexicon, other passes, and neither the abstract
+// plan nor any verdict moves.
 TEST(Passes, SwappingLexiconAndPassesLeavesPlansAndVerdicts) {
   auto host = host_or_null();
   ASSERT_NE(host, nullptr);
-  const char* kinds[] = {"multi", "refuse", "aggregate", "if", "lookup", "each", "choose", "ask", "achieve"};
+  const char* kinds[] = {"multi", "refuse", "aggregate", "if",     "lookup",
+                         "each",  "choose", "ask",       "achieve"};
   int environments = 0, goals = 0, misses = 0;
   for (std::uint64_t i = 0; environments < 200 && i < 700; ++i) {
     const auto drawn = draw_world(i);
     if (!drawn) continue;
     const Rng rng = rng_for(13, "swap", i, "passes");
     const auto& lexicons = built_in().lexicons;
-    auto a = dress(drawn->world, drawn->facts, built_in(), lexicons[i % lexicons.size()], draw_passes(rng.fork("a")), rng.fork("a"));
-    auto b = dress(drawn->world, drawn->facts, built_in(), lexicons[(i + 3) % lexicons.size()], draw_passes(rng.fork("b")), rng.fork("b"));
+    auto a = dress(drawn->world, drawn->facts, built_in(), lexicons[i % lexicons.size()],
+                   draw_passes(rng.fork("a")), rng.fork("a"));
+    auto b = dress(drawn->world, drawn->facts, built_in(), lexicons[(i + 3) % lexicons.size()],
+                   draw_passes(rng.fork("b")), rng.fork("b"));
     if (!a.ok() || !b.ok()) continue;
     int here = 0;
     for (const char* kind : {kinds[i % 9], kinds[(i + 4) % 9]}) {
@@ -132,8 +150,10 @@ TEST(Passes, SwappingLexiconAndPassesLeavesPlansAndVerdicts) {
       if (!x || !y) continue;  // one surface has no plan within the limits of pages and reads
       ASSERT_TRUE(x->solved && y->solved) << "world " << i << " " << kind;
       ASSERT_EQ(x->operations, y->operations) << "world " << i << " " << kind;
-      for (const auto& [name, solved] : x->misses) ASSERT_FALSE(solved) << "world " << i << " " << kind << " " << name;
-      for (const auto& [name, solved] : y->misses) ASSERT_FALSE(solved) << "world " << i << " " << kind << " " << name;
+      for (const auto& [name, solved] : x->misses)
+        ASSERT_FALSE(solved) << "world " << i << " " << kind << " " << name;
+      for (const auto& [name, solved] : y->misses)
+        ASSERT_FALSE(solved) << "world " << i << " " << kind << " " << name;
       misses += static_cast<int>(x->misses.size() + y->misses.size());
       ++here;
     }
