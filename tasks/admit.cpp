@@ -86,7 +86,11 @@ Result<Refused> agrees(Kit& kit, const std::vector<ToolCall>& calls, const Playe
 
 void keep_call(Kit& kit, const ToolCall& call, const PlayedPlan& played, int index) {
   if (played.results[static_cast<std::size_t>(index)].end != End::ok) return;
-  auto& kept = kit.writes_facts(played, index) ? kit.writes : kit.reads;
+  const auto& steps = kit.tool(call.tool)->program.steps;
+  const bool may_write = std::any_of(steps.begin(), steps.end(), [](const auto& s) { return s.run || s.each; });
+  const bool wrote = kit.writes_facts(played, index);
+  if (may_write && !wrote) return;  // it set what was so already: neither a read nor a write that shows
+  auto& kept = wrote ? kit.writes : kit.reads;
   const bool known = std::any_of(kept.begin(), kept.end(), [&](const ToolCall& c) { return c.tool == call.tool && c.args == call.args; });
   if (kept.size() < kMaxKept && !known) kept.push_back(call);
 }

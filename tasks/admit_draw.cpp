@@ -97,8 +97,8 @@ const Draw::Pool* Draw::pool_for(const std::string& name) const {
 
 Value Draw::text(const Value& schema, const std::string& name, Rng& rng) const {
   const std::string format = schema.text("format");
-  const bool is_timed = !format.empty() || schema.find("pattern") != nullptr;
-  if (is_timed && rng.chance(1, 3)) {
+  const bool is_date = format == "date" || format == "date-time";
+  if (is_date ? rng.chance(3, 4) : schema.find("pattern") != nullptr && rng.chance(1, 3)) {
     const std::string when = minutes_text(now_minutes_ + rng.between(-60, 60) * 24 * 60 + rng.between(0, 23) * 60);
     if (format == "date") return when.substr(0, 10);
     if (format == "date-time") return when.substr(0, 10) + "T" + when.substr(11) + ":00Z";

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,7 @@ struct TableInfo {
 
 struct Query {  // a read with its parameters by name
   Statement statement;
+  std::vector<std::string> tables;  // what it reads, through views too; sorted
   std::vector<std::pair<int, std::string>> parameters;  // (index, name without its colon)
 };
 
@@ -112,6 +114,7 @@ class JudgeDb {
   std::unordered_set<std::string> readable_;  // tables and views that reads may name
   Statement rollback_;
   std::string denied_;  // what the authorizer refused last
+  std::set<std::string> read_;  // what the statement under preparation reads
   bool guarded_ = false;
   bool dirty_ = false;
   std::int64_t budget_ = 0;

@@ -1,5 +1,7 @@
 #include "tasks/judge_facts.h"
 
+#include <set>
+
 namespace seedbed::tasks {
 namespace {
 
@@ -42,8 +44,12 @@ Result<Facts> Facts::open(const schemas::Environment& env, JudgeDb& db) {
     const int index = static_cast<int>(facts.views_.size());
     if (!facts.by_concept_.emplace(view.concept_name, index).second)
       return bad_view(view, "is the second view of concept " + view.concept_name, "give each concept one view");
-    for (const auto& table : view.tables) facts.by_table_[table].push_back(index);
     if (auto e = facts.read_initial(view, db)) return *std::move(e);
+    // What the view really reads counts, not what it lists: a table left out would hide its writes.
+    std::set<std::string> tables(view.tables.begin(), view.tables.end());
+    const auto& read = facts.views_.back().query.tables;
+    tables.insert(read.begin(), read.end());
+    for (const auto& table : tables) facts.by_table_[table].push_back(index);
     facts.names_.push_back(view.view);
   }
   return facts;

@@ -152,8 +152,9 @@ TEST_F(AdmitTest, HonestDraftsPassAndTheirCertificateNamesEveryGate) {
     std::string names;
     for (const auto& gate : certificate.gates) names += gate.gate + " ";
     EXPECT_EQ(names, "G1 G2 G3 G4 G5 G6 G7 G9 G10 G11 G12 G14 G17 G18 ");
-    for (const auto& gate : certificate.gates)
-      if (gate.gate != "G10" && gate.gate != "G12") EXPECT_GT(gate.checked, 0) << draft.task.kind << " " << gate.gate;
+    for (const auto& gate : certificate.gates) {
+      EXPECT_TRUE(gate.checked > 0 || gate.gate == "G10" || gate.gate == "G12") << draft.task.kind << " " << gate.gate;
+    }
   }
 }
 

@@ -205,6 +205,14 @@ TEST_F(JudgeTest, AnySingleStrayChangeFlipsTheFrame) {
   EXPECT_TRUE(judge(v, e).solved);
 }
 
+TEST_F(JudgeTest, AViewThatListsTooFewTablesHidesNothing) {
+  env_.views[1].tables = {"slot"};  // it counts bookings too
+  judge_ = *Judge::open(env_, clinic::image());
+  Verifier v;
+  v.delta = {set("booking", "B-302", "state", "cancelled")};
+  EXPECT_EQ(failing(judge(v, submitting(play({call("cancel", {{"booking_id", "B-302"}})}), clinic::args({})))), only("frame"));
+}
+
 TEST_F(JudgeTest, RefusalNeedsCodeAndExactEvidence) {
   Verifier v;
   v.outcome = Outcome::refuse;
@@ -303,9 +311,8 @@ TEST(FactLine, DifferentFactsNeverPrintAlike) {
 }
 
 TEST(JudgeOpen, RefusesStatesThatItCouldNotWatch) {
-  const auto refuses = [](const std::string& image, const char* word, const char* view = "SELECT id FROM t") {
+  const auto refuses = [](const std::string& image, const char* word) {
     schemas::Environment env;
-    (void)view;
     env.views = {{"t", "v", "id", {"x"}, {"x"}, {"t"}}};
     const auto judge = Judge::open(env, image);
     ASSERT_FALSE(judge.ok()) << word;
