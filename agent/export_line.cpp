@@ -1,5 +1,6 @@
 #include "agent/export_line.h"
 
+#include <cmath>
 #include <set>
 
 #include "schemas/trajectory.h"
@@ -104,7 +105,8 @@ Value export_line(const tasks::StoredEpisode& episode, const std::string& kind, 
   Value line = Value::object();
   line.set("id", episode.id).set("group_id", t.task_id).set("environment_id", t.environment_id).set("kind", kind);
   line.set("policy", t.policy).set("policy_version", t.policy_version).set("sample", t.sample).set("seed", t.seed);
-  line.set("score", t.verdict.score).set("solved", t.verdict.solved);
+  // Loaders re-encode numbers with ten digits; six come through unchanged.
+  line.set("score", std::round(t.verdict.score * 1e6) / 1e6).set("solved", t.verdict.solved);
   line.set("stop", enum_names(t.stop)[static_cast<std::size_t>(t.stop)]);
   line.set("messages", std::move(messages)).set("tools", tools);
   if (format == ExportFormat::openai) line.set("parallel_tool_calls", true);

@@ -108,7 +108,7 @@ def check_sft(folder, data, tokenizer):
     model = transformers.LlamaForCausalLM(config)
     with tempfile.TemporaryDirectory() as out:
         settings = trl.SFTConfig(output_dir=out, max_steps=1, per_device_train_batch_size=1, max_length=1024, report_to=[], save_strategy="no",
-                                 use_cpu=True, bf16=False, disable_tqdm=True, logging_strategy="no", gradient_checkpointing=False)
+                                 use_cpu=True, bf16=False, disable_tqdm=True, logging_strategy="no")
         trainer = trl.SFTTrainer(model=model, args=settings, train_dataset=small, processing_class=tokenizer)
         loss = trainer.train().training_loss
     want(loss == loss and loss > 0, f"{folder}: the step's loss is {loss}")

@@ -24,7 +24,7 @@ TEST_F(RunTest, OracleSolvesEveryTaskAndNopNone) {
   const auto nop = run(options("nop"));
   EXPECT_EQ(nop.episodes, 8);
   EXPECT_EQ(nop.solved, 0);
-  EXPECT_DOUBLE_EQ(nop.score_sum, 0);
+  EXPECT_LT(nop.score_mean(), 0.05);  // an untouched state is worth next to nothing
 }
 
 TEST_F(RunTest, ARunGoesOnWhereItStopped) {
