@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "envgen/general/goal.h"
 #include "fixture.h"
+#include "tasks/selection.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -113,6 +116,40 @@ TEST(Generate, ASlotCoversTheKindsAndItsTasksCrossMechanisms) {
   EXPECT_GE(2 * crossing, tasks);
   EXPECT_GE(10 * classes.size(), 9 * environments);
   EXPECT_GE(passes.size(), 12U);
+}
+
+// Raw slots, before any selection: what the generator draws, not what a filter leaves.
+TEST(Generate, AHundredSlotsAreNotShallow) {
+  auto bench = open_bench(unjailed(), 0);
+  ASSERT_TRUE(bench.ok()) << bench.error().message;
+  std::set<std::string> classes, core;
+  std::map<std::string, int> prompts;
+  int environments = 0, tasks = 0, crossing = 0;
+  for (std::int64_t slot = 0; environments < 100 && slot < 120; ++slot) {
+    auto record = make_slot(built_in(), request_of(100, 10, "21"), slot, *bench);
+    ASSERT_TRUE(record.ok()) << record.error().message;
+    if (!record->environment) continue;
+    ++environments;
+    classes.insert(record->environment->environment().recipe.schema_class);
+    core.insert(record->environment->environment().recipe.core_schema_class);
+    for (const auto& t : record->tasks) {
+      ++tasks;
+      crossing += t.draft().gold.interactions > 0 && t.draft().gold.mechanisms > 1 ? 1 : 0;
+      ++prompts[tasks::masked_skeleton(t.draft().task.prompt)];
+    }
+  }
+  int crowded = 0;
+  for (const auto& [skeleton, n] : prompts) crowded += n > 11 ? n : 0;
+  std::printf(
+      "environments %d, schema classes %zu, core classes %zu, tasks %d, crossing %d, crowded "
+      "prompts %d\n",
+      environments, classes.size(), core.size(), tasks, crossing, crowded);
+  EXPECT_EQ(environments, 100);
+  EXPECT_GE(classes.size(), 90U);
+  EXPECT_GE(core.size(), 60U);
+  EXPECT_GE(tasks, 1000);
+  EXPECT_GE(2 * crossing, tasks);
+  EXPECT_LE(20 * crowded, tasks);
 }
 
 TEST(Packs, ACyclicRoleIsRefusedByName) {
