@@ -103,6 +103,7 @@ Value Drafter::submit_schema() const {
       p.set("type", "array").set("items", std::move(items)).set("uniqueItems", true);
     } else {
       p.set("type", answer_type(a) == schemas::AnswerType::integer ? "integer" : "string");
+      if (answer_type(a) == schemas::AnswerType::date) p.set("format", "date");
     }
     p.set("description", a.about);
     properties.set(a.field, std::move(p));

@@ -52,6 +52,7 @@ struct ToolPrinter {
   [[nodiscard]] std::string code(const std::string& c) const { return error_code(l.surface, c); }
   Value input() const;
   Value property(const ToolParam& p) const;
+  std::string place_in_sentence(const ToolParam& p) const;
   std::string entity(
       const ToolParam& p);  // resolves and requires; gives the SQL expression of the id
   std::string columns(int concept_id,
@@ -63,15 +64,31 @@ struct ToolPrinter {
   std::string description() const;
 };
 
+// Two parameters of one kind are told apart by where they stand in the operation's sentence.
+std::string ToolPrinter::place_in_sentence(const ToolParam& p) const {
+  if (form.kind != ToolForm::Kind::transition) return "";
+  const auto twins = std::count_if(form.params.begin(), form.params.end(), [&](const ToolParam& o) {
+    return o.domain.type == Type::ref && o.domain.target == p.domain.target;
+  });
+  if (twins < 2) return "";
+  const Transition& t = l.world->transitions[at(form.transition)];
+  std::string sentence = t.say[0];
+  for (std::size_t i = 0; i < t.params.size(); ++i)
+    sentence = replace_all(sentence, "{" + t.params[i].name + "}",
+                           static_cast<int>(i) == p.index ? "THIS" : "...");
+  return ": THIS in '" + sentence + "'";
+}
+
 Value ToolPrinter::property(const ToolParam& p) const {
   Value v = Value::object();
   switch (p.domain.type) {
     case Type::ref: {
       const bool text = p.by_name || l.layout.ids[at(p.domain.target)] == IdStyle::code;
       v.set("type", text ? "string" : "integer");
-      if (!form.bare)
-        v.set("description", p.by_name ? "name of the " + skin(p.domain.target).singular
-                                       : "id of the " + skin(p.domain.target).singular);
+      const std::string what =
+          (p.by_name ? "name of the " : "id of the ") + skin(p.domain.target).singular;
+      const std::string place = place_in_sentence(p);
+      if (!form.bare || !place.empty()) v.set("description", what + place);
       break;
     }
     case Type::word: {
