@@ -13,9 +13,11 @@ Step pin_thread_and(int core, pid_t pid) {
   const bool possible = core >= 0 && core < CPU_SETSIZE;
   if (possible) CPU_SET(static_cast<unsigned>(core), &set);
   errno = EINVAL;
-  if (!possible || ::sched_setaffinity(0, sizeof set, &set) != 0 || (pid > 0 && ::sched_setaffinity(pid, sizeof set, &set) != 0)) {
+  if (!possible || ::sched_setaffinity(0, sizeof set, &set) != 0 ||
+      (pid > 0 && ::sched_setaffinity(pid, sizeof set, &set) != 0)) {
     const char* name = ::strerrorname_np(errno);
-    return make_error(Where::sandbox, "core", std::to_string(core), std::string("sched_setaffinity failed: ") + (name != nullptr ? name : "?"),
+    return make_error(Where::sandbox, "core", std::to_string(core),
+                      std::string("sched_setaffinity failed: ") + (name != nullptr ? name : "?"),
                       "name a core that this process may use, or none");
   }
   return {};

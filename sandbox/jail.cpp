@@ -33,7 +33,8 @@ bool readable(int fd, int ms) {
   return n > 0;
 }
 
-// The parent's half of the channel; shared by the broker's owner and every open jail. One question at a time.
+// The parent's half of the channel; shared by the broker's owner and every open jail. One question
+// at a time.
 class Channel {
  public:
   Channel(Fd control, int pid) : control_(std::move(control)), pid_(pid) {}
@@ -66,7 +67,8 @@ class Channel {
 
  private:
   static Error gone(const std::string& how) {
-    return make_error(Where::sandbox, "broker", "", how, "run again; if it stays so, see `seedbed doctor`");
+    return make_error(Where::sandbox, "broker", "", how,
+                      "run again; if it stays so, see `seedbed doctor`");
   }
 
   bool send(const wire::Request& request, int descriptor) const {
@@ -84,7 +86,8 @@ class Channel {
       header->cmsg_len = CMSG_LEN(sizeof(int));
       std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
     }
-    return ::sendmsg(control_.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof request);
+    return ::sendmsg(control_.get(), &message, MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(sizeof request);
   }
 
   bool receive(Answer& answer) const {
@@ -97,7 +100,8 @@ class Channel {
     message.msg_controllen = space.size();
     const ssize_t n = ::recvmsg(control_.get(), &message, MSG_CMSG_CLOEXEC);
     const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (header != nullptr && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(2 * sizeof(int))) {
+    if (header != nullptr && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(2 * sizeof(int))) {
       std::array<int, 2> fds{};
       std::memcpy(fds.data(), CMSG_DATA(header), sizeof fds);
       answer.socket.reset(fds[0]);
@@ -120,7 +124,8 @@ Result<Started> start_broker() {
   SEEDBED_TRY(const std::string program, libexec_path("seedbed-broker"));
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0)
-    return make_error(Where::sandbox, "broker", "", "socketpair failed: " + errno_name(errno), "raise the limit of open files");
+    return make_error(Where::sandbox, "broker", "", "socketpair failed: " + errno_name(errno),
+                      "raise the limit of open files");
   Fd ours(pair[0]);
   Fd theirs(pair[1]);
   SEEDBED_TRY(const int pid, spawn_broker(program, theirs.get()));
@@ -130,12 +135,14 @@ Result<Started> start_broker() {
   wire::Hello hello;
   if (!readable(out.channel->fd(), kAnswerMs) ||
       ::recv(out.channel->fd(), &hello, sizeof hello, 0) != static_cast<ssize_t>(sizeof hello))
-    return make_error(Where::sandbox, "broker", program, "ended before it said what this machine offers",
-                      "see that the file is the one built with this program, and that /proc is mounted");
+    return make_error(
+        Where::sandbox, "broker", program, "ended before it said what this machine offers",
+        "see that the file is the one built with this program, and that /proc is mounted");
   for (std::size_t i = 0; i < hello.layers.size(); ++i) {
     const wire::LayerReport& l = hello.layers.at(i);
-    out.layers.push_back({std::string(wire::kLayerNames.at(i)), static_cast<LayerState>(std::min<std::uint8_t>(l.state, 2)),
-                          l.why.data(), l.remedy.data()});
+    out.layers.push_back({std::string(wire::kLayerNames.at(i)),
+                          static_cast<LayerState>(std::min<std::uint8_t>(l.state, 2)), l.why.data(),
+                          l.remedy.data()});
   }
   return out;
 }
@@ -150,12 +157,14 @@ bool enough(Isolation level, const Layer& layer) {
   if (level == Isolation::strict) return false;
   if (layer.state == LayerState::weak) return true;
   if (one_of(layer.name, {"cgroup_memory", "cgroup_pids", "cgroup_kill", "landlock"})) return true;
-  return level == Isolation::weak && !one_of(layer.name, {"rlimits", "no_caps", "no_new_privs", "seccomp"});
+  return level == Isolation::weak &&
+         !one_of(layer.name, {"rlimits", "no_caps", "no_new_privs", "seccomp"});
 }
 
 Step refuse_missing(Isolation level, const std::vector<Layer>& layers) {
   const auto on = [&layers](std::string_view name) {
-    return std::any_of(layers.begin(), layers.end(), [&](const Layer& l) { return l.name == name && l.state == LayerState::on; });
+    return std::any_of(layers.begin(), layers.end(),
+                       [&](const Layer& l) { return l.name == name && l.state == LayerState::on; });
   };
   std::vector<const Layer*> missing;
   for (const Layer& layer : layers)
@@ -168,11 +177,15 @@ Step refuse_missing(Isolation level, const std::vector<Layer>& layers) {
   const std::string name(enum_names(Isolation{}).at(static_cast<std::size_t>(level)));
   const Layer& first = *missing.front();
   std::string found = first.why + ", " + name + " isolation wants it";
-  for (std::size_t i = 1; i < missing.size(); ++i) found += (i == 1 ? " (missing too: " : ", ") + missing[i]->name;
+  for (std::size_t i = 1; i < missing.size(); ++i)
+    found += (i == 1 ? " (missing too: " : ", ") + missing[i]->name;
   if (missing.size() > 1) found += ")";
   std::string todo = first.remedy;
   if (level != Isolation::weak) {
-    const Isolation next = level == Isolation::strict && !refuse_missing(Isolation::standard, layers) ? Isolation::standard : Isolation::weak;
+    const Isolation next =
+        level == Isolation::strict && !refuse_missing(Isolation::standard, layers)
+            ? Isolation::standard
+            : Isolation::weak;
     if (!refuse_missing(next, layers))
       todo += (todo.empty() ? "run with --isolation " : ", or run with --isolation ") +
               std::string(enum_names(Isolation{}).at(static_cast<std::size_t>(next)));
@@ -193,15 +206,18 @@ Step check_limits(const JailLimits& limits) {
   for (const auto& row : rows)
     if (row.value < row.low || row.value > row.high)
       return make_error(Where::sandbox, "jail limit", row.name,
-                        std::to_string(row.value) + ", must be from " + std::to_string(row.low) + " to " + std::to_string(row.high),
+                        std::to_string(row.value) + ", must be from " + std::to_string(row.low) +
+                            " to " + std::to_string(row.high),
                         "set it within");
   return {};
 }
 
 std::string remedy_of(const std::string& stage, const std::vector<Layer>& layers) {
   if (stage == "exec") return "the program must be a static executable for this machine";
-  if (stage == "slots") return "close jails first: one broker holds " + std::to_string(wire::kMaxJails);
-  if (stage == "cgroup_cpu") return "ask for no CPU quota, or run where the cpu controller is delegated";
+  if (stage == "slots")
+    return "close jails first: one broker holds " + std::to_string(wire::kMaxJails);
+  if (stage == "cgroup_cpu")
+    return "ask for no CPU quota, or run where the cpu controller is delegated";
   if (stage == "affinity") return "name a core that this process may use, or none";
   for (const Layer& l : layers)
     if (l.name == stage && !l.remedy.empty()) return l.remedy;
@@ -239,8 +255,12 @@ Jail::~Jail() {
   static_cast<void>(state_->channel->ask(about(wire::Op::close, state_->id)).ok());
 }
 
-int Jail::socket() const { return state_->socket.get(); }
-int Jail::pid() const { return state_->pid; }
+int Jail::socket() const {
+  return state_->socket.get();
+}
+int Jail::pid() const {
+  return state_->pid;
+}
 
 void Jail::kill() {
   if (sys_pidfd_kill(state_->pidfd.get()) != 0) return;  // gone already, by another cause
@@ -260,8 +280,12 @@ struct Broker::State {
 };
 
 Broker::Broker(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Broker::~Broker() { state_->channel->close(); }
-const std::vector<Layer>& Broker::layers() const { return state_->layers; }
+Broker::~Broker() {
+  state_->channel->close();
+}
+const std::vector<Layer>& Broker::layers() const {
+  return state_->layers;
+}
 
 Result<std::shared_ptr<Broker>> Broker::start(Isolation level) {
   SEEDBED_TRY(Started started, start_broker());
@@ -272,11 +296,14 @@ Result<std::shared_ptr<Broker>> Broker::start(Isolation level) {
   return std::shared_ptr<Broker>(new Broker(std::move(state)));
 }
 
-Result<Jail> Broker::open(const std::string& program, const std::vector<std::string>& argv, const JailLimits& limits) {
+Result<Jail> Broker::open(const std::string& program,
+                          const std::vector<std::string>& argv,
+                          const JailLimits& limits) {
   if (auto refused = check_limits(limits)) return *std::move(refused);
   const Fd file(::open(program.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file)
-    return make_error(Where::sandbox, "jail program", program, "cannot be opened: " + errno_name(errno), "build it first");
+    return make_error(Where::sandbox, "jail program", program,
+                      "cannot be opened: " + errno_name(errno), "build it first");
   wire::Request request;
   request.memory_mib = limits.memory_mib;
   request.pids = limits.pids;
@@ -286,7 +313,9 @@ Result<Jail> Broker::open(const std::string& program, const std::vector<std::str
   request.core = limits.core;
   for (const std::string& word : argv) {
     if (request.argv_bytes + word.size() + 1 > request.argv.size())
-      return make_error(Where::sandbox, "jail program", program, "arguments above " + std::to_string(wire::kArgvBytes) + " bytes", "send them by the socket");
+      return make_error(Where::sandbox, "jail program", program,
+                        "arguments above " + std::to_string(wire::kArgvBytes) + " bytes",
+                        "send them by the socket");
     std::memcpy(request.argv.data() + request.argv_bytes, word.c_str(), word.size() + 1);
     request.argv_bytes += static_cast<std::uint32_t>(word.size() + 1);
     ++request.argc;
@@ -294,7 +323,8 @@ Result<Jail> Broker::open(const std::string& program, const std::vector<std::str
   SEEDBED_TRY(Channel::Answer answer, state_->channel->ask(request, file.get()));
   if (answer.reply.error != 0) {
     const std::string stage = answer.reply.stage.data();
-    return make_error(Where::sandbox, "jail", stage, "failed: " + errno_name(answer.reply.error), remedy_of(stage, state_->layers));
+    return make_error(Where::sandbox, "jail", stage, "failed: " + errno_name(answer.reply.error),
+                      remedy_of(stage, state_->layers));
   }
   SEEDBED_CHECK(answer.socket && answer.pidfd, answer.reply.jail);
   auto state = std::make_unique<Jail::State>();
@@ -311,7 +341,8 @@ std::vector<Layer> probe_layers() {
   if (started.ok()) return std::move(started->layers);
   std::vector<Layer> none;
   for (const std::string_view name : wire::kLayerNames)
-    none.push_back({std::string(name), LayerState::off, started.error().message, "build the target seedbed-broker"});
+    none.push_back({std::string(name), LayerState::off, started.error().message,
+                    "build the target seedbed-broker"});
   return none;
 }
 

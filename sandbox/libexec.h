@@ -7,8 +7,8 @@
 
 namespace seedbed::sandbox {
 
-// The program `name` beside the running executable, else in the folder fixed at build time. Refuses (Error{sandbox}) where
-// neither holds it, with the places tried.
+// The program `name` beside the running executable, else in the folder fixed at build time. Refuses
+// (Error{sandbox}) where neither holds it, with the places tried.
 Result<std::string> libexec_path(std::string_view name);
 
 }  // namespace seedbed::sandbox

@@ -18,19 +18,25 @@ namespace bp = boost::process::v2;
 
 namespace {
 
-// Passes the control channel. The library's own bind_fd of release 1.81 returns nothing from a function that must (undefined
-// behaviour, seen as a double free), hence this one.
+// Passes the control channel. The library's own bind_fd of release 1.81 returns nothing from a
+// function that must (undefined behaviour, seen as a double free), hence this one.
 struct PassControl {
   int control;
 
-  boost::system::error_code on_setup(bp::posix::default_launcher& launcher, const bp::filesystem::path&, const char* const*) const {
+  boost::system::error_code on_setup(bp::posix::default_launcher& launcher,
+                                     const bp::filesystem::path&,
+                                     const char* const*) const {
     launcher.fd_whitelist.push_back(wire::kControlFd);
     return {};
   }
-  boost::system::error_code on_exec_setup(bp::posix::default_launcher&, const bp::filesystem::path&, const char* const*) const {
+  boost::system::error_code on_exec_setup(bp::posix::default_launcher&,
+                                          const bp::filesystem::path&,
+                                          const char* const*) const {
     // On itself dup2 would leave close-on-exec set.
-    const bool passed = control == wire::kControlFd ? ::fcntl(control, F_SETFD, 0) == 0 : ::dup2(control, wire::kControlFd) >= 0;
-    return passed ? boost::system::error_code() : boost::system::error_code(errno, boost::system::system_category());
+    const bool passed = control == wire::kControlFd ? ::fcntl(control, F_SETFD, 0) == 0
+                                                    : ::dup2(control, wire::kControlFd) >= 0;
+    return passed ? boost::system::error_code()
+                  : boost::system::error_code(errno, boost::system::system_category());
   }
 };
 
@@ -38,7 +44,8 @@ struct PassControl {
 
 Result<int> spawn_broker(const std::string& program, int control) {
   const auto failed = [&program](const std::string& why) {
-    return make_error(Where::sandbox, "broker", program, "cannot be started: " + why, "build the target seedbed-broker; it belongs beside this program");
+    return make_error(Where::sandbox, "broker", program, "cannot be started: " + why,
+                      "build the target seedbed-broker; it belongs beside this program");
   };
   try {
     boost::asio::io_context context;
@@ -47,8 +54,8 @@ Result<int> spawn_broker(const std::string& program, int control) {
     launcher.env = empty;  // keys and tokens of ours stay here
     boost::system::error_code error;
     const std::vector<std::string> args = {std::to_string(::getpid())};
-    auto process = launcher(context, error, program, args, bp::process_stdio{nullptr, nullptr, nullptr},
-                            PassControl{control});
+    auto process = launcher(context, error, program, args,
+                            bp::process_stdio{nullptr, nullptr, nullptr}, PassControl{control});
     if (error) return failed(error.message());
     const int pid = static_cast<int>(process.id());
     process.detach();  // waited for by pid: the handle would need its context to live on

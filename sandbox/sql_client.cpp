@@ -15,12 +15,14 @@
 namespace seedbed::sandbox {
 namespace {
 
-constexpr int kControlMs = 5'000;   // reset, changes, digest, ping
+constexpr int kControlMs = 5'000;  // reset, changes, digest, ping
 constexpr int kLoadMs = 20'000;
 constexpr std::size_t kSmallBody = 64U << 10;
 constexpr std::size_t kReadStep = 64U << 10;
 
-std::int64_t deadline_in(int wall_ms) { return monotonic_us() + static_cast<std::int64_t>(wall_ms) * 1000; }
+std::int64_t deadline_in(int wall_ms) {
+  return monotonic_us() + static_cast<std::int64_t>(wall_ms) * 1000;
+}
 
 // Waits for `events`; false at the deadline.
 bool wait_for(int socket, short events, std::int64_t deadline_us) {
@@ -36,7 +38,8 @@ bool wait_for(int socket, short events, std::int64_t deadline_us) {
 }
 
 Error in_flight() {
-  return make_error(Where::sandbox, "tool host", "", "a call is in flight", "receive its result first");
+  return make_error(Where::sandbox, "tool host", "", "a call is in flight",
+                    "receive its result first");
 }
 
 }  // namespace
@@ -50,7 +53,8 @@ Error SqlHostClient::give_up(std::string_view found) {
 }
 
 Step SqlHostClient::ready() const {
-  if (!broken_.empty()) return make_error(Where::sandbox, "tool host", "", broken_, "replace the host");
+  if (!broken_.empty())
+    return make_error(Where::sandbox, "tool host", "", broken_, "replace the host");
   if (in_flight_) return in_flight();
   return std::nullopt;
 }
@@ -66,11 +70,13 @@ void SqlHostClient::begin(std::string_view op) {
 
 Step SqlHostClient::send_bytes(std::string_view bytes, std::int64_t deadline_us) {
   while (!bytes.empty()) {
-    const ssize_t put = ::send(process_.socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t put =
+        ::send(process_.socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put > 0) {
       bytes.remove_prefix(static_cast<std::size_t>(put));
     } else if (put < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      if (!wait_for(process_.socket, POLLOUT, deadline_us)) return give_up("it took no request before the deadline");
+      if (!wait_for(process_.socket, POLLOUT, deadline_us))
+        return give_up("it took no request before the deadline");
     } else if (put == 0 || errno != EINTR) {
       return give_up("it closed its socket");
     }
@@ -81,32 +87,38 @@ Step SqlHostClient::send_bytes(std::string_view bytes, std::int64_t deadline_us)
 Step SqlHostClient::send_request(std::int64_t deadline_us) {
   request_ += '}';
   if (request_.size() - 4 > wire::kFrameMax)
-    return make_error(Where::sandbox, "request to the tool host", "", "over 64 MiB", "send less at once");
+    return make_error(Where::sandbox, "request to the tool host", "", "over 64 MiB",
+                      "send less at once");
   wire::set_u32(request_, 0, static_cast<std::uint32_t>(request_.size() - 4));
   Step sent = send_bytes(request_, deadline_us);
   if (request_.capacity() > (4U << 20)) request_ = std::string();
   return sent;
 }
 
-Result<SqlHostClient::Reply> SqlHostClient::receive_reply(std::int64_t deadline_us, std::size_t body_max) {
+Result<SqlHostClient::Reply> SqlHostClient::receive_reply(std::int64_t deadline_us,
+                                                          std::size_t body_max) {
   std::size_t have = 0;
   std::size_t want = 4 + wire::kReplyHead;
-  if (reply_.size() < kReadStep || reply_.size() > (4U << 20)) reply_ = std::string(kReadStep, '\0');
+  if (reply_.size() < kReadStep || reply_.size() > (4U << 20))
+    reply_ = std::string(kReadStep, '\0');
   bool sized = false;
   while (have < want) {
     if (reply_.size() < want) reply_.resize(std::min(want, reply_.size() * 2));
-    const ssize_t got = recv(process_.socket, reply_.data() + have, reply_.size() - have, MSG_DONTWAIT);
+    const ssize_t got =
+        recv(process_.socket, reply_.data() + have, reply_.size() - have, MSG_DONTWAIT);
     if (got > 0) {
       have += static_cast<std::size_t>(got);
     } else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      if (!wait_for(process_.socket, POLLIN, deadline_us)) return give_up("it gave no reply before the deadline");
+      if (!wait_for(process_.socket, POLLIN, deadline_us))
+        return give_up("it gave no reply before the deadline");
     } else if (got == 0 || errno != EINTR) {
       return give_up("it ended before its reply was whole");
     }
     if (!sized && have >= 4) {
       const std::size_t size = wire::get_u32(reply_, 0);
       if (size < wire::kReplyHead || size > wire::kReplyHead + body_max)
-        return give_up("a reply of " + std::to_string(size) + " bytes, allowed are " + std::to_string(wire::kReplyHead + body_max));
+        return give_up("a reply of " + std::to_string(size) + " bytes, allowed are " +
+                       std::to_string(wire::kReplyHead + body_max));
       want = 4 + size;
       sized = true;
     }
@@ -115,7 +127,9 @@ Result<SqlHostClient::Reply> SqlHostClient::receive_reply(std::int64_t deadline_
   const std::string_view payload = std::string_view(reply_).substr(4, want - 4);
   auto head = wire::read_reply_head(payload);
   if (!head.ok()) return give_up(head.error().message);
-  if (head->id != id_) return give_up("a reply to request " + std::to_string(head->id) + ", expected " + std::to_string(id_));
+  if (head->id != id_)
+    return give_up("a reply to request " + std::to_string(head->id) + ", expected " +
+                   std::to_string(id_));
   return Reply{*head, payload.substr(wire::kReplyHead)};
 }
 
@@ -127,7 +141,8 @@ Result<SqlHostClient::Reply> SqlHostClient::exchange(int wall_ms, std::size_t bo
 
 Step SqlHostClient::load(const schemas::Environment& env, const std::string& image) {
   if (auto e = ready()) return e;
-  if (image.size() > wire::kFrameMax) return make_error(Where::tool, "state image", "", "over 64 MiB", "make the state smaller");
+  if (image.size() > wire::kFrameMax)
+    return make_error(Where::tool, "state image", "", "over 64 MiB", "make the state smaller");
   begin("load");
   request_ += ",\"tools\":";
   schemas::dump_to(schemas::to_value(env.tools), request_);
@@ -153,7 +168,8 @@ Step SqlHostClient::reset() {
   calls_ = 0;
   auto reply = exchange(kControlMs, 0);
   if (!reply.ok()) return reply.error();
-  if (reply->head.status != wire::Status::done) return give_up("reset refused: " + std::string(reply->body));
+  if (reply->head.status != wire::Status::done)
+    return give_up("reset refused: " + std::string(reply->body));
   return std::nullopt;
 }
 
@@ -166,7 +182,8 @@ void SqlHostClient::write_call(const schemas::ToolCall& call, int wall_ms) {
 }
 
 Result<schemas::ToolResult> SqlHostClient::read_result(const Reply& reply) {
-  if (reply.head.status != wire::Status::done) return give_up("call refused: " + std::string(reply.body.substr(0, 500)));
+  if (reply.head.status != wire::Status::done)
+    return give_up("call refused: " + std::string(reply.body.substr(0, 500)));
   if (!wire::is_json(reply.body)) return give_up("a result that is no JSON text");
   ++calls_;
   return schemas::ToolResult{reply.head.end, std::string(reply.body)};
@@ -188,9 +205,12 @@ Step SqlHostClient::send(const schemas::ToolCall& call) {
 }
 
 Result<schemas::ToolResult> SqlHostClient::receive(int wall_ms) {
-  if (!broken_.empty()) return make_error(Where::sandbox, "tool host", "", broken_, "replace the host");
-  if (!in_flight_) return make_error(Where::sandbox, "tool host", "", "no call is in flight", "send one first");
-  SEEDBED_TRY(const Reply reply, receive_reply(deadline_in(wall_ms), wire::kOutMax + wire::kOutSlack));
+  if (!broken_.empty())
+    return make_error(Where::sandbox, "tool host", "", broken_, "replace the host");
+  if (!in_flight_)
+    return make_error(Where::sandbox, "tool host", "", "no call is in flight", "send one first");
+  SEEDBED_TRY(const Reply reply,
+              receive_reply(deadline_in(wall_ms), wire::kOutMax + wire::kOutSlack));
   in_flight_ = false;
   return read_result(reply);
 }
@@ -199,18 +219,21 @@ Result<std::vector<schemas::RowChange>> SqlHostClient::changes() {
   if (auto e = ready()) return *std::move(e);
   begin("changes");
   SEEDBED_TRY(const Reply reply, exchange(kControlMs, wire::kFrameMax));
-  if (reply.head.status != wire::Status::done) return give_up("changes refused: " + std::string(reply.body.substr(0, 500)));
+  if (reply.head.status != wire::Status::done)
+    return give_up("changes refused: " + std::string(reply.body.substr(0, 500)));
   auto changes = schemas::decode_changes(reply.body);
   if (!changes.ok()) return give_up(changes.error().message);
   std::int32_t last = 0;
   for (const auto& change : *changes) {
-    if (change.call < last || change.call >= calls_) return give_up("a change of a call that was not made");
+    if (change.call < last || change.call >= calls_)
+      return give_up("a change of a call that was not made");
     last = change.call;
   }
   return changes;
 }
 
-Result<std::vector<Played>> SqlHostClient::play(const std::vector<std::vector<schemas::ToolCall>>& plans, int wall_ms) {
+Result<std::vector<Played>> SqlHostClient::play(
+    const std::vector<std::vector<schemas::ToolCall>>& plans, int wall_ms) {
   if (auto e = ready()) return *std::move(e);
   begin("play");
   request_ += ",\"wall_ms\":" + std::to_string(wall_ms) + ",\"plans\":[";
@@ -235,12 +258,14 @@ Result<std::vector<Played>> SqlHostClient::play(const std::vector<std::vector<sc
   if (body->plans.size() != plans.size()) return give_up("a play of another number of plans");
   std::vector<Played> out(plans.size());
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    if (body->plans[i].size() != plans[i].size()) return give_up("a play of another number of calls");
+    if (body->plans[i].size() != plans[i].size())
+      return give_up("a play of another number of calls");
     for (std::size_t k = 0; k < plans[i].size(); ++k) {
       const auto& node = body->nodes[body->plans[i][k]];
       out[i].results.push_back({node.end, node.out});
       for (const auto& change : node.changes) {
-        if (change.call != static_cast<std::int32_t>(k)) return give_up("a change of a call that was not made");
+        if (change.call != static_cast<std::int32_t>(k))
+          return give_up("a change of a call that was not made");
         out[i].changes.push_back(change);
       }
     }
@@ -252,7 +277,8 @@ Result<std::string> SqlHostClient::digest() {
   if (auto e = ready()) return *std::move(e);
   begin("digest");
   SEEDBED_TRY(const Reply reply, exchange(kControlMs, 0));
-  if (reply.head.status != wire::Status::done || !is_content_hash(reply.body)) return give_up("a digest that is no hash");
+  if (reply.head.status != wire::Status::done || !is_content_hash(reply.body))
+    return give_up("a digest that is no hash");
   return std::string(reply.body);
 }
 
@@ -260,7 +286,8 @@ Result<std::string> SqlHostClient::stats() {
   if (auto e = ready()) return *std::move(e);
   begin("ping");
   SEEDBED_TRY(const Reply reply, exchange(kControlMs, 0));
-  if (reply.head.status != wire::Status::done || !wire::is_json(reply.body)) return give_up("counts that are no JSON");
+  if (reply.head.status != wire::Status::done || !wire::is_json(reply.body))
+    return give_up("counts that are no JSON");
   return std::string(reply.body);
 }
 

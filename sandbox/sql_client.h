@@ -1,5 +1,6 @@
-// The parent's side of the SQL tool host (sandbox/sql_wire.h). What arrives is hostile: bounded, checked, and never waited
-// for beyond a deadline. A host that misses one, or says what it may not, is killed; every later use is Error{sandbox}.
+// The parent's side of the SQL tool host (sandbox/sql_wire.h). What arrives is hostile: bounded,
+// checked, and never waited for beyond a deadline. A host that misses one, or says what it may not,
+// is killed; every later use is Error{sandbox}.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,9 +17,10 @@ namespace seedbed::sandbox {
 
 // The process that runs the host, however it was started. Dropping `owner` ends it.
 struct HostProcess {
-  int socket = -1;                     // stream socket, owned by `owner`
+  int socket = -1;  // stream socket, owned by `owner`
   std::function<void()> kill;
-  std::function<std::string()> cause;  // why it ended, in words; after kill or after its socket closed
+  std::function<std::string()>
+      cause;  // why it ended, in words; after kill or after its socket closed
   std::shared_ptr<void> owner;
 };
 
@@ -31,8 +33,10 @@ class SqlHostClient final : public ToolHost {
   Step reset() override;
   Result<schemas::ToolResult> call(const schemas::ToolCall& call, int wall_ms) override;
   Result<std::vector<schemas::RowChange>> changes() override;
-  // Identical plans share their run (a trie): a second run of the same plan is asked of another host.
-  Result<std::vector<Played>> play(const std::vector<std::vector<schemas::ToolCall>>& plans, int wall_ms) override;
+  // Identical plans share their run (a trie): a second run of the same plan is asked of another
+  // host.
+  Result<std::vector<Played>> play(const std::vector<std::vector<schemas::ToolCall>>& plans,
+                                   int wall_ms) override;
   Result<std::string> digest() override;
   // The host itself ends a call sent this way after kAsyncWallMs.
   Step send(const schemas::ToolCall& call) override;
@@ -42,8 +46,8 @@ class SqlHostClient final : public ToolHost {
   static constexpr int kAsyncWallMs = 5'000;
   static constexpr int kGraceMs = 500;  // beyond the host's own limit, before it is given up
 
-  // What the host counted since load, as JSON: calls, resets, rebuilt, reprepared, statements, heap_bytes,
-  // reset_ns (the time that all resets took inside).
+  // What the host counted since load, as JSON: calls, resets, rebuilt, reprepared, statements,
+  // heap_bytes, reset_ns (the time that all resets took inside).
   Result<std::string> stats();
 
  private:
@@ -70,7 +74,8 @@ class SqlHostClient final : public ToolHost {
   std::string broken_;  // why this host is of no use any more
 };
 
-// The host as a plain child process: same program, no jail. For tests and measurements of the host itself.
+// The host as a plain child process: same program, no jail. For tests and measurements of the host
+// itself.
 Result<std::unique_ptr<SqlHostClient>> open_unjailed_sql_host_for_tests();
 
 }  // namespace seedbed::sandbox

@@ -29,8 +29,10 @@ struct Child {
     if (pid < 0) return;
     ::kill(pid, SIGKILL);
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
-    cause = WIFEXITED(status) ? "exited " + std::to_string(WEXITSTATUS(status)) : "signal " + std::to_string(WTERMSIG(status));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    cause = WIFEXITED(status) ? "exited " + std::to_string(WEXITSTATUS(status))
+                              : "signal " + std::to_string(WTERMSIG(status));
     pid = -1;
   }
 };
@@ -42,7 +44,8 @@ Result<std::unique_ptr<SqlHostClient>> open_unjailed_sql_host_for_tests() {
   int pair[2] = {-1, -1};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
     return make_error(Where::sandbox, "tool host", "socketpair", std::strerror(errno), "");
-  // dup2 onto the same number would keep close-on-exec, so the child's end starts above the number that it ends at.
+  // dup2 onto the same number would keep close-on-exec, so the child's end starts above the number
+  // that it ends at.
   const int theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, wire::kHostDescriptor + 1);
   close(pair[1]);
   auto child = std::make_shared<Child>();
@@ -57,9 +60,11 @@ Result<std::unique_ptr<SqlHostClient>> open_unjailed_sql_host_for_tests() {
   close(theirs);
   if (rc != 0) {
     child->pid = -1;
-    return make_error(Where::sandbox, "tool host", program, std::strerror(rc), "build seedbed-sql-host");
+    return make_error(Where::sandbox, "tool host", program, std::strerror(rc),
+                      "build seedbed-sql-host");
   }
-  return std::make_unique<SqlHostClient>(HostProcess{child->socket, [child] { child->end(); }, [child] { return child->cause; }, child});
+  return std::make_unique<SqlHostClient>(HostProcess{child->socket, [child] { child->end(); },
+                                                     [child] { return child->cause; }, child});
 }
 
 }  // namespace seedbed::sandbox

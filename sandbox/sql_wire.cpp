@@ -60,7 +60,8 @@ class Syntax {
     return true;
   }
   bool word(std::string_view w) {
-    if (static_cast<std::size_t>(end_ - at_) < w.size() || std::string_view(at_, w.size()) != w) return false;
+    if (static_cast<std::size_t>(end_ - at_) < w.size() || std::string_view(at_, w.size()) != w)
+      return false;
     at_ += w.size();
     return true;
   }
@@ -72,8 +73,10 @@ class Syntax {
   }
   bool number() {
     if (at_ != end_ && *at_ == '-') ++at_;
-    if (at_ != end_ && *at_ == '0') ++at_;
-    else if (!digits()) return false;
+    if (at_ != end_ && *at_ == '0')
+      ++at_;
+    else if (!digits())
+      return false;
     if (at_ != end_ && *at_ == '.') {
       ++at_;
       if (!digits()) return false;
@@ -91,7 +94,8 @@ class Syntax {
     if (std::strchr("\"\\/bfnrt", c) != nullptr && c != '\0') return true;
     if (c != 'u' || end_ - at_ < 4) return false;
     for (int i = 0; i < 4; ++i, ++at_)
-      if (!is_digit(*at_) && !(*at_ >= 'a' && *at_ <= 'f') && !(*at_ >= 'A' && *at_ <= 'F')) return false;
+      if (!is_digit(*at_) && !(*at_ >= 'a' && *at_ <= 'f') && !(*at_ >= 'A' && *at_ <= 'F'))
+        return false;
     return true;
   }
   bool string() {
@@ -124,13 +128,20 @@ class Syntax {
     space();
     if (at_ == end_ || depth > kMaxDepth) return false;
     switch (*at_) {
-      case '{': return list(depth, '}', true);
-      case '[': return list(depth, ']', false);
-      case '"': return string();
-      case 't': return word("true");
-      case 'f': return word("false");
-      case 'n': return word("null");
-      default: return number();
+      case '{':
+        return list(depth, '}', true);
+      case '[':
+        return list(depth, ']', false);
+      case '"':
+        return string();
+      case 't':
+        return word("true");
+      case 'f':
+        return word("false");
+      case 'n':
+        return word("null");
+      default:
+        return number();
     }
   }
 
@@ -138,15 +149,19 @@ class Syntax {
   const char* end_;
 };
 
-bool known_end(std::uint8_t end) { return end < enum_names(schemas::End{}).size(); }
+bool known_end(std::uint8_t end) {
+  return end < enum_names(schemas::End{}).size();
+}
 
 Step read_node(Reader& in, PlayNode& node) {
   std::uint8_t end = 0;
   std::string_view out;
   std::string_view changes;
-  if (!in.u8(end) || !in.run(out) || !in.run(changes)) return bad("play", "a call's record is cut short");
+  if (!in.u8(end) || !in.run(out) || !in.run(changes))
+    return bad("play", "a call's record is cut short");
   if (!known_end(end)) return bad("play", "an unknown end of a call");
-  if (out.size() > kOutMax + kOutSlack || !is_json(out)) return bad("play", "a result that is no JSON text within its bound");
+  if (out.size() > kOutMax + kOutSlack || !is_json(out))
+    return bad("play", "a result that is no JSON text within its bound");
   node.end = static_cast<schemas::End>(end);
   node.out = out;
   if (changes.empty()) return std::nullopt;
@@ -170,7 +185,8 @@ void set_u32(std::string& out, std::size_t at, std::uint32_t x) {
 
 std::uint32_t get_u32(std::string_view bytes, std::size_t at) {
   std::uint32_t x = 0;
-  for (unsigned i = 0; i < 4; ++i) x |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  for (unsigned i = 0; i < 4; ++i)
+    x |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
   return x;
 }
 
@@ -183,7 +199,9 @@ void begin_reply(std::string& out, std::uint32_t id, Status status, schemas::End
   out.append(2, '\0');
 }
 
-void finish_frame(std::string& out) { set_u32(out, 0, static_cast<std::uint32_t>(out.size() - 4)); }
+void finish_frame(std::string& out) {
+  set_u32(out, 0, static_cast<std::uint32_t>(out.size() - 4));
+}
 
 Result<ReplyHead> read_reply_head(std::string_view payload) {
   if (payload.size() < kReplyHead) return bad("head", "shorter than a head");
@@ -192,10 +210,14 @@ Result<ReplyHead> read_reply_head(std::string_view payload) {
   if (status > static_cast<std::uint8_t>(Status::refused)) return bad("head", "an unknown status");
   if (!known_end(end)) return bad("head", "an unknown end of a call");
   if (payload[6] != 0 || payload[7] != 0) return bad("head", "padding that is not zero");
-  return ReplyHead{get_u32(payload, 0), static_cast<Status>(status), static_cast<schemas::End>(end)};
+  return ReplyHead{get_u32(payload, 0), static_cast<Status>(status),
+                   static_cast<schemas::End>(end)};
 }
 
-void put_play_node(std::string& out, schemas::End end, std::string_view text, std::string_view changes) {
+void put_play_node(std::string& out,
+                   schemas::End end,
+                   std::string_view text,
+                   std::string_view changes) {
   out.push_back(static_cast<char>(end));
   put_u32(out, static_cast<std::uint32_t>(text.size()));
   out.append(text);
@@ -223,12 +245,15 @@ Result<PlayBody> read_play_body(std::string_view body) {
     if (!in.u32(count) || count > in.left() / 4) return bad("play", "a plan is cut short");
     plan.resize(count);
     for (auto& node : plan)
-      if (!in.u32(node) || node >= play.nodes.size()) return bad("play", "a plan names a call that is not there");
+      if (!in.u32(node) || node >= play.nodes.size())
+        return bad("play", "a plan names a call that is not there");
   }
   if (in.left() != 0) return bad("play", "bytes after the last plan");
   return play;
 }
 
-bool is_json(std::string_view text) { return is_valid_utf8(text) && Syntax(text).whole(); }
+bool is_json(std::string_view text) {
+  return is_valid_utf8(text) && Syntax(text).whole();
+}
 
 }  // namespace seedbed::sandbox::wire

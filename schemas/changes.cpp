@@ -17,14 +17,15 @@ constexpr std::string_view kMagic = "SBCH";
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMaxBytes = 64U << 20;
 constexpr std::uint32_t kMaxChanges = 1'000'000;
-constexpr std::size_t kMaxColumns = 2'000;        // SQLite's own bound
-constexpr std::size_t kMaxScalars = 8'000'000;    // a null takes one byte here and 40 in memory
+constexpr std::size_t kMaxColumns = 2'000;      // SQLite's own bound
+constexpr std::size_t kMaxScalars = 8'000'000;  // a null takes one byte here and 40 in memory
 constexpr std::size_t kMaxTableBytes = 1'024;
 enum Tag : std::uint8_t { tag_null, tag_integer, tag_text };
 
 template <class T>
 void put(std::string& out, T x) {
-  for (std::size_t i = 0; i < sizeof(T); ++i) out.push_back(static_cast<char>((x >> (8 * i)) & 0xff));
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    out.push_back(static_cast<char>((x >> (8 * i)) & 0xff));
 }
 
 void put_text(std::string& out, const std::string& text) {
@@ -51,13 +52,15 @@ class Reader {
     std::uint32_t count = 0;
     if (!number(count, "a count")) return error();
     if (count > kMaxChanges) {
-      fail("found " + std::to_string(count) + " changes, wanted at most " + std::to_string(kMaxChanges));
+      fail("found " + std::to_string(count) + " changes, wanted at most " +
+           std::to_string(kMaxChanges));
       return error();
     }
     for (std::uint32_t i = 0; i < count; ++i)
       if (!change(out.emplace_back())) return error();
     if (at_ != bytes_.size()) {
-      fail("found " + std::to_string(bytes_.size() - at_) + " bytes after the last change, wanted none");
+      fail("found " + std::to_string(bytes_.size() - at_) +
+           " bytes after the last change, wanted none");
       return error();
     }
     return out;
@@ -75,13 +78,16 @@ class Reader {
 
   bool header() {
     if (bytes_.size() > kMaxBytes)
-      return fail("found " + std::to_string(bytes_.size()) + " bytes, wanted at most " + std::to_string(kMaxBytes));
-    if (bytes_.substr(0, kMagic.size()) != kMagic) return fail("found another format, wanted row changes");
+      return fail("found " + std::to_string(bytes_.size()) + " bytes, wanted at most " +
+                  std::to_string(kMaxBytes));
+    if (bytes_.substr(0, kMagic.size()) != kMagic)
+      return fail("found another format, wanted row changes");
     at_ = kMagic.size();
     std::uint8_t version = 0;
     if (!number(version, "a version")) return false;
     if (version != kVersion)
-      return fail("found version " + std::to_string(version) + ", wanted " + std::to_string(kVersion));
+      return fail("found version " + std::to_string(version) + ", wanted " +
+                  std::to_string(kVersion));
     return true;
   }
 
@@ -99,9 +105,11 @@ class Reader {
   bool text(std::string& out, const char* what) {
     std::uint32_t size = 0;
     if (!number(size, what)) return false;
-    if (bytes_.size() - at_ < size) return fail("found a length beyond the end, wanted the bytes of " + std::string(what));
+    if (bytes_.size() - at_ < size)
+      return fail("found a length beyond the end, wanted the bytes of " + std::string(what));
     out.assign(bytes_.substr(at_, size));
-    if (!is_valid_utf8(out)) return fail("found invalid UTF-8 in " + std::string(what) + ", wanted valid text");
+    if (!is_valid_utf8(out))
+      return fail("found invalid UTF-8 in " + std::string(what) + ", wanted valid text");
     at_ += size;
     return true;
   }
@@ -111,9 +119,10 @@ class Reader {
     if (!number(columns, "a column count")) return false;
     scalars_ += columns;
     if (columns > kMaxColumns || scalars_ > kMaxScalars)
-      return fail("found too many values, wanted at most " + std::to_string(kMaxColumns) + " a row and " +
-                  std::to_string(kMaxScalars) + " in all");
-    if (columns > bytes_.size() - at_) return fail("found a column count beyond the end, wanted the values");
+      return fail("found too many values, wanted at most " + std::to_string(kMaxColumns) +
+                  " a row and " + std::to_string(kMaxScalars) + " in all");
+    if (columns > bytes_.size() - at_)
+      return fail("found a column count beyond the end, wanted the values");
     out.reserve(columns);
     for (std::uint16_t i = 0; i < columns; ++i)
       if (!scalar(out.emplace_back())) return false;
@@ -137,14 +146,16 @@ class Reader {
   bool change(RowChange& out) {
     std::uint32_t call = 0;
     if (!number(call, "a call index")) return false;
-    if (!std::in_range<std::int32_t>(call)) return fail("found a negative call index, wanted one from 0");
+    if (!std::in_range<std::int32_t>(call))
+      return fail("found a negative call index, wanted one from 0");
     out.call = static_cast<std::int32_t>(call);
     if (!text(out.table, "a table name")) return false;
     if (out.table.empty() || out.table.size() > kMaxTableBytes)
-      return fail("found a table name of " + std::to_string(out.table.size()) + " bytes, wanted 1 to " +
-                  std::to_string(kMaxTableBytes));
+      return fail("found a table name of " + std::to_string(out.table.size()) +
+                  " bytes, wanted 1 to " + std::to_string(kMaxTableBytes));
     if (!row(out.before) || !row(out.after)) return false;
-    if (out.before.empty() && out.after.empty()) return fail("found a change without rows, wanted one or two");
+    if (out.before.empty() && out.after.empty())
+      return fail("found a change without rows, wanted one or two");
     if (!out.before.empty() && !out.after.empty() && out.before.size() != out.after.size())
       return fail("found an update from " + std::to_string(out.before.size()) + " to " +
                   std::to_string(out.after.size()) + " columns, wanted as many");
@@ -172,6 +183,8 @@ std::string encode_changes(const std::vector<RowChange>& changes) {
   return out;
 }
 
-Result<std::vector<RowChange>> decode_changes(std::string_view bytes) { return Reader(bytes).changes(); }
+Result<std::vector<RowChange>> decode_changes(std::string_view bytes) {
+  return Reader(bytes).changes();
+}
 
 }  // namespace seedbed::schemas

@@ -1,4 +1,5 @@
-// What an environment is: a state (a SQLite image), tools that are guarded SQL over it, views that show it, a handbook.
+// What an environment is: a state (a SQLite image), tools that are guarded SQL over it, views that
+// show it, a handbook.
 #pragma once
 #include <array>
 #include <optional>
@@ -11,12 +12,15 @@
 
 namespace seedbed::schemas {
 
-// One step of a tool's program; exactly one of let, require, run, each is set. Steps run in order, in one transaction.
+// One step of a tool's program; exactly one of let, require, run, each is set. Steps run in order,
+// in one transaction.
 //   let      binds the first column of the first row (NULL where none) to :NAME for the later steps
-//   require  at least one row, else the call ends in the error {code, message} and everything is rolled back;
+//   require  at least one row, else the call ends in the error {code, message} and everything is
+//   rolled back;
 //            {param} in the message is replaced by the argument's text
 //   run      a write
-//   each     a query; for each of its rows `body` runs with the row's columns bound by name (rows are read before the first write)
+//   each     a query; for each of its rows `body` runs with the row's columns bound by name (rows
+//   are read before the first write)
 // `when` names a let: the step is skipped where that is NULL or 0.
 struct ProgramStep {
   std::optional<std::string> let;      // name
@@ -43,11 +47,13 @@ void fields(V&& at, ProgramStep& x) {
 }
 
 enum class Shape : std::uint8_t { object, rows };
-constexpr std::array<std::string_view, 2> enum_names(Shape) { return {"object", "rows"}; }
+constexpr std::array<std::string_view, 2> enum_names(Shape) {
+  return {"object", "rows"};
+}
 
-// result.sql's columns become members. object: the first row ({} where none). rows: {"items": [...]}, and where the program
-// has page_size also "next_offset" (integer or null); the query is then run with :page_limit (page_size + 1) and :page_offset
-// (argument "offset", 0 where absent).
+// result.sql's columns become members. object: the first row ({} where none). rows: {"items":
+// [...]}, and where the program has page_size also "next_offset" (integer or null); the query is
+// then run with :page_limit (page_size + 1) and :page_offset (argument "offset", 0 where absent).
 struct Program {
   std::vector<ProgramStep> steps;
   std::string result;
@@ -76,14 +82,15 @@ void fields(V&& at, Tool& x) {
   at("program", x.program, "guarded SQL");
 }
 
-// A view of the state as facts: one row a fact, `key` its identity, then its attributes. Names are the ones in the database.
+// A view of the state as facts: one row a fact, `key` its identity, then its attributes. Names are
+// the ones in the database.
 struct View {
-  std::string concept_name;  // World symbol
-  std::string view;          // name in the database
-  std::string key;           // key column of the view
-  std::vector<std::string> columns;      // attribute columns, key not among them
-  std::vector<std::string> attributes;   // World symbols, same order
-  std::vector<std::string> tables;       // tables that the view reads
+  std::string concept_name;             // World symbol
+  std::string view;                     // name in the database
+  std::string key;                      // key column of the view
+  std::vector<std::string> columns;     // attribute columns, key not among them
+  std::vector<std::string> attributes;  // World symbols, same order
+  std::vector<std::string> tables;      // tables that the view reads
 };
 template <class V>
 void fields(V&& at, View& x) {
@@ -126,9 +133,10 @@ struct Recipe {
   std::vector<std::string> interactions;  // e.g. "event booking.released -> waitlist.promote"
   std::vector<std::string> layout_passes;
   std::vector<std::string> surface_passes;
-  std::string schema_class;       // hash of the typed table/reference graph, names erased
-  std::string core_schema_class;  // the same after leaf lookup tables and optional columns are erased
-  std::string split;              // train | heldout
+  std::string schema_class;  // hash of the typed table/reference graph, names erased
+  std::string
+      core_schema_class;  // the same after leaf lookup tables and optional columns are erased
+  std::string split;      // train | heldout
 };
 template <class V>
 void fields(V&& at, Recipe& x) {
@@ -142,7 +150,8 @@ void fields(V&& at, Recipe& x) {
   at("layout_passes", x.layout_passes, "how symbols are stored");
   at("surface_passes", x.surface_passes, "how operations are offered");
   at("schema_class", x.schema_class, "hash of the schema graph, names erased");
-  at("core_schema_class", x.core_schema_class, "the same without leaf lookup tables and optional columns");
+  at("core_schema_class", x.core_schema_class,
+     "the same without leaf lookup tables and optional columns");
   at("split", x.split, "train or heldout");
 }
 
@@ -152,7 +161,8 @@ struct Environment {
   Recipe recipe;
   std::vector<Tool> tools;
   std::vector<View> views;
-  std::vector<std::string> bookkeeping;  // tables outside every fact (counters); exempt in verifiers
+  std::vector<std::string>
+      bookkeeping;  // tables outside every fact (counters); exempt in verifiers
   Policy policy;
   std::int64_t now_minutes = 0;  // :now, minutes since 2000-01-01 00:00
   std::string image_hash;        // of the SQLite image's bytes

@@ -4,7 +4,11 @@
 
 namespace seedbed::schemas {
 
-std::string environment_id(const Environment& env) { return content_hash(dump_record(env)); }
-std::string task_id(const TaskSpec& task) { return content_hash(dump_record(task)); }
+std::string environment_id(const Environment& env) {
+  return content_hash(dump_record(env));
+}
+std::string task_id(const TaskSpec& task) {
+  return content_hash(dump_record(task));
+}
 
 }  // namespace seedbed::schemas

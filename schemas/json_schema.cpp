@@ -26,7 +26,8 @@ constexpr std::size_t kShownChoices = 12;
 std::string cut(std::string_view text) {
   if (text.size() <= kShownBytes) return std::string(text);
   std::size_t end = kShownBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // whole characters
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;  // whole characters
   return std::string(text.substr(0, end)) + "...";
 }
 
@@ -40,9 +41,12 @@ std::string shown(const Value& value) {
 std::string pointer_of(const Path* path, bool escape) {
   std::vector<std::string> steps;
   for (; path != nullptr && path->up != nullptr; path = path->up) {
-    if (path->key == nullptr) steps.push_back(std::to_string(path->index));
-    else if (escape) steps.push_back(replace_all(replace_all(*path->key, "~", "~0"), "/", "~1"));
-    else steps.push_back(cut(*path->key));
+    if (path->key == nullptr)
+      steps.push_back(std::to_string(path->index));
+    else if (escape)
+      steps.push_back(replace_all(replace_all(*path->key, "~", "~0"), "/", "~1"));
+    else
+      steps.push_back(cut(*path->key));
   }
   std::reverse(steps.begin(), steps.end());
   return join(steps, "/");
@@ -69,17 +73,29 @@ class Run {
     if (++steps_ > kMaxSteps) fault_ = "arguments: checking them against the schema takes too long";
     if (path.depth > kMaxInstanceDepth) fault_ = "arguments: nested too deep";
     if (fault_ != nullptr) return false;
-    if (node.nothing) return no(path, keep, [&] { return " = " + shown(value) + ", nothing is allowed here"; });
-    if (!type(node, value)) return no(path, keep, [&] { return " = " + shown(value) + ", must be " + types_in_words(node); });
+    if (node.nothing)
+      return no(path, keep, [&] { return " = " + shown(value) + ", nothing is allowed here"; });
+    if (!type(node, value))
+      return no(path, keep,
+                [&] { return " = " + shown(value) + ", must be " + types_in_words(node); });
     bool ok = generic(node, value, path, keep);
     if (stop(ok, keep)) return false;
     switch (value.kind()) {
       case Kind::integer:
-      case Kind::number: ok &= number(node, value, path, keep); break;
-      case Kind::string: ok &= string(node, value.as_string(), path, keep); break;
-      case Kind::array: ok &= array(node, value.items(), path, keep); break;
-      case Kind::object: ok &= object(node, value, path, keep); break;
-      default: break;
+      case Kind::number:
+        ok &= number(node, value, path, keep);
+        break;
+      case Kind::string:
+        ok &= string(node, value.as_string(), path, keep);
+        break;
+      case Kind::array:
+        ok &= array(node, value.items(), path, keep);
+        break;
+      case Kind::object:
+        ok &= object(node, value, path, keep);
+        break;
+      default:
+        break;
     }
     if (node.in_place && !stop(ok, keep)) ok &= in_place(node, value, path, keep);
     return ok;
@@ -112,7 +128,8 @@ class Run {
     std::vector<std::string> names;
     for (unsigned k = 0; k < 7; ++k) {
       if ((node.types & 1U << k) == 0) continue;
-      if (static_cast<Kind>(k) == Kind::integer && !node.whole_numbers) continue;  // `number` says it
+      if (static_cast<Kind>(k) == Kind::integer && !node.whole_numbers)
+        continue;  // `number` says it
       names.emplace_back(kind_name(static_cast<Kind>(k)));
     }
     return (names.size() > 1 ? "one of: " : "of type ") + join(names, ", ");
@@ -124,10 +141,13 @@ class Run {
       const auto& choices = *node.choices;
       steps_ += static_cast<std::int64_t>(choices.size() / 16);
       if (std::find(choices.begin(), choices.end(), value) == choices.end())
-        ok = no(path, keep, [&] { return " = " + shown(value) + ", must be " + choices_in_words(choices, value); });
+        ok = no(path, keep, [&] {
+          return " = " + shown(value) + ", must be " + choices_in_words(choices, value);
+        });
     }
     if (node.constant && *node.constant != value && !stop(ok, keep))
-      ok = no(path, keep, [&] { return " = " + shown(value) + ", must be " + shown(*node.constant); });
+      ok = no(path, keep,
+              [&] { return " = " + shown(value) + ", must be " + shown(*node.constant); });
     return ok;
   }
 
@@ -138,7 +158,8 @@ class Run {
       if (c.is_string() && words.size() < 200) words.push_back(cut(c.as_string()));
     }
     std::string out = "one of " + join(names, ", ");
-    if (names.size() < choices.size()) out += " and " + std::to_string(choices.size() - names.size()) + " more";
+    if (names.size() < choices.size())
+      out += " and " + std::to_string(choices.size() - names.size()) + " more";
     if (!value.is_string()) return out;
     const auto near = nearest(cut(value.as_string()), words);
     return near.empty() ? out : out + "; did you mean " + dump(Value(near)) + "?";
@@ -148,14 +169,17 @@ class Run {
     bool ok = true;
     const auto bound = [&](const std::optional<Value>& limit, const char* sign, auto&& holds) {
       if (!limit || stop(ok, keep) || holds(compare_numbers(value, *limit))) return;
-      ok = no(path, keep, [&] { return " = " + shown(value) + ", must be " + sign + " " + shown(*limit); });
+      ok = no(path, keep,
+              [&] { return " = " + shown(value) + ", must be " + sign + " " + shown(*limit); });
     };
     bound(node.minimum, ">=", [](int c) { return c >= 0; });
     bound(node.above, ">", [](int c) { return c > 0; });
     bound(node.maximum, "<=", [](int c) { return c <= 0; });
     bound(node.below, "<", [](int c) { return c < 0; });
     if (node.multiple_of && !stop(ok, keep) && !is_multiple(value, *node.multiple_of))
-      ok = no(path, keep, [&] { return " = " + shown(value) + ", must be a multiple of " + shown(*node.multiple_of); });
+      ok = no(path, keep, [&] {
+        return " = " + shown(value) + ", must be a multiple of " + shown(*node.multiple_of);
+      });
     return ok;
   }
 
@@ -168,15 +192,20 @@ class Run {
                bool keep) {
     bool ok = true;
     if (least && n < *least)
-      ok = no(path, keep, [&] { return " has " + std::to_string(n) + of + ", must have at least " + std::to_string(*least); });
+      ok = no(path, keep, [&] {
+        return " has " + std::to_string(n) + of + ", must have at least " + std::to_string(*least);
+      });
     if (most && n > *most && !stop(ok, keep))
-      ok = no(path, keep, [&] { return " has " + std::to_string(n) + of + ", must have at most " + std::to_string(*most); });
+      ok = no(path, keep, [&] {
+        return " has " + std::to_string(n) + of + ", must have at most " + std::to_string(*most);
+      });
     return ok;
   }
 
   bool matches(const Pattern& pattern, const std::string& text) {
     const auto found = pattern.search(text);
-    if (found == Pattern::Found::too_costly) fault_ = "arguments: matching a pattern of the schema takes too long";
+    if (found == Pattern::Found::too_costly)
+      fault_ = "arguments: matching a pattern of the schema takes too long";
     return found == Pattern::Found::yes;
   }
 
@@ -185,12 +214,15 @@ class Run {
     if (node.min_length || node.max_length)
       ok = counted(code_points(text), node.min_length, node.max_length, " characters", path, keep);
     if (node.pattern && !stop(ok, keep) && !matches(*node.pattern, text))
-      ok = no(path, keep, [&] { return " = " + shown(text) + ", must match " + node.pattern->text(); });
+      ok = no(path, keep,
+              [&] { return " = " + shown(text) + ", must match " + node.pattern->text(); });
     if (node.format == Format::none || stop(ok, keep)) return ok;
     if (node.format == Format::date && !is_date(text))
       ok = no(path, keep, [&] { return " = " + shown(text) + ", must be a date as 2031-03-05"; });
     if (node.format == Format::date_time && !is_date_time(text))
-      ok = no(path, keep, [&] { return " = " + shown(text) + ", must be a date-time as 2031-03-05T14:30:00Z"; });
+      ok = no(path, keep, [&] {
+        return " = " + shown(text) + ", must be a date-time as 2031-03-05T14:30:00Z";
+      });
     return ok;
   }
 
@@ -199,7 +231,8 @@ class Run {
     if (node.unique_items && !stop(ok, keep)) {
       if (const auto [a, b] = equal_pair(items); b > 0)
         ok = no(path, keep, [&, first = a, second = b] {
-          return " has the same item at " + std::to_string(first) + " and " + std::to_string(second) + ", must have each once";
+          return " has the same item at " + std::to_string(first) + " and " +
+                 std::to_string(second) + ", must have each once";
         });
     }
     const std::size_t prefix = node.prefix_items.size();
@@ -211,27 +244,36 @@ class Run {
     if (node.contains == nullptr || stop(ok, keep)) return ok;
     std::size_t found = 0;
     for (std::size_t i = 0; i < items.size() && fault_ == nullptr; ++i)
-      found += check(*node.contains, items[i], {&path, nullptr, i, path.depth + 1}, false) ? 1U : 0U;
-    return counted(found, node.min_contains, node.max_contains, " items of the form wanted", path, keep) && ok;
+      found +=
+          check(*node.contains, items[i], {&path, nullptr, i, path.depth + 1}, false) ? 1U : 0U;
+    return counted(found, node.min_contains, node.max_contains, " items of the form wanted", path,
+                   keep) &&
+           ok;
   }
 
   // Order-blind and blind to 1 against 1.0, as equality is.
   static std::uint64_t hash(const Value& value) {
-    const auto mix = [](std::uint64_t h, std::uint64_t x) { return (h ^ x) * 0x9e3779b97f4a7c15ULL + (h >> 29); };
+    const auto mix = [](std::uint64_t h, std::uint64_t x) {
+      return (h ^ x) * 0x9e3779b97f4a7c15ULL + (h >> 29);
+    };
     const std::hash<std::string_view> of_text;
     std::uint64_t h = static_cast<std::uint64_t>(value.kind());
     switch (value.kind()) {
-      case Kind::boolean: return mix(h, value.as_bool() ? 1 : 0);
+      case Kind::boolean:
+        return mix(h, value.as_bool() ? 1 : 0);
       case Kind::integer:
-      case Kind::number: return mix(11, std::hash<double>()(value.as_double()));
-      case Kind::string: return mix(h, of_text(value.as_string()));
+      case Kind::number:
+        return mix(11, std::hash<double>()(value.as_double()));
+      case Kind::string:
+        return mix(h, of_text(value.as_string()));
       case Kind::array:
         for (const auto& item : value.items()) h = mix(h, hash(item));
         return h;
       case Kind::object:
         for (const auto& [key, member] : value.members()) h += mix(of_text(key), hash(member));
         return h;
-      default: return h;
+      default:
+        return h;
     }
   }
 
@@ -250,7 +292,8 @@ class Run {
     for (std::size_t b = 1; b < order.size(); ++b)
       for (std::size_t a = b; a-- > 0 && order[a].first == order[b].first;) {
         if (++steps_ > kMaxSteps) return {0, 0};  // check() turns it into a fault
-        if (items[order[a].second] == items[order[b].second]) return {order[a].second, order[b].second};
+        if (items[order[a].second] == items[order[b].second])
+          return {order[a].second, order[b].second};
       }
     return {0, 0};
   }
@@ -268,16 +311,19 @@ class Run {
         if (p.name == key) return p.schema;
       return nullptr;
     }
-    const auto at = std::lower_bound(list.begin(), list.end(), key, [](const auto& p, const std::string& k) { return p.name < k; });
+    const auto at =
+        std::lower_bound(list.begin(), list.end(), key,
+                         [](const auto& p, const std::string& k) { return p.name < k; });
     return at != list.end() && at->name == key ? at->schema : nullptr;
   }
 
   bool object(const Node& node, const Value& value, const Path& path, bool keep) {
     const auto& members = value.members();
-    bool ok = counted(members.size(), node.min_properties, node.max_properties, " members", path, keep);
+    bool ok =
+        counted(members.size(), node.min_properties, node.max_properties, " members", path, keep);
     if (!stop(ok, keep)) ok &= required(node.required, members, path, keep);
-    if (!node.properties.empty() || node.additional != nullptr || !node.pattern_properties.empty() ||
-        node.property_names != nullptr)
+    if (!node.properties.empty() || node.additional != nullptr ||
+        !node.pattern_properties.empty() || node.property_names != nullptr)
       for (const auto& [key, item] : members) {
         if (stop(ok, keep)) return false;
         ok &= one_member(node, key, item, path, keep);
@@ -291,7 +337,10 @@ class Run {
     return ok;
   }
 
-  bool required(const std::vector<std::string>& names, const Value::Object& members, const Path& path, bool keep) {
+  bool required(const std::vector<std::string>& names,
+                const Value::Object& members,
+                const Path& path,
+                bool keep) {
     bool ok = true;
     for (const auto& name : names) {
       if (stop(ok, keep)) return false;
@@ -303,7 +352,8 @@ class Run {
     return ok;
   }
 
-  bool one_member(const Node& node, const std::string& key, const Value& value, const Path& path, bool keep) {
+  bool one_member(
+      const Node& node, const std::string& key, const Value& value, const Path& path, bool keep) {
     const Path here{&path, &key, 0, path.depth + 1};
     bool ok = true;
     if (node.property_names != nullptr && !check(*node.property_names, Value(key), here, false))
@@ -326,7 +376,8 @@ class Run {
       for (const auto& p : node.properties) names.push_back(p.name);
       const auto near = nearest(cut(key), names);
       if (!near.empty()) return " is unknown; did you mean '" + near + "'?";
-      return names.empty() ? std::string(" is unknown; no arguments are taken here") : " is unknown; known are " + cut_list(names);
+      return names.empty() ? std::string(" is unknown; no arguments are taken here")
+                           : " is unknown; known are " + cut_list(names);
     });
   }
 
@@ -349,14 +400,15 @@ class Run {
       for (const auto* one : node.one_of) fits += check(*one, value, path, false) ? 1U : 0U;
       if (fits != 1 && fault_ == nullptr)
         ok = no(path, keep, [&] {
-          return " = " + shown(value) + " fits " + std::to_string(fits) + " of " + std::to_string(node.one_of.size()) +
-                 " alternatives, must fit exactly one";
+          return " = " + shown(value) + " fits " + std::to_string(fits) + " of " +
+                 std::to_string(node.one_of.size()) + " alternatives, must fit exactly one";
         });
     }
     if (node.none_of != nullptr && !stop(ok, keep) && check(*node.none_of, value, path, false))
       ok = no(path, keep, [&] { return " = " + shown(value) + " has the form that is excluded"; });
     if (node.condition != nullptr && !stop(ok, keep)) {
-      const Node* then = check(*node.condition, value, path, false) ? node.then_schema : node.else_schema;
+      const Node* then =
+          check(*node.condition, value, path, false) ? node.then_schema : node.else_schema;
       if (then != nullptr && fault_ == nullptr) ok &= check(*then, value, path, keep);
     }
     return ok && fault_ == nullptr;
@@ -374,7 +426,8 @@ class Run {
     }
     if (keep && near_count == 1) return check(*near, value, path, true);
     return no(path, keep, [&] {
-      return " = " + shown(value) + ", must fit one of " + std::to_string(node.any_of.size()) + " alternatives";
+      return " = " + shown(value) + ", must fit one of " + std::to_string(node.any_of.size()) +
+             " alternatives";
     });
   }
 

@@ -21,7 +21,9 @@ struct Program {
   std::deque<Node> nodes;
 };
 
-std::string escaped(const std::string& key) { return replace_all(replace_all(key, "~", "~0"), "/", "~1"); }
+std::string escaped(const std::string& key) {
+  return replace_all(replace_all(key, "~", "~0"), "/", "~1");
+}
 
 class Compiler {
  public:
@@ -45,7 +47,9 @@ class Compiler {
     std::string target, at;
   };
 
-  void fail(const std::string& at, const std::string& found_and_wanted, const char* todo = "correct the schema") {
+  void fail(const std::string& at,
+            const std::string& found_and_wanted,
+            const char* todo = "correct the schema") {
     if (!failed_) failed_ = make_error(Where::config, "schema", at, found_and_wanted, todo);
   }
   bool want(bool holds, const std::string& at, const Value& found, const char* wanted) {
@@ -54,7 +58,8 @@ class Compiler {
   }
 
   const Node* schema(const Value& text, const std::string& at, int depth) {
-    if (const auto known = by_address_.find(&text); known != by_address_.end()) return known->second;
+    if (const auto known = by_address_.find(&text); known != by_address_.end())
+      return known->second;
     Node& node = program_.nodes.emplace_back();
     by_address_.emplace(&text, &node);
     if (depth >= kMaxSchemaDepth) {
@@ -80,7 +85,8 @@ class Compiler {
   }
 
   // Each of the four answers whether the keyword was its own.
-  bool keyword(Node& node, const std::string& key, const Value& value, const std::string& at, int depth) {
+  bool keyword(
+      Node& node, const std::string& key, const Value& value, const std::string& at, int depth) {
     if (key == "type") {
       types(node, value, at);
     } else if (key == "enum") {
@@ -121,8 +127,10 @@ class Compiler {
 
   bool numbers(Node& node, const std::string& key, const Value& value, const std::string& at) {
     static constexpr std::pair<std::string_view, std::optional<Value> Node::*> kBounds[] = {
-        {"minimum", &Node::minimum},        {"maximum", &Node::maximum},
-        {"exclusiveMinimum", &Node::above}, {"exclusiveMaximum", &Node::below},
+        {"minimum", &Node::minimum},
+        {"maximum", &Node::maximum},
+        {"exclusiveMinimum", &Node::above},
+        {"exclusiveMaximum", &Node::below},
         {"multipleOf", &Node::multiple_of}};
     static constexpr std::pair<std::string_view, std::optional<std::size_t> Node::*> kCounts[] = {
         {"minLength", &Node::min_length},         {"maxLength", &Node::max_length},
@@ -132,7 +140,8 @@ class Compiler {
     for (const auto& [name, member] : kBounds) {
       if (key != name) continue;
       if (!want(value.is_number(), at, value, "a number")) return true;
-      if (key == "multipleOf" && !(value.as_double() > 0)) fail(at, "found " + dump(value) + ", wanted a number > 0");
+      if (key == "multipleOf" && !(value.as_double() > 0))
+        fail(at, "found " + dump(value) + ", wanted a number > 0");
       node.*member = value;
       return true;
     }
@@ -148,14 +157,18 @@ class Compiler {
     return false;
   }
 
-  bool applicator(Node& node, const std::string& key, const Value& value, const std::string& at, int depth) {
+  bool applicator(
+      Node& node, const std::string& key, const Value& value, const std::string& at, int depth) {
     static constexpr std::pair<std::string_view, const Node * Node::*> kSingle[] = {
         {"items", &Node::items},       {"additionalProperties", &Node::additional},
         {"contains", &Node::contains}, {"propertyNames", &Node::property_names},
         {"not", &Node::none_of},       {"if", &Node::condition},
         {"then", &Node::then_schema},  {"else", &Node::else_schema}};
     static constexpr std::pair<std::string_view, std::vector<const Node*> Node::*> kLists[] = {
-        {"allOf", &Node::all_of}, {"anyOf", &Node::any_of}, {"oneOf", &Node::one_of}, {"prefixItems", &Node::prefix_items}};
+        {"allOf", &Node::all_of},
+        {"anyOf", &Node::any_of},
+        {"oneOf", &Node::one_of},
+        {"prefixItems", &Node::prefix_items}};
     for (const auto& [name, member] : kSingle) {
       if (key != name) continue;
       node.*member = schema(value, at, depth + 1);
@@ -195,8 +208,8 @@ class Compiler {
       want(value.is_array(), at, value, "an array");
     } else if (key == "deprecated" || key == "readOnly" || key == "writeOnly") {
       want(value.is_bool(), at, value, "a boolean");
-    } else if (key == "unevaluatedProperties" || key == "unevaluatedItems" || key == "$dynamicRef" ||
-               key == "$recursiveRef" || (key == "$id" && at != "#/$id")) {
+    } else if (key == "unevaluatedProperties" || key == "unevaluatedItems" ||
+               key == "$dynamicRef" || key == "$recursiveRef" || (key == "$id" && at != "#/$id")) {
       fail(at, "found a keyword that is not supported, wanted none", "say it without");
     }
     return true;
@@ -209,7 +222,8 @@ class Compiler {
       if (value.items().empty()) fail(at, "found an empty array, wanted at least one type");
       for (std::size_t i = 0; i < value.items().size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
-          if (value.items()[i] == value.items()[j]) fail(at, "found a type twice, wanted each once");
+          if (value.items()[i] == value.items()[j])
+            fail(at, "found a type twice, wanted each once");
       for (const auto& item : value.items()) type(node, item, at);
     }
     const auto number = std::uint8_t{1} << static_cast<int>(Value::Kind::number);
@@ -217,7 +231,8 @@ class Compiler {
   }
 
   void type(Node& node, const Value& value, const std::string& at) {
-    static const std::vector<std::string> kNames = {"null", "boolean", "integer", "number", "string", "array", "object"};
+    static const std::vector<std::string> kNames = {"null",   "boolean", "integer", "number",
+                                                    "string", "array",   "object"};
     if (!want(value.is_string(), at, value, "a string")) return;
     const auto found = std::find(kNames.begin(), kNames.end(), value.as_string());
     if (found == kNames.end()) {
@@ -232,14 +247,18 @@ class Compiler {
   void pattern(const Value& value, const std::string& at, std::optional<Pattern>& out) {
     if (!want(value.is_string(), at, value, "a string")) return;
     auto compiled = Pattern::compile(value.as_string());
-    if (compiled.ok()) out = *std::move(compiled);
-    else fail(at, compiled.error().message);
+    if (compiled.ok())
+      out = *std::move(compiled);
+    else
+      fail(at, compiled.error().message);
   }
 
   std::size_t count(const Value& value, const std::string& at) {
-    const bool whole = value.is_int() || (value.kind() == Value::Kind::number && is_multiple(value, Value(1)));
+    const bool whole =
+        value.is_int() || (value.kind() == Value::Kind::number && is_multiple(value, Value(1)));
     if (!whole || value.as_double() < 0 || value.as_double() > 0x1p53) {
-      fail(at, "found " + (value.is_number() ? dump(value) : kind_name(value.kind())) + ", wanted an integer >= 0");
+      fail(at, "found " + (value.is_number() ? dump(value) : kind_name(value.kind())) +
+                   ", wanted an integer >= 0");
       return 0;
     }
     return static_cast<std::size_t>(value.as_double());
@@ -279,7 +298,8 @@ class Compiler {
 
   static const Value* child(const Value& at, const std::string& step) {
     if (!at.is_array()) return at.find(step);
-    if (step.empty() || step.size() > 6 || !std::all_of(step.begin(), step.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    if (step.empty() || step.size() > 6 ||
+        !std::all_of(step.begin(), step.end(), [](char c) { return c >= '0' && c <= '9'; }))
       return nullptr;
     const auto index = static_cast<std::size_t>(std::stoul(step));
     return index < at.items().size() ? &at.items()[index] : nullptr;
@@ -287,13 +307,16 @@ class Compiler {
 
   static std::string percent_decoded(const std::string& text) {
     const auto digit = [](char c) {
-      const auto at = std::string_view("0123456789abcdef").find(lower_ascii(std::string_view(&c, 1))[0]);
+      const auto at =
+          std::string_view("0123456789abcdef").find(lower_ascii(std::string_view(&c, 1))[0]);
       return at == std::string_view::npos ? -1 : static_cast<int>(at);
     };
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-      const bool coded = text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0;
-      out.push_back(coded ? static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])) : text[i]);
+      const bool coded = text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
+                         digit(text[i + 2]) >= 0;
+      out.push_back(coded ? static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]))
+                          : text[i]);
       if (coded) i += 2;
     }
     return out;
@@ -302,8 +325,10 @@ class Compiler {
   // Nodes that apply to the same value as `node` does.
   static std::vector<const Node*> in_place(const Node& node) {
     std::vector<const Node*> out;
-    for (const auto* list : {&node.all_of, &node.any_of, &node.one_of}) out.insert(out.end(), list->begin(), list->end());
-    for (const auto* one : {node.ref, node.none_of, node.condition, node.then_schema, node.else_schema})
+    for (const auto* list : {&node.all_of, &node.any_of, &node.one_of})
+      out.insert(out.end(), list->begin(), list->end());
+    for (const auto* one :
+         {node.ref, node.none_of, node.condition, node.then_schema, node.else_schema})
       if (one != nullptr) out.push_back(one);
     for (const auto& d : node.dependencies)
       if (d.schema != nullptr) out.push_back(d.schema);
@@ -328,7 +353,9 @@ class Compiler {
         if (top.next.empty()) {
           const int done = top.height;
           height[top.node] = done;
-          if (done > kMaxInPlaceHeight) return fail("#", "references are chained too deep, wanted at most " + std::to_string(kMaxInPlaceHeight));
+          if (done > kMaxInPlaceHeight)
+            return fail("#", "references are chained too deep, wanted at most " +
+                                 std::to_string(kMaxInPlaceHeight));
           stack.pop_back();
           if (!stack.empty()) stack.back().height = std::max(stack.back().height, done + 1);
           continue;
@@ -336,9 +363,12 @@ class Compiler {
         const Node* next = top.next.back();
         top.next.pop_back();
         const auto [known, fresh] = height.emplace(next, 0);
-        if (fresh) stack.push_back({next, in_place(*next)});
-        else if (known->second == 0) return fail("#", "a $ref leads back to itself without going into the value");
-        else top.height = std::max(top.height, known->second + 1);
+        if (fresh)
+          stack.push_back({next, in_place(*next)});
+        else if (known->second == 0)
+          return fail("#", "a $ref leads back to itself without going into the value");
+        else
+          top.height = std::max(top.height, known->second + 1);
       }
     }
   }

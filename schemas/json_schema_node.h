@@ -58,17 +58,18 @@ struct JsonSchema::Node {
     std::vector<std::string> required;
     const Node* schema = nullptr;
   };
-  bool nothing = false;     // the schema `false`
-  std::uint8_t types = 0;   // bit of Value::Kind; 0: any. `number` sets integer's bit too
+  bool nothing = false;        // the schema `false`
+  std::uint8_t types = 0;      // bit of Value::Kind; 0: any. `number` sets integer's bit too
   bool whole_numbers = false;  // `integer` without `number`: 1.0 is one, 1.5 is none
   bool unique_items = false;
-  bool in_place = false;    // has any of the applicators below
+  bool in_place = false;  // has any of the applicators below
   Format format = Format::none;
 
   std::optional<std::vector<Value>> choices;  // enum
   std::optional<Value> constant;
   std::optional<Value> minimum, maximum, above, below, multiple_of;
-  std::optional<std::size_t> min_length, max_length, min_items, max_items, min_properties, max_properties;
+  std::optional<std::size_t> min_length, max_length, min_items, max_items, min_properties,
+      max_properties;
   std::optional<Pattern> pattern;
 
   std::vector<Property> properties;  // sorted by name

@@ -52,14 +52,15 @@ Result<Pattern> Pattern::compile(const std::string& text) {
   PCRE2_SIZE offset = 0;
   const auto options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX | PCRE2_NEVER_BACKSLASH_C |
                        PCRE2_MATCH_UNSET_BACKREF;
-  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), options,
-                                       &code, &offset, nullptr);
+  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                       options, &code, &offset, nullptr);
   if (compiled == nullptr) {
     PCRE2_UCHAR why[160];
     pcre2_get_error_message(code, why, sizeof why);
-    return make_error(Where::config, "pattern", text,
-                      "at byte " + std::to_string(offset) + ": " + reinterpret_cast<const char*>(why),
-                      "correct the regular expression");
+    return make_error(
+        Where::config, "pattern", text,
+        "at byte " + std::to_string(offset) + ": " + reinterpret_cast<const char*>(why),
+        "correct the regular expression");
   }
   return Pattern(text, std::shared_ptr<const pcre2_code>(compiled, [](const pcre2_code* c) {
                    pcre2_code_free(const_cast<pcre2_code*>(c));
@@ -73,8 +74,8 @@ Pattern::Found Pattern::search(const std::string& text) const {
   const auto limit = std::clamp<std::size_t>(kMatchSteps / (text.size() + 1), 500, 100'000);
   pcre2_set_match_limit(scratch.context, static_cast<std::uint32_t>(limit));
   pcre2_set_heap_limit(scratch.context, 4096);  // KiB
-  const int rc = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0,
-                             scratch.data, scratch.context);
+  const int rc = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
+                             0, scratch.data, scratch.context);
   if (rc >= 0) return Found::yes;
   return rc == PCRE2_ERROR_NOMATCH ? Found::no : Found::too_costly;
 }
@@ -90,8 +91,9 @@ bool is_date_time(std::string_view text) {
   int hour = 0, minute = 0, second = 0;
   if (text.size() < 20 || !is_date(text.substr(0, 10)) || (text[10] != 'T' && text[10] != 't'))
     return false;
-  if (text[13] != ':' || text[16] != ':' || !digits(text, 11, 2, hour) || !digits(text, 14, 2, minute) ||
-      !digits(text, 17, 2, second) || hour > 23 || minute > 59 || second > 60)
+  if (text[13] != ':' || text[16] != ':' || !digits(text, 11, 2, hour) ||
+      !digits(text, 14, 2, minute) || !digits(text, 17, 2, second) || hour > 23 || minute > 59 ||
+      second > 60)
     return false;
   std::size_t at = 19;
   if (text[at] == '.') {
@@ -112,8 +114,9 @@ bool is_date_time(std::string_view text) {
 }
 
 std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 int compare_numbers(const Value& a, const Value& b) {
@@ -144,7 +147,9 @@ Decimal decimal_of(const Value& v) {
     return {v.as_int() < 0 ? ~u + 1 : u, 0};
   }
   char buffer[48];  // shortest scientific form: d.ddde+xx
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, v.as_double(), std::chars_format::scientific).ptr;
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, v.as_double(), std::chars_format::scientific)
+          .ptr;
   Decimal out;
   bool fraction = false;
   for (const char* p = buffer; p != end; ++p) {

@@ -10,7 +10,9 @@ namespace seedbed::schemas {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 void append_utf8(unsigned code, std::string& out) {
   const auto put = [&out](unsigned byte) { out.push_back(static_cast<char>(byte)); };
@@ -65,7 +67,8 @@ const std::string* duplicate_key(const Value::Object& object) {
   keys.reserve(object.size());
   for (const auto& member : object) keys.push_back(&member.first);
   std::sort(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a < *b; });
-  const auto twice = std::adjacent_find(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a == *b; });
+  const auto twice =
+      std::adjacent_find(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a == *b; });
   return twice == keys.end() ? nullptr : *twice;
 }
 
@@ -112,18 +115,24 @@ class Parser {
     if (++values_ > limits_.max_values)
       return fail(p_, "more than " + std::to_string(limits_.max_values) + " values, wanted fewer");
     switch (*p_) {
-      case '{': return object(out, depth);
-      case '[': return array(out, depth);
+      case '{':
+        return object(out, depth);
+      case '[':
+        return array(out, depth);
       case '"': {
         std::string text;
         if (!string(text)) return false;
         out = Value(std::move(text));
         return true;
       }
-      case 't': return word("true", Value(true), out);
-      case 'f': return word("false", Value(false), out);
-      case 'n': return word("null", Value(), out);
-      default: return number(out);
+      case 't':
+        return word("true", Value(true), out);
+      case 'f':
+        return word("false", Value(false), out);
+      case 'n':
+        return word("null", Value(), out);
+      default:
+        return number(out);
     }
   }
 
@@ -221,27 +230,48 @@ class Parser {
     const char* start = p_++;
     if (p_ == end_) return wanted("an escape");
     switch (*p_++) {
-      case '"': out.push_back('"'); return true;
-      case '\\': out.push_back('\\'); return true;
-      case '/': out.push_back('/'); return true;
-      case 'b': out.push_back('\b'); return true;
-      case 'f': out.push_back('\f'); return true;
-      case 'n': out.push_back('\n'); return true;
-      case 'r': out.push_back('\r'); return true;
-      case 't': out.push_back('\t'); return true;
-      case 'u': break;
-      default: return fail(start, "found an unknown escape, wanted one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u");
+      case '"':
+        out.push_back('"');
+        return true;
+      case '\\':
+        out.push_back('\\');
+        return true;
+      case '/':
+        out.push_back('/');
+        return true;
+      case 'b':
+        out.push_back('\b');
+        return true;
+      case 'f':
+        out.push_back('\f');
+        return true;
+      case 'n':
+        out.push_back('\n');
+        return true;
+      case 'r':
+        out.push_back('\r');
+        return true;
+      case 't':
+        out.push_back('\t');
+        return true;
+      case 'u':
+        break;
+      default:
+        return fail(start,
+                    "found an unknown escape, wanted one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u");
     }
     unsigned code = 0;
     if (!hex4(code)) return false;
-    if (code >= 0xdc00 && code <= 0xdfff) return fail(start, "found a lone low surrogate, wanted a pair");
+    if (code >= 0xdc00 && code <= 0xdfff)
+      return fail(start, "found a lone low surrogate, wanted a pair");
     if (code >= 0xd800 && code <= 0xdbff) {
       unsigned low = 0;
       if (end_ - p_ < 2 || p_[0] != '\\' || p_[1] != 'u')
         return fail(start, "found a lone high surrogate, wanted a pair");
       p_ += 2;
       if (!hex4(low)) return false;
-      if (low < 0xdc00 || low > 0xdfff) return fail(start, "found a lone high surrogate, wanted a pair");
+      if (low < 0xdc00 || low > 0xdfff)
+        return fail(start, "found a lone high surrogate, wanted a pair");
       code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
     append_utf8(code, out);
@@ -254,10 +284,14 @@ class Parser {
       if (p_ == end_) return wanted("four hex digits");
       const char c = *p_;
       unsigned digit = 0;
-      if (is_digit(c)) digit = static_cast<unsigned>(c - '0');
-      else if (c >= 'a' && c <= 'f') digit = static_cast<unsigned>(c - 'a' + 10);
-      else if (c >= 'A' && c <= 'F') digit = static_cast<unsigned>(c - 'A' + 10);
-      else return wanted("four hex digits");
+      if (is_digit(c))
+        digit = static_cast<unsigned>(c - '0');
+      else if (c >= 'a' && c <= 'f')
+        digit = static_cast<unsigned>(c - 'a' + 10);
+      else if (c >= 'A' && c <= 'F')
+        digit = static_cast<unsigned>(c - 'A' + 10);
+      else
+        return wanted("four hex digits");
       code = code * 16 + digit;
     }
     return true;
@@ -300,7 +334,8 @@ class Parser {
     }
     double d = 0;
     if (std::from_chars(start, p_, d).ec != std::errc()) {
-      if (!underflows(start, p_)) return fail(start, "found a number beyond 1.8e308, wanted one in range");
+      if (!underflows(start, p_))
+        return fail(start, "found a number beyond 1.8e308, wanted one in range");
       d = *start == '-' ? -0.0 : 0.0;
     }
     out = Value(d);

@@ -1,12 +1,14 @@
 // Files come from people and from other programs: nlohmann's SAX parser reads them, so that the
-// error says line and column. What it leaves to the handler (duplicate keys, depth) is refused here.
+// error says line and column. What it leaves to the handler (duplicate keys, depth) is refused
+// here.
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 #include <unordered_set>
 
 #include "schemas/value.h"
@@ -21,7 +23,9 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
   bool null() override { return add(Value()); }
   bool boolean(bool b) override { return add(Value(b)); }
-  bool number_integer(number_integer_t i) override { return add(Value(static_cast<std::int64_t>(i))); }
+  bool number_integer(number_integer_t i) override {
+    return add(Value(static_cast<std::int64_t>(i)));
+  }
   bool number_unsigned(number_unsigned_t u) override {
     if (std::in_range<std::int64_t>(u)) return add(Value(static_cast<std::int64_t>(u)));
     return add(Value(static_cast<double>(u)));
@@ -88,8 +92,10 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     Frame& frame = frames_.back();
-    if (frame.value.is_array()) frame.value.push(std::move(value));
-    else frame.value.members().emplace_back(std::move(frame.key), std::move(value));
+    if (frame.value.is_array())
+      frame.value.push(std::move(value));
+    else
+      frame.value.members().emplace_back(std::move(frame.key), std::move(value));
     return true;
   }
 
@@ -106,16 +112,19 @@ Result<std::string> read_bytes(const std::string& path, std::size_t max_bytes) {
   };
   const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rbe"));
   if (!file) return file_error(path, std::strerror(errno), "check the path");
-  struct stat info{};
-  if (fstat(fileno(file.get()), &info) != 0) return file_error(path, std::strerror(errno), "check the path");
-  if (S_ISDIR(info.st_mode)) return file_error(path, "found a directory, wanted a file", "check the path");
+  struct stat info {};
+  if (fstat(fileno(file.get()), &info) != 0)
+    return file_error(path, std::strerror(errno), "check the path");
+  if (S_ISDIR(info.st_mode))
+    return file_error(path, "found a directory, wanted a file", "check the path");
   std::string text;
   char block[1 << 16];
   std::size_t n = 0;
   while ((n = std::fread(block, 1, sizeof block, file.get())) > 0) {
     if (text.size() + n > max_bytes)
-      return file_error(path, "found more than " + std::to_string(max_bytes) + " bytes, wanted at most that",
-                        "split the file");
+      return file_error(
+          path, "found more than " + std::to_string(max_bytes) + " bytes, wanted at most that",
+          "split the file");
     text.append(block, n);
   }
   if (std::ferror(file.get()) != 0) return file_error(path, "reading failed", "check the disk");
@@ -159,7 +168,8 @@ Result<Value> read_json_file(const std::string& path, std::size_t max_bytes) {
     builder.why_ = e.what();
   }
   if (ok) return std::move(builder.root);
-  // nlohmann reports the byte after the offending token, 1-based; the handler stopped after a token.
+  // nlohmann reports the byte after the offending token, 1-based; the handler stopped after a
+  // token.
   std::size_t offset = static_cast<std::size_t>(farthest - text.data());
   if (builder.position_ > 0) offset = builder.position_;
   offset = std::min(offset, text.size());
@@ -175,7 +185,8 @@ Result<Value> read_json_file(const std::string& path, std::size_t max_bytes) {
     }
   }
   const std::string at = path + ":" + std::to_string(line) + ":" + std::to_string(column);
-  return file_error(at, builder.why_.empty() ? "found what is no JSON" : builder.why_, "correct the file");
+  return file_error(at, builder.why_.empty() ? "found what is no JSON" : builder.why_,
+                    "correct the file");
 }
 
 }  // namespace seedbed::schemas

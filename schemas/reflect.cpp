@@ -10,7 +10,8 @@ constexpr std::size_t kShownBytes = 80;
 std::string shown(std::string text) {
   if (text.size() <= kShownBytes) return text;
   std::size_t end = kShownBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // whole characters
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;  // whole characters
   text.resize(end);
   return text + "...";
 }
@@ -21,11 +22,14 @@ std::string place(const std::string& where, const std::string& pointer) {
 
 }  // namespace
 
-Error wrong_kind(const std::string& where, const std::string& pointer, const Value& found, const char* wanted) {
+Error wrong_kind(const std::string& where,
+                 const std::string& pointer,
+                 const Value& found,
+                 const char* wanted) {
   std::string what = kind_name(found.kind());
   if (!found.is_array() && !found.is_object() && !found.is_null()) what += " " + shown(dump(found));
-  return make_error(Where::config, "value", place(where, pointer), "found " + what + ", wanted " + wanted,
-                    "change it to " + std::string(wanted));
+  return make_error(Where::config, "value", place(where, pointer),
+                    "found " + what + ", wanted " + wanted, "change it to " + std::string(wanted));
 }
 
 Error wrong_word(const std::string& where,

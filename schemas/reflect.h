@@ -1,10 +1,13 @@
-// One field list a struct drives reading, writing, `seedbed schema` and the messages for wrong or unknown keys:
+// One field list a struct drives reading, writing, `seedbed schema` and the messages for wrong or
+// unknown keys:
 //
 //   struct Budget { int max_turns = 20; };
-//   template <class V> void fields(V&& at, Budget& x) { at("max_turns", x.max_turns, "assistant turns before the episode ends"); }
+//   template <class V> void fields(V&& at, Budget& x) { at("max_turns", x.max_turns, "assistant
+//   turns before the episode ends"); }
 //
-// Every listed field may be absent when it is wrapped in std::optional or named with opt(); everything else is required.
-// Enums take part by `enum_names(T)` -> a span of names in order. Maps are Object-ordered vectors of pairs.
+// Every listed field may be absent when it is wrapped in std::optional or named with opt();
+// everything else is required. Enums take part by `enum_names(T)` -> a span of names in order. Maps
+// are Object-ordered vectors of pairs.
 #pragma once
 #include <array>
 #include <concepts>
@@ -20,21 +23,26 @@
 namespace seedbed::schemas {
 
 template <class T>
-concept Enum = std::is_enum_v<T> && requires(T t) { enum_names(t); };
+concept Enum = std::is_enum_v<T> && requires(T t) {
+  enum_names(t);
+};
 
 struct AnyVisitor {
   template <class... A>
   void operator()(A&&...) const {}
 };
 template <class T>
-concept Record = std::is_class_v<T> && requires(T t) { fields(AnyVisitor{}, t); };
+concept Record = std::is_class_v<T> && requires(T t) {
+  fields(AnyVisitor{}, t);
+};
 
 // ---- writing ----
 template <class T>
 Value to_value(const T& x) {
   if constexpr (std::same_as<T, Value>) {
     return x;
-  } else if constexpr (std::same_as<T, bool> || std::same_as<T, std::string> || std::same_as<T, double>) {
+  } else if constexpr (std::same_as<T, bool> || std::same_as<T, std::string> ||
+                       std::same_as<T, double>) {
     return Value(x);
   } else if constexpr (std::integral<T>) {
     return Value(static_cast<std::int64_t>(x));
@@ -44,12 +52,14 @@ Value to_value(const T& x) {
     return x.has_value() ? to_value(*x) : Value();
   } else if constexpr (Record<T>) {
     Value out = Value::object();
-    fields([&](const char* name, auto& field, const char*) {
-      if constexpr (requires { field.has_value(); }) {
-        if (!field.has_value()) return;
-      }
-      out.members().emplace_back(name, to_value(field));
-    }, const_cast<T&>(x));
+    fields(
+        [&](const char* name, auto& field, const char*) {
+          if constexpr (requires { field.has_value(); }) {
+            if (!field.has_value()) return;
+          }
+          out.members().emplace_back(name, to_value(field));
+        },
+        const_cast<T&>(x));
     return out;
   } else {
     Value out = Value::array();
@@ -60,10 +70,19 @@ Value to_value(const T& x) {
 
 // ---- reading ----
 // `where` names the file or frame; `pointer` is the JSON pointer so far.
-Error wrong_kind(const std::string& where, const std::string& pointer, const Value& found, const char* wanted);
-Error wrong_word(const std::string& where, const std::string& pointer, const std::string& found, const std::vector<std::string>& wanted);
+Error wrong_kind(const std::string& where,
+                 const std::string& pointer,
+                 const Value& found,
+                 const char* wanted);
+Error wrong_word(const std::string& where,
+                 const std::string& pointer,
+                 const std::string& found,
+                 const std::vector<std::string>& wanted);
 Error missing_key(const std::string& where, const std::string& pointer, const char* key);
-Error unknown_key(const std::string& where, const std::string& pointer, const std::string& key, const std::vector<std::string>& known);
+Error unknown_key(const std::string& where,
+                  const std::string& pointer,
+                  const std::string& key,
+                  const std::vector<std::string>& known);
 
 template <class T>
 Step from_value(const Value& v, T& out, const std::string& where, const std::string& pointer = "") {
@@ -87,26 +106,35 @@ Step from_value(const Value& v, T& out, const std::string& where, const std::str
     std::vector<std::string> names;
     for (const auto& n : enum_names(out)) names.emplace_back(n);
     for (std::size_t i = 0; i < names.size(); ++i)
-      if (names[i] == v.as_string()) { out = static_cast<T>(i); return std::nullopt; }
+      if (names[i] == v.as_string()) {
+        out = static_cast<T>(i);
+        return std::nullopt;
+      }
     return wrong_word(where, pointer, v.as_string(), names);
   } else if constexpr (requires { out.has_value(); }) {
-    if (v.is_null()) { out.reset(); return std::nullopt; }
+    if (v.is_null()) {
+      out.reset();
+      return std::nullopt;
+    }
     out.emplace();
     return from_value(v, *out, where, pointer);
   } else if constexpr (Record<T>) {
     if (!v.is_object()) return wrong_kind(where, pointer, v, "object");
     Step failed;
     std::vector<std::string> known;
-    fields([&](const char* name, auto& field, const char*) {
-      known.emplace_back(name);
-      if (failed) return;
-      const Value* member = v.find(name);
-      if (member == nullptr) {
-        if constexpr (!requires { field.has_value(); }) failed = missing_key(where, pointer, name);
-        return;
-      }
-      failed = from_value(*member, field, where, pointer + "/" + name);
-    }, out);
+    fields(
+        [&](const char* name, auto& field, const char*) {
+          known.emplace_back(name);
+          if (failed) return;
+          const Value* member = v.find(name);
+          if (member == nullptr) {
+            if constexpr (!requires { field.has_value(); })
+              failed = missing_key(where, pointer, name);
+            return;
+          }
+          failed = from_value(*member, field, where, pointer + "/" + name);
+        },
+        out);
     if (failed) return failed;
     for (const auto& [key, ignored] : v.members()) {
       bool found = false;
@@ -119,7 +147,8 @@ Step from_value(const Value& v, T& out, const std::string& where, const std::str
     std::size_t i = 0;
     for (const auto& item : v.items()) {
       out.emplace_back();
-      if (auto e = from_value(item, out.back(), where, pointer + "/" + std::to_string(i++))) return e;
+      if (auto e = from_value(item, out.back(), where, pointer + "/" + std::to_string(i++)))
+        return e;
     }
   }
   return std::nullopt;
@@ -138,7 +167,9 @@ Result<T> parse_record(std::string_view text, const std::string& where) {
   return read_record<T>(*v, where);
 }
 template <class T>
-std::string dump_record(const T& x) { return dump(to_value(x)); }
+std::string dump_record(const T& x) {
+  return dump(to_value(x));
+}
 
 // ---- JSON Schema ----
 template <class T>
@@ -164,14 +195,18 @@ Value schema_of() {
     Value properties = Value::object();
     Value required = Value::array();
     T x{};
-    fields([&](const char* name, auto& field, const char* about) {
-      using F = std::remove_cvref_t<decltype(field)>;
-      Value s = schema_of<F>();
-      s.set("description", about);
-      properties.set(name, std::move(s));
-      if constexpr (!requires { field.has_value(); }) required.push(name);
-    }, x);
-    out.set("type", "object").set("properties", std::move(properties)).set("required", std::move(required));
+    fields(
+        [&](const char* name, auto& field, const char* about) {
+          using F = std::remove_cvref_t<decltype(field)>;
+          Value s = schema_of<F>();
+          s.set("description", about);
+          properties.set(name, std::move(s));
+          if constexpr (!requires { field.has_value(); }) required.push(name);
+        },
+        x);
+    out.set("type", "object")
+        .set("properties", std::move(properties))
+        .set("required", std::move(required));
     out.set("additionalProperties", false);
   } else {
     out.set("type", "array").set("items", schema_of<typename T::value_type>());

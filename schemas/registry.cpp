@@ -49,7 +49,8 @@ Result<Value> schema_by_name(std::string_view name) {
     names.emplace_back(entry.name);
   }
   const auto near = nearest(name.substr(0, 80), names);
-  return make_error(Where::usage, "schema", name.substr(0, 80), "found no such record, wanted one of " + join(names, ", "),
+  return make_error(Where::usage, "schema", name.substr(0, 80),
+                    "found no such record, wanted one of " + join(names, ", "),
                     near.empty() ? "choose one of them" : "did you mean '" + near + "'?");
 }
 

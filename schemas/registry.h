@@ -1,5 +1,5 @@
-// Every record that files, frames and the store hold, by name: what `seedbed schema NAME` prints and
-// what the golden files schemas/NAME.schema.json pin.
+// Every record that files, frames and the store hold, by name: what `seedbed schema NAME` prints
+// and what the golden files schemas/NAME.schema.json pin.
 #pragma once
 #include <string>
 #include <string_view>

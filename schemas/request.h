@@ -12,11 +12,11 @@ namespace seedbed::schemas {
 struct GenRequest {
   std::string generator;  // version
   std::string family;
-  std::string seed;       // decimal
+  std::string seed;  // decimal
   std::int64_t envs = 0;
   std::int64_t tasks_per_env = 0;
-  std::string split;      // train, heldout or all
-  std::string packs;      // content hash of all pack files used
+  std::string split;  // train, heldout or all
+  std::string packs;  // content hash of all pack files used
 };
 template <class V>
 void fields(V&& at, GenRequest& x) {

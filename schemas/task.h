@@ -1,4 +1,5 @@
-// Tasks: what the agent sees (TaskSpec), what only the gates and the oracle see (Gold), what judges (Verifier).
+// Tasks: what the agent sees (TaskSpec), what only the gates and the oracle see (Gold), what judges
+// (Verifier).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -26,8 +27,9 @@ void fields(V&& at, Budget& x) {
   at("output_kib", x.output_kib, "tool output of the whole episode");
 }
 
-// A deterministic user. On each assistant message the first reveal (not yet used) one of whose keywords occurs in it
-// (ASCII case ignored) is said; otherwise `fallback`. After `max_replies` messages the user leaves.
+// A deterministic user. On each assistant message the first reveal (not yet used) one of whose
+// keywords occurs in it (ASCII case ignored) is said; otherwise `fallback`. After `max_replies`
+// messages the user leaves.
 struct Reveal {
   std::vector<std::string> keywords;
   std::string text;
@@ -61,7 +63,7 @@ void fields(V&& at, Knob& x) {
 
 struct TaskSpec {
   std::string environment_id;
-  std::string kind;    // lookup, aggregate, achieve, multi, each, if, choose, refuse, ask
+  std::string kind;  // lookup, aggregate, achieve, multi, each, if, choose, refuse, ask
   std::string prompt;
   Value submit_schema;  // JSON Schema of submit_result's arguments
   std::optional<UserScript> user;
@@ -86,9 +88,12 @@ std::string task_id(const TaskSpec& task);
 
 // ---- gold ----
 enum class GoldKind : std::uint8_t { call, say, submit, refuse };
-constexpr std::array<std::string_view, 4> enum_names(GoldKind) { return {"call", "say", "submit", "refuse"}; }
-// One step of the gold plan. `needs` are indices of earlier steps whose results it uses (the plan's data flow); steps
-// without a path between them may be permuted. `derived` names arguments that are computed from known values.
+constexpr std::array<std::string_view, 4> enum_names(GoldKind) {
+  return {"call", "say", "submit", "refuse"};
+}
+// One step of the gold plan. `needs` are indices of earlier steps whose results it uses (the plan's
+// data flow); steps without a path between them may be permuted. `derived` names arguments that are
+// computed from known values.
 struct GoldStep {
   GoldKind kind = GoldKind::call;
   std::string tool;  // call
@@ -108,7 +113,8 @@ void fields(V&& at, GoldStep& x) {
 }
 // A wrong way that must score below 1, made from the goal's form.
 struct NearMiss {
-  std::string name;  // second_best, rule_ignored, interaction_forgotten, sibling_row, constraint_violated, ...
+  std::string name;  // second_best, rule_ignored, interaction_forgotten, sibling_row,
+                     // constraint_violated, ...
   std::vector<GoldStep> steps;
 };
 template <class V>
@@ -118,10 +124,11 @@ void fields(V&& at, NearMiss& x) {
 }
 struct Gold {
   std::vector<GoldStep> steps;
-  std::vector<std::vector<GoldStep>> variants;  // other right plans (permuted independent steps), each must pass
+  std::vector<std::vector<GoldStep>>
+      variants;  // other right plans (permuted independent steps), each must pass
   std::vector<NearMiss> near_misses;
-  int interactions = 0;    // interaction edges whose removal changes plan or answer
-  int mechanisms = 0;      // mechanisms that the plan's data flow touches
+  int interactions = 0;  // interaction edges whose removal changes plan or answer
+  int mechanisms = 0;    // mechanisms that the plan's data flow touches
 };
 template <class V>
 void fields(V&& at, Gold& x) {
@@ -134,12 +141,17 @@ void fields(V&& at, Gold& x) {
 
 // ---- verifier ----
 enum class Outcome : std::uint8_t { submit, refuse };
-constexpr std::array<std::string_view, 2> enum_names(Outcome) { return {"submit", "refuse"}; }
+constexpr std::array<std::string_view, 2> enum_names(Outcome) {
+  return {"submit", "refuse"};
+}
 
 enum class AnswerType : std::uint8_t { integer, text, date, set };
-constexpr std::array<std::string_view, 4> enum_names(AnswerType) { return {"integer", "text", "date", "set"}; }
-// A submitted field, compared after normalisation: integer 25 = 25.0 = "25"; text without case and repeated space; date
-// ISO or "5 March 2031" or 05/03/2031; set = array compared without order, each item as text.
+constexpr std::array<std::string_view, 4> enum_names(AnswerType) {
+  return {"integer", "text", "date", "set"};
+}
+// A submitted field, compared after normalisation: integer 25 = 25.0 = "25"; text without case and
+// repeated space; date ISO or "5 March 2031" or 05/03/2031; set = array compared without order,
+// each item as text.
 struct AnswerField {
   std::string name;
   AnswerType type = AnswerType::text;
@@ -152,10 +164,12 @@ void fields(V&& at, AnswerField& x) {
   at("accept", x.accept, "accepted normal forms; for set the items");
 }
 enum class ChangeKind : std::uint8_t { set, add, remove };
-constexpr std::array<std::string_view, 3> enum_names(ChangeKind) { return {"set", "add", "remove"}; }
-// One fact that the goal changes, in view terms. set: attribute of the fact `key` becomes `value`; add: a new fact whose
-// attributes are `row` (the key is existentially quantified: null attributes in `row` that refer to other new facts match any
-// key); remove: the fact `key` is gone.
+constexpr std::array<std::string_view, 3> enum_names(ChangeKind) {
+  return {"set", "add", "remove"};
+}
+// One fact that the goal changes, in view terms. set: attribute of the fact `key` becomes `value`;
+// add: a new fact whose attributes are `row` (the key is existentially quantified: null attributes
+// in `row` that refer to other new facts match any key); remove: the fact `key` is gone.
 struct FactChange {
   ChangeKind kind = ChangeKind::set;
   std::string concept_name;
@@ -173,7 +187,8 @@ void fields(V&& at, FactChange& x) {
   at("value", x.value, "its new value");
   at("row", x.row, "attributes of a new fact");
 }
-// SQL over the views that must give 1 in the final state (or, for `choose`, with :FIELD bound to the submitted fields).
+// SQL over the views that must give 1 in the final state (or, for `choose`, with :FIELD bound to
+// the submitted fields).
 struct Condition {
   std::string name;
   std::string symbol;  // the term that it was printed from
@@ -185,8 +200,8 @@ void fields(V&& at, Condition& x) {
   at("symbol", x.symbol, "the term");
   at("sql", x.sql, "the term over the views; must give 1");
 }
-// A rule that tools allow and the verifier punishes: for each successful call of `tool`, sql over the state before the call,
-// with the call's arguments bound as :PARAM, must give 1.
+// A rule that tools allow and the verifier punishes: for each successful call of `tool`, sql over
+// the state before the call, with the call's arguments bound as :PARAM, must give 1.
 struct Obligation {
   std::string rule;
   std::string tool;
@@ -202,10 +217,10 @@ void fields(V&& at, Obligation& x) {
 }
 struct Verifier {
   Outcome outcome = Outcome::submit;
-  std::vector<AnswerField> answer;     // empty: submit_result needs no particular content
-  std::vector<Condition> choose;       // constraints on submitted fields
-  std::vector<Condition> post;         // conditions on the final state
-  std::vector<FactChange> delta;       // exactly these facts change; everything else is the frame
+  std::vector<AnswerField> answer;  // empty: submit_result needs no particular content
+  std::vector<Condition> choose;    // constraints on submitted fields
+  std::vector<Condition> post;      // conditions on the final state
+  std::vector<FactChange> delta;    // exactly these facts change; everything else is the frame
   std::vector<Obligation> obligations;
   std::vector<std::string> refuse_codes;     // accepted codes (outcome refuse)
   std::vector<std::string> refuse_evidence;  // exact set of record ids (outcome refuse)

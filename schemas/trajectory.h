@@ -12,18 +12,28 @@
 
 namespace seedbed::schemas {
 
-enum class Stop : std::uint8_t { answered, refused, stopped, out_of_turns, out_of_calls, out_of_tokens, out_of_time, broken };
+enum class Stop : std::uint8_t {
+  answered,
+  refused,
+  stopped,
+  out_of_turns,
+  out_of_calls,
+  out_of_tokens,
+  out_of_time,
+  broken
+};
 constexpr std::array<std::string_view, 8> enum_names(Stop) {
-  return {"answered", "refused", "stopped", "out_of_turns", "out_of_calls", "out_of_tokens", "out_of_time", "broken"};
+  return {"answered",     "refused",       "stopped",     "out_of_turns",
+          "out_of_calls", "out_of_tokens", "out_of_time", "broken"};
 }
 
 struct MadeCall {
   std::string id;  // the model's id of the call, unique in the trajectory
   std::string tool;
-  Value args;               // object, or a string where the model's arguments were no JSON object
+  Value args;  // object, or a string where the model's arguments were no JSON object
   ToolResult result;
-  bool reserved = false;    // submit_result or refuse: executed by the parent
-  bool malformed = false;   // never reached a host
+  bool reserved = false;   // submit_result or refuse: executed by the parent
+  bool malformed = false;  // never reached a host
 };
 template <class V>
 void fields(V&& at, MadeCall& x) {
@@ -35,11 +45,12 @@ void fields(V&& at, MadeCall& x) {
   at("malformed", x.malformed, "answered as a tool error without reaching a host");
 }
 struct Turn {
-  std::string role;  // system, user, assistant; tool results live inside the assistant turn that made the calls
+  std::string role;  // system, user, assistant; tool results live inside the assistant turn that
+                     // made the calls
   std::string text;
   std::string reasoning;
   std::vector<MadeCall> calls;
-  std::vector<std::int32_t> tokens;      // exact ids sampled, where the client gives them
+  std::vector<std::int32_t> tokens;  // exact ids sampled, where the client gives them
   std::vector<double> logprobs;
 };
 template <class V>
@@ -53,7 +64,8 @@ void fields(V&& at, Turn& x) {
 }
 
 struct ScorePart {
-  std::string name;  // outcome, answer, choose:*, post:*, delta, frame, obligation:*, refuse_code, evidence
+  std::string name;  // outcome, answer:*, choose:*, post:*, delta, frame, obligation:*,
+                     // refuse_code, evidence
   bool holds = false;
   double weight = 1.0;
 };
@@ -67,7 +79,7 @@ struct Verdict {
   bool solved = false;  // all parts hold
   double score = 0;     // 1 if solved, else the weighted share of the parts, at most 0.99
   std::vector<ScorePart> parts;
-  std::string why;      // the first part that fails, in words; empty where solved
+  std::string why;  // the first part that fails, in words; empty where solved
 };
 template <class V>
 void fields(V&& at, Verdict& x) {
@@ -83,12 +95,13 @@ struct Trajectory {
   std::string policy;          // oracle, nop, random, http:MODEL, ...
   std::string policy_version;  // of the client or weights
   std::int64_t sample = 0;
-  std::string seed;            // decimal
-  std::vector<Turn> turns;     // [0] is the system turn: stored empty, filled from the environment on export and show
+  std::string seed;         // decimal
+  std::vector<Turn> turns;  // [0] is the system turn: stored empty, filled from the environment on
+                            // export and show
   Stop stop = Stop::stopped;
   std::string stop_detail;
   int malformed_calls = 0;
-  int retries = 0;       // infrastructure retries
+  int retries = 0;           // infrastructure retries
   std::int64_t wall_us = 0;  // not part of any digest
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
   Verdict verdict;

@@ -15,9 +15,11 @@ bool equal_numbers(const Value& a, const Value& b) {
   if (!a.is_int() && !b.is_int()) return a.as_double() == b.as_double();
   const std::int64_t i = a.is_int() ? a.as_int() : b.as_int();
   const double d = a.is_int() ? b.as_double() : a.as_double();
-  // Exact: comparing as doubles would make 2^53 + 1 equal to 2^53. 2^63 itself is a double, so the bounds are.
+  // Exact: comparing as doubles would make 2^53 + 1 equal to 2^53. 2^63 itself is a double, so the
+  // bounds are.
   if (!(d >= -0x1p63 && d < 0x1p63)) return false;
-  return static_cast<double>(static_cast<std::int64_t>(d)) == d && static_cast<std::int64_t>(d) == i;
+  return static_cast<double>(static_cast<std::int64_t>(d)) == d &&
+         static_cast<std::int64_t>(d) == i;
 }
 
 std::vector<const Object::value_type*> by_key(const Object& object) {
@@ -82,23 +84,35 @@ bool operator==(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) return equal_numbers(a, b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Value::Kind::boolean: return a.as_bool() == b.as_bool();
-    case Value::Kind::string: return a.as_string() == b.as_string();
-    case Value::Kind::array: return a.items() == b.items();
-    case Value::Kind::object: return equal_objects(a.members(), b.members());
-    default: return true;  // null; numbers are done above
+    case Value::Kind::boolean:
+      return a.as_bool() == b.as_bool();
+    case Value::Kind::string:
+      return a.as_string() == b.as_string();
+    case Value::Kind::array:
+      return a.items() == b.items();
+    case Value::Kind::object:
+      return equal_objects(a.members(), b.members());
+    default:
+      return true;  // null; numbers are done above
   }
 }
 
 const char* kind_name(Value::Kind kind) {
   switch (kind) {
-    case Value::Kind::null: return "null";
-    case Value::Kind::boolean: return "boolean";
-    case Value::Kind::integer: return "integer";
-    case Value::Kind::number: return "number";
-    case Value::Kind::string: return "string";
-    case Value::Kind::array: return "array";
-    case Value::Kind::object: return "object";
+    case Value::Kind::null:
+      return "null";
+    case Value::Kind::boolean:
+      return "boolean";
+    case Value::Kind::integer:
+      return "integer";
+    case Value::Kind::number:
+      return "number";
+    case Value::Kind::string:
+      return "string";
+    case Value::Kind::array:
+      return "array";
+    case Value::Kind::object:
+      return "object";
   }
   return "?";
 }
@@ -116,13 +130,27 @@ void dump_string(const std::string& text, std::string& out) {
     out.append(text, begin, i - begin);
     begin = i + 1;
     switch (c) {
-      case '"': out.append("\\\""); break;
-      case '\\': out.append("\\\\"); break;
-      case '\n': out.append("\\n"); break;
-      case '\r': out.append("\\r"); break;
-      case '\t': out.append("\\t"); break;
-      case '\b': out.append("\\b"); break;
-      case '\f': out.append("\\f"); break;
+      case '"':
+        out.append("\\\"");
+        break;
+      case '\\':
+        out.append("\\\\");
+        break;
+      case '\n':
+        out.append("\\n");
+        break;
+      case '\r':
+        out.append("\\r");
+        break;
+      case '\t':
+        out.append("\\t");
+        break;
+      case '\b':
+        out.append("\\b");
+        break;
+      case '\f':
+        out.append("\\f");
+        break;
       default:
         out.append("\\u00");
         out.push_back(kHex[c >> 4]);
@@ -159,11 +187,21 @@ void write(const Value& value, std::string& out, int indent) {
   };
   const int inner = indent < 0 ? -1 : indent + 1;
   switch (value.kind()) {
-    case Value::Kind::null: out.append("null"); return;
-    case Value::Kind::boolean: out.append(value.as_bool() ? "true" : "false"); return;
-    case Value::Kind::integer: dump_integer(value.as_int(), out); return;
-    case Value::Kind::number: dump_double(value.as_double(), out); return;
-    case Value::Kind::string: dump_string(value.as_string(), out); return;
+    case Value::Kind::null:
+      out.append("null");
+      return;
+    case Value::Kind::boolean:
+      out.append(value.as_bool() ? "true" : "false");
+      return;
+    case Value::Kind::integer:
+      dump_integer(value.as_int(), out);
+      return;
+    case Value::Kind::number:
+      dump_double(value.as_double(), out);
+      return;
+    case Value::Kind::string:
+      dump_string(value.as_string(), out);
+      return;
     case Value::Kind::array: {
       bool first = true;
       out.push_back('[');
@@ -197,7 +235,9 @@ void write(const Value& value, std::string& out, int indent) {
 
 }  // namespace
 
-void dump_to(const Value& value, std::string& out) { write(value, out, -1); }
+void dump_to(const Value& value, std::string& out) {
+  write(value, out, -1);
+}
 
 std::string dump(const Value& value) {
   std::string out;

@@ -1,5 +1,6 @@
-// The JSON value used everywhere inside: call frames, arguments, stored records. Objects keep insertion order, so what is
-// written is a function of what was built. Numbers are int64 where the text has no fraction or exponent and fits, else double.
+// The JSON value used everywhere inside: call frames, arguments, stored records. Objects keep
+// insertion order, so what is written is a function of what was built. Numbers are int64 where the
+// text has no fraction or exponent and fits, else double.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,16 +21,16 @@ class Value {
   enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object };
 
   Value() = default;
-  Value(std::nullptr_t) {}                                    // NOLINT(google-explicit-constructor)
-  Value(bool b) : data_(b) {}                                 // NOLINT(google-explicit-constructor)
-  Value(int i) : data_(static_cast<std::int64_t>(i)) {}       // NOLINT(google-explicit-constructor)
-  Value(std::int64_t i) : data_(i) {}                         // NOLINT(google-explicit-constructor)
-  Value(double d) : data_(d) {}                               // NOLINT(google-explicit-constructor)
-  Value(const char* s) : data_(std::string(s)) {}             // NOLINT(google-explicit-constructor)
-  Value(std::string s) : data_(std::move(s)) {}               // NOLINT(google-explicit-constructor)
-  Value(std::string_view s) : data_(std::string(s)) {}        // NOLINT(google-explicit-constructor)
-  Value(Array a) : data_(std::move(a)) {}                     // NOLINT(google-explicit-constructor)
-  Value(Object o) : data_(std::move(o)) {}                    // NOLINT(google-explicit-constructor)
+  Value(std::nullptr_t) {}                               // NOLINT(google-explicit-constructor)
+  Value(bool b) : data_(b) {}                            // NOLINT(google-explicit-constructor)
+  Value(int i) : data_(static_cast<std::int64_t>(i)) {}  // NOLINT(google-explicit-constructor)
+  Value(std::int64_t i) : data_(i) {}                    // NOLINT(google-explicit-constructor)
+  Value(double d) : data_(d) {}                          // NOLINT(google-explicit-constructor)
+  Value(const char* s) : data_(std::string(s)) {}        // NOLINT(google-explicit-constructor)
+  Value(std::string s) : data_(std::move(s)) {}          // NOLINT(google-explicit-constructor)
+  Value(std::string_view s) : data_(std::string(s)) {}   // NOLINT(google-explicit-constructor)
+  Value(Array a) : data_(std::move(a)) {}                // NOLINT(google-explicit-constructor)
+  Value(Object o) : data_(std::move(o)) {}               // NOLINT(google-explicit-constructor)
   static Value array() { return Value(Array{}); }
   static Value object() { return Value(Object{}); }
 
@@ -63,7 +64,8 @@ class Value {
   Value& set(std::string key, Value value);
   void push(Value value);
 
-  // Same kind and same content; object order does not matter; 1 and 1.0 are equal (JSON Schema's equality).
+  // Same kind and same content; object order does not matter; 1 and 1.0 are equal (JSON Schema's
+  // equality).
   friend bool operator==(const Value& a, const Value& b);
   friend bool operator!=(const Value& a, const Value& b) { return !(a == b); }
 
@@ -79,17 +81,20 @@ struct ParseLimits {
   std::size_t max_values = 8'000'000;  // a value costs 40 bytes, its text may be two
 };
 
-// Strict RFC 8259: valid UTF-8 only, no duplicate keys, no trailing bytes, bounded depth. The error says the byte offset.
+// Strict RFC 8259: valid UTF-8 only, no duplicate keys, no trailing bytes, bounded depth. The error
+// says the byte offset.
 Result<Value> parse_json(std::string_view text, const ParseLimits& limits = {});
 
-// Compact, members in insertion order; doubles by the shortest form that reads back as the same double (1.0, never 1).
-// Doubles that are not finite are written as null. Strings must be valid UTF-8.
+// Compact, members in insertion order; doubles by the shortest form that reads back as the same
+// double (1.0, never 1). Doubles that are not finite are written as null. Strings must be valid
+// UTF-8.
 std::string dump(const Value& value);
 void dump_to(const Value& value, std::string& out);
 // Two-space indentation, for people and golden files.
 std::string dump_pretty(const Value& value);
 
-// A file from outside, through nlohmann's parser: the error says path, line and column. Size-bounded.
+// A file from outside, through nlohmann's parser: the error says path, line and column.
+// Size-bounded.
 Result<Value> read_json_file(const std::string& path, std::size_t max_bytes = 16U << 20);
 
 }  // namespace seedbed::schemas

@@ -25,7 +25,8 @@ std::string read_file(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
   std::array<char, 4096> part{};
-  for (ssize_t n = 0; fd && (n = ::read(fd.get(), part.data(), part.size())) > 0 && text.size() < 1'000'000;)
+  for (ssize_t n = 0;
+       fd && (n = ::read(fd.get(), part.data(), part.size())) > 0 && text.size() < 1'000'000;)
     text.append(part.data(), static_cast<std::size_t>(n));
   return text;
 }
@@ -47,9 +48,11 @@ bool has_word(std::string_view list, std::string_view word, char separator) {
   return false;
 }
 
-std::int64_t number_after(const std::string& text, std::string_view key) {  // a line "key N"; 0 where absent
+std::int64_t number_after(const std::string& text,
+                          std::string_view key) {  // a line "key N"; 0 where absent
   for (const std::string_view line : pieces(text, '\n')) {
-    if (line.substr(0, key.size()) != key || line.size() <= key.size() || line[key.size()] != ' ') continue;
+    if (line.substr(0, key.size()) != key || line.size() <= key.size() || line[key.size()] != ' ')
+      continue;
     std::int64_t n = 0;
     std::from_chars(line.data() + key.size() + 1, line.data() + line.size(), n);
     return n;
@@ -62,7 +65,9 @@ struct Place {
 };
 
 // Where `controller` ("" = the unified hierarchy) is mounted, and our own group in it.
-Place find_place(const std::string& mountinfo, const std::string& groups, std::string_view controller) {
+Place find_place(const std::string& mountinfo,
+                 const std::string& groups,
+                 std::string_view controller) {
   Place place;
   std::string path;
   for (const std::string_view line : pieces(groups, '\n')) {  // "4:memory:/path"
@@ -70,7 +75,8 @@ Place find_place(const std::string& mountinfo, const std::string& groups, std::s
     const std::size_t b = a == std::string_view::npos ? a : line.find(':', a + 1);
     if (b == std::string_view::npos) continue;
     const std::string_view names = line.substr(a + 1, b - a - 1);
-    if (controller.empty() ? names.empty() : has_word(names, controller, ',')) path = line.substr(b + 1);
+    if (controller.empty() ? names.empty() : has_word(names, controller, ','))
+      path = line.substr(b + 1);
   }
   if (path.empty()) return place;
   for (const std::string_view line : pieces(mountinfo, '\n')) {
@@ -79,7 +85,9 @@ Place find_place(const std::string& mountinfo, const std::string& groups, std::s
     const auto left = pieces(line.substr(0, dash), ' ');
     const auto right = pieces(line.substr(dash + 3), ' ');
     if (left.size() < 5 || right.size() < 3) continue;
-    if (controller.empty() ? right[0] != "cgroup2" : (right[0] != "cgroup" || !has_word(right[2], controller, ','))) continue;
+    if (controller.empty() ? right[0] != "cgroup2"
+                           : (right[0] != "cgroup" || !has_word(right[2], controller, ',')))
+      continue;
     const std::string_view root = left[3];  // the mount may show a part of the hierarchy only
     std::string_view below = path;
     if (root != "/" && below.substr(0, root.size()) == root) below.remove_prefix(root.size());
@@ -97,20 +105,23 @@ bool alive(std::string_view name) {  // of a tree: is its broker still there?
   return read_file("/proc/" + std::to_string(pid) + "/comm") == "seedbed-broker\n";
 }
 
-// Removes the trees of brokers that are gone. Their jails died with them; a group that still has members stays.
+// Removes the trees of brokers that are gone. Their jails died with them; a group that still has
+// members stays.
 void sweep(const std::string& base) {
   DIR* dir = ::opendir(base.c_str());
   if (dir == nullptr) return;
   std::vector<std::string> stale;
   while (const dirent* entry = ::readdir(dir)) {  // NOLINT(concurrency-mt-unsafe): one thread
     const std::string_view name = entry->d_name;
-    if (name.substr(0, kPrefix.size()) == kPrefix && !alive(name)) stale.emplace_back(base + "/" + std::string(name));
+    if (name.substr(0, kPrefix.size()) == kPrefix && !alive(name))
+      stale.emplace_back(base + "/" + std::string(name));
   }
   ::closedir(dir);
   for (const std::string& tree : stale) {
     if (DIR* inner = ::opendir(tree.c_str()); inner != nullptr) {
       while (const dirent* entry = ::readdir(inner))  // NOLINT(concurrency-mt-unsafe): one thread
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') ::rmdir((tree + "/" + entry->d_name).c_str());
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+          ::rmdir((tree + "/" + entry->d_name).c_str());
       ::closedir(inner);
     }
     ::rmdir(tree.c_str());
@@ -129,13 +140,15 @@ bool make_tree(Cgroups::Controller& c, const std::string& base) {
   return true;
 }
 
-// v2: a group with processes of its own cannot hand controllers down, so look upwards for one that does.
+// v2: a group with processes of its own cannot hand controllers down, so look upwards for one that
+// does.
 bool make_tree_v2(Cgroups::Controller& c, const Place& place, std::string_view controller) {
   const std::string grant = "+" + std::string(controller);
   for (std::string base = place.own; base.size() >= place.mount.size() && !base.empty();) {
     const bool offered = has_word(read_file(base + "/cgroup.controllers"), controller, ' ');
-    const bool handed = offered && (has_word(read_file(base + "/cgroup.subtree_control"), controller, ' ') ||
-                                    write_file((base + "/cgroup.subtree_control").c_str(), grant));
+    const bool handed =
+        offered && (has_word(read_file(base + "/cgroup.subtree_control"), controller, ' ') ||
+                    write_file((base + "/cgroup.subtree_control").c_str(), grant));
     if (handed && make_tree(c, base)) {
       if (write_file((c.tree + "/cgroup.subtree_control").c_str(), grant)) return true;
       c.error = errno;
@@ -169,7 +182,9 @@ void open_controller(Cgroups::Controller& c,
   make_tree_v2(c, v2, controller);
 }
 
-std::string folder(const Cgroups::Controller& c, std::uint32_t jail) { return c.tree + "/jail-" + std::to_string(jail); }
+std::string folder(const Cgroups::Controller& c, std::uint32_t jail) {
+  return c.tree + "/jail-" + std::to_string(jail);
+}
 
 bool make_folder(const Cgroups::Controller& c, std::uint32_t jail) {
   const std::string path = folder(c, jail);
@@ -179,7 +194,10 @@ bool make_folder(const Cgroups::Controller& c, std::uint32_t jail) {
   return ::mkdir(path.c_str(), 0755) == 0;
 }
 
-bool set(const Cgroups::Controller& c, std::uint32_t jail, const char* file, const std::string& value) {
+bool set(const Cgroups::Controller& c,
+         std::uint32_t jail,
+         const char* file,
+         const std::string& value) {
   return write_file((folder(c, jail) + "/" + file).c_str(), value);
 }
 
@@ -212,7 +230,8 @@ bool Cgroups::make(std::uint32_t jail, const CgroupLimits& limits, std::string_v
   if (!memory_.tree.empty() && limits.memory_mib > 0) {
     const std::string bytes = std::to_string(static_cast<std::int64_t>(limits.memory_mib) << 20);
     if (!make_folder(memory_, jail)) return false;
-    if (!set(memory_, jail, memory_.v2 ? "memory.max" : "memory.limit_in_bytes", bytes)) return false;
+    if (!set(memory_, jail, memory_.v2 ? "memory.max" : "memory.limit_in_bytes", bytes))
+      return false;
     // Absent where the kernel does not account swap; then there is the one limit.
     if (memory_.v2) {
       set(memory_, jail, "memory.swap.max", "0");
@@ -223,7 +242,8 @@ bool Cgroups::make(std::uint32_t jail, const CgroupLimits& limits, std::string_v
   }
   stage = "cgroup_pids";
   if (!pids_.tree.empty() && limits.pids > 0) {
-    if (!make_folder(pids_, jail) || !set(pids_, jail, "pids.max", std::to_string(limits.pids))) return false;
+    if (!make_folder(pids_, jail) || !set(pids_, jail, "pids.max", std::to_string(limits.pids)))
+      return false;
   }
   stage = "cgroup_cpu";
   if (limits.cpu_percent > 0) {
@@ -233,7 +253,9 @@ bool Cgroups::make(std::uint32_t jail, const CgroupLimits& limits, std::string_v
     }
     const std::string quota = std::to_string(limits.cpu_percent * 1000);
     if (!make_folder(cpu_, jail)) return false;
-    if (!(cpu_.v2 ? set(cpu_, jail, "cpu.max", quota + " 100000") : set(cpu_, jail, "cpu.cfs_quota_us", quota))) return false;
+    if (!(cpu_.v2 ? set(cpu_, jail, "cpu.max", quota + " 100000")
+                  : set(cpu_, jail, "cpu.cfs_quota_us", quota)))
+      return false;
   }
   stage = "cgroup_kill";
   return kill_.tree.empty() || make_folder(kill_, jail);
@@ -242,16 +264,22 @@ bool Cgroups::make(std::uint32_t jail, const CgroupLimits& limits, std::string_v
 bool Cgroups::attach(std::uint32_t jail, int pid, std::string_view& stage) {
   const std::string text = std::to_string(pid);
   const std::array<std::pair<const Controller*, std::string_view>, 4> all = {
-      {{&memory_, "cgroup_memory"}, {&pids_, "cgroup_pids"}, {&cpu_, "cgroup_cpu"}, {&kill_, "cgroup_kill"}}};
+      {{&memory_, "cgroup_memory"},
+       {&pids_, "cgroup_pids"},
+       {&cpu_, "cgroup_cpu"},
+       {&kill_, "cgroup_kill"}}};
   for (const auto& [c, name] : all) {
     stage = name;
-    if (c->tree.empty() || ::access(folder(*c, jail).c_str(), F_OK) != 0) continue;  // no such limit was asked for
+    if (c->tree.empty() || ::access(folder(*c, jail).c_str(), F_OK) != 0)
+      continue;  // no such limit was asked for
     if (!set(*c, jail, "cgroup.procs", text)) return false;
   }
   return true;
 }
 
-bool Cgroups::kill(std::uint32_t jail) { return !kill_.tree.empty() && set(kill_, jail, "cgroup.kill", "1"); }
+bool Cgroups::kill(std::uint32_t jail) {
+  return !kill_.tree.empty() && set(kill_, jail, "cgroup.kill", "1");
+}
 
 bool Cgroups::remove(std::uint32_t jail) {
   bool gone = true;
@@ -262,11 +290,14 @@ bool Cgroups::remove(std::uint32_t jail) {
 
 std::int64_t Cgroups::oom_kills(std::uint32_t jail) const {
   if (memory_.tree.empty()) return 0;
-  return number_after(read_file(folder(memory_, jail) + (memory_.v2 ? "/memory.events" : "/memory.oom_control")), "oom_kill");
+  return number_after(
+      read_file(folder(memory_, jail) + (memory_.v2 ? "/memory.events" : "/memory.oom_control")),
+      "oom_kill");
 }
 
 std::int64_t Cgroups::pids_refused(std::uint32_t jail) const {
-  return pids_.tree.empty() ? 0 : number_after(read_file(folder(pids_, jail) + "/pids.events"), "max");
+  return pids_.tree.empty() ? 0
+                            : number_after(read_file(folder(pids_, jail) + "/pids.events"), "max");
 }
 
 }  // namespace seedbed::sandbox

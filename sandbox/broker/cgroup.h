@@ -1,5 +1,6 @@
-// Control groups for the jails: a tree seedbed-<pid of the broker> below the broker's own group in each hierarchy, so that
-// outer limits keep holding. Speaks v1, hybrid, v2 (where delegated, or as root one level up) and none.
+// Control groups for the jails: a tree seedbed-<pid of the broker> below the broker's own group in
+// each hierarchy, so that outer limits keep holding. Speaks v1, hybrid, v2 (where delegated, or as
+// root one level up) and none.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,7 +22,7 @@ class Cgroups {
   struct Controller {
     std::string tree;  // .../seedbed-<pid>, empty where unusable
     bool v2 = false;
-    std::string why;   // what failed, where unusable
+    std::string why;  // what failed, where unusable
     int error = 0;
   };
   [[nodiscard]] const Controller& memory() const { return memory_; }
@@ -29,7 +30,8 @@ class Cgroups {
   [[nodiscard]] const Controller& cpu() const { return cpu_; }
   [[nodiscard]] const Controller& kill_switch() const { return kill_; }
 
-  // Makes the jail's groups and sets their limits. On failure: false, errno, and `stage` names the layer.
+  // Makes the jail's groups and sets their limits. On failure: false, errno, and `stage` names the
+  // layer.
   bool make(std::uint32_t jail, const CgroupLimits& limits, std::string_view& stage);
   bool attach(std::uint32_t jail, int pid, std::string_view& stage);
   bool kill(std::uint32_t jail);    // by cgroup.kill; false where there is none

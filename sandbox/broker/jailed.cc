@@ -18,8 +18,8 @@
 namespace seedbed::sandbox {
 namespace {
 
-constexpr int kStartMs = 10'000;       // for all the steps of one jail
-constexpr int kEndMs = 10'000;         // for a killed jail to be gone
+constexpr int kStartMs = 10'000;  // for all the steps of one jail
+constexpr int kEndMs = 10'000;    // for a killed jail to be gone
 constexpr const char* kByUs = "killed by us";
 constexpr const char* kUnexplained = "killed: signal 9 (SIGKILL)";
 constexpr int kMaxRefusals = 10'000;  // then the jail is only wasting our time
@@ -54,37 +54,47 @@ ssize_t receive_report(int fd, StageReport& report, Fd& passed) {
 }  // namespace
 
 Jails::Jails(Plan plan, Cgroups& groups, unsigned first_uid)
-    : plan_(plan), groups_(groups), first_uid_(first_uid), null_(::open("/dev/null", O_RDWR | O_CLOEXEC)), slots_(wire::kMaxJails) {}
+    : plan_(plan),
+      groups_(groups),
+      first_uid_(first_uid),
+      null_(::open("/dev/null", O_RDWR | O_CLOEXEC)),
+      slots_(wire::kMaxJails) {}
 
 Jailed* Jails::find(std::uint32_t id) {
   const auto at = jails_.find(id);
   return at == jails_.end() ? nullptr : &at->second;
 }
 
-// The copy cannot be written or replaced under a running jail, and the program cannot read itself, which keeps it
-// undumpable after exec.
+// The copy cannot be written or replaced under a running jail, and the program cannot read itself,
+// which keeps it undumpable after exec.
 int Jails::program_copy(int program) {
   struct stat st {};
   if (::fstat(program, &st) != 0) return -1;
   for (const Program& p : programs_)
-    if (p.device == st.st_dev && p.inode == st.st_ino && p.size == static_cast<std::uint64_t>(st.st_size) &&
-        p.changed_s == st.st_ctim.tv_sec && p.changed_ns == st.st_ctim.tv_nsec)
+    if (p.device == st.st_dev && p.inode == st.st_ino &&
+        p.size == static_cast<std::uint64_t>(st.st_size) && p.changed_s == st.st_ctim.tv_sec &&
+        p.changed_ns == st.st_ctim.tv_nsec)
       return p.copy.get();
   constexpr unsigned kMfdExec = 0x10;
   Fd copy(::memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING | kMfdExec));
-  if (!copy) copy.reset(::memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING));  // a kernel before 6.3
+  if (!copy)
+    copy.reset(::memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING));  // a kernel before 6.3
   if (!copy) return -1;
   off_t at = 0;
   while (at < st.st_size) {
-    const ssize_t n = ::sendfile(copy.get(), program, &at, static_cast<std::size_t>(st.st_size - at));
+    const ssize_t n =
+        ::sendfile(copy.get(), program, &at, static_cast<std::size_t>(st.st_size - at));
     if (n < 0) return -1;
     if (n == 0) break;  // shorter than it said: exec will say what is wrong with it
   }
   if (::fchmod(copy.get(), 0111) != 0) return -1;
-  if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return -1;
-  if (programs_.size() >= 8) programs_.erase(programs_.begin());  // rebuilt programs, one after the other
-  programs_.push_back({st.st_dev, st.st_ino, static_cast<std::uint64_t>(st.st_size), st.st_ctim.tv_sec, st.st_ctim.tv_nsec,
-                       std::move(copy)});
+  if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
+      0)
+    return -1;
+  if (programs_.size() >= 8)
+    programs_.erase(programs_.begin());  // rebuilt programs, one after the other
+  programs_.push_back({st.st_dev, st.st_ino, static_cast<std::uint64_t>(st.st_size),
+                       st.st_ctim.tv_sec, st.st_ctim.tv_nsec, std::move(copy)});
   return programs_.back().copy.get();
 }
 
@@ -100,14 +110,17 @@ Opened Jails::open(const wire::Request& request, int program) {
   if (copy < 0) return fail("program", errno), std::move(out);
 
   std::vector<char*> argv;
-  std::string words(request.argv.data(), std::min<std::size_t>(request.argv_bytes, request.argv.size()));
-  for (std::size_t at = 0; at < words.size() && argv.size() < request.argc; at += std::strlen(words.data() + at) + 1)
+  std::string words(request.argv.data(),
+                    std::min<std::size_t>(request.argv_bytes, request.argv.size()));
+  for (std::size_t at = 0; at < words.size() && argv.size() < request.argc;
+       at += std::strlen(words.data() + at) + 1)
     argv.push_back(words.data() + at);
   argv.push_back(nullptr);
 
   std::array<int, 2> socket{};
   std::array<int, 2> status{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socket.data()) != 0) return fail("socketpair", errno), std::move(out);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socket.data()) != 0)
+    return fail("socketpair", errno), std::move(out);
   out.socket.reset(socket[0]);
   const Fd child_socket(socket[1]);
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, status.data()) != 0)
@@ -120,10 +133,13 @@ Opened Jails::open(const wire::Request& request, int program) {
   jail.pids = request.pids;
   JailOrder order;
   order.plan = plan_;
-  order.uid = plan_.root ? first_uid_ + static_cast<unsigned>(jail.slot) : plan_.user_ns ? 65534U : ::geteuid();
+  order.uid = plan_.root      ? first_uid_ + static_cast<unsigned>(jail.slot)
+              : plan_.user_ns ? 65534U
+                              : ::geteuid();
   order.tmpfs_mib = std::clamp(request.tmpfs_mib, 1, 1 << 16);
   order.open_files = std::clamp(request.open_files, 8, kProgramFd);
-  // Where the group counts, it does so first (and says so); this limit is the second wall, or the only one.
+  // Where the group counts, it does so first (and says so); this limit is the second wall, or the
+  // only one.
   order.pids = std::max(request.pids, 1) + (groups_.pids().tree.empty() ? 0 : 8);
   order.core = request.core;
   order.program = copy;
@@ -140,7 +156,12 @@ Opened Jails::open(const wire::Request& request, int program) {
   return out;
 }
 
-bool Jails::launch(Jailed& jail, JailOrder& order, const wire::Request& request, Fd status, Fd child_status, Opened& out) {
+bool Jails::launch(Jailed& jail,
+                   JailOrder& order,
+                   const wire::Request& request,
+                   Fd status,
+                   Fd child_status,
+                   Opened& out) {
   order.status = child_status.get();
   order.broker_end = status.get();
   std::string_view stage;
@@ -152,7 +173,8 @@ bool Jails::launch(Jailed& jail, JailOrder& order, const wire::Request& request,
   }
   int pidfd = -1;
   clone_args args{};
-  args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | static_cast<std::uint64_t>(namespace_flags(plan_));
+  args.flags =
+      CLONE_PIDFD | CLONE_CLEAR_SIGHAND | static_cast<std::uint64_t>(namespace_flags(plan_));
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   long pid = sys_clone3(args);
@@ -214,7 +236,8 @@ bool Jails::follow_start(Jailed& jail, int status, Opened& out) {
 }
 
 void Jails::kill(Jailed& jail) {
-  // The parent signals first and tells us after: by then the exit may have been seen, without its reason.
+  // The parent signals first and tells us after: by then the exit may have been seen, without its
+  // reason.
   if (jail.ended && jail.unexplained) jail.cause.replace(0, std::strlen(kUnexplained), kByUs);
   jail.unexplained = false;
   if (jail.ended) return;
@@ -223,8 +246,8 @@ void Jails::kill(Jailed& jail) {
   kill_rest(jail);
 }
 
-// What a process namespace does by itself. The filter lets nobody inside leave the process group; its number is ours as long
-// as the first process is not reaped.
+// What a process namespace does by itself. The filter lets nobody inside leave the process group;
+// its number is ours as long as the first process is not reaped.
 void Jails::kill_rest(const Jailed& jail) const {
   groups_.kill(jail.id);
   if (!plan_.pid_ns) ::kill(-jail.pid, SIGKILL);
@@ -233,9 +256,13 @@ void Jails::kill_rest(const Jailed& jail) const {
 void Jails::on_exit(Jailed& jail) {
   if (jail.ended) return;
   siginfo_t info{};
-  if (!plan_.pid_ns && ::waitid(P_PID, static_cast<id_t>(jail.pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
+  if (!plan_.pid_ns &&
+      ::waitid(P_PID, static_cast<id_t>(jail.pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+      info.si_pid != 0)
     kill_rest(jail);
-  if (::waitid(P_PID, static_cast<id_t>(jail.pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+  if (::waitid(P_PID, static_cast<id_t>(jail.pid), &info, WEXITED | WNOHANG) != 0 ||
+      info.si_pid == 0)
+    return;
   jail.ended = true;
   jail.listener.reset();
   const bool oom = groups_.oom_kills(jail.id) > 0;
@@ -247,16 +274,19 @@ void Jails::on_exit(Jailed& jail) {
   } else if (info.si_status == SIGSYS) {
     jail.cause = "killed: seccomp violation (a call of a foreign system call ABI)";
   } else if (info.si_status == SIGKILL && jail.killed) {
-    jail.cause = jail.refusals > kMaxRefusals ? "killed: seccomp violation (too many refused calls)" : kByUs;
+    jail.cause =
+        jail.refusals > kMaxRefusals ? "killed: seccomp violation (too many refused calls)" : kByUs;
   } else if (info.si_status == SIGKILL) {
     jail.cause = kUnexplained;
     jail.unexplained = true;
   } else {
     const char* name = ::sigabbrev_np(info.si_status);
-    jail.cause = "killed: signal " + std::to_string(info.si_status) + (name != nullptr ? std::string(" (SIG") + name + ")" : "");
+    jail.cause = "killed: signal " + std::to_string(info.si_status) +
+                 (name != nullptr ? std::string(" (SIG") + name + ")" : "");
   }
   if (oom && info.si_code == CLD_EXITED) jail.cause += "; a process inside met the " + memory;
-  if (groups_.pids_refused(jail.id) > 0) jail.cause += "; pids limit " + std::to_string(jail.pids) + " reached";
+  if (groups_.pids_refused(jail.id) > 0)
+    jail.cause += "; pids limit " + std::to_string(jail.pids) + " reached";
   if (!groups_.remove(jail.id)) leftovers_.push_back(jail.id);
 }
 
@@ -264,7 +294,8 @@ void Jails::on_exit(Jailed& jail) {
 void Jails::on_refusal(Jailed& jail) {
   seccomp_notif call{};
   if (::ioctl(jail.listener.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
-    if (errno != ENOENT && errno != EINTR) jail.listener.reset();  // ENOENT: the caller died meanwhile
+    if (errno != ENOENT && errno != EINTR)
+      jail.listener.reset();  // ENOENT: the caller died meanwhile
     return;
   }
   if (jail.refused.size() < 64) ++jail.refused[call.data.nr];
@@ -313,7 +344,8 @@ void Jails::close_all() {
 }
 
 bool Jails::sweep_leftovers() {
-  leftovers_.erase(std::remove_if(leftovers_.begin(), leftovers_.end(), [this](std::uint32_t id) { return groups_.remove(id); }),
+  leftovers_.erase(std::remove_if(leftovers_.begin(), leftovers_.end(),
+                                  [this](std::uint32_t id) { return groups_.remove(id); }),
                    leftovers_.end());
   return leftovers_.empty();
 }

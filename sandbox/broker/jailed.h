@@ -19,9 +19,9 @@ struct Jailed {
   int memory_mib = 0, pids = 0;
   Fd pidfd, listener;
   bool ended = false, killed = false;
-  bool unexplained = false;         // ended by a SIGKILL that nobody has owned up to
-  std::string cause;                // once ended
-  std::map<int, int> refused;       // system call -> how often
+  bool unexplained = false;    // ended by a SIGKILL that nobody has owned up to
+  std::string cause;           // once ended
+  std::map<int, int> refused;  // system call -> how often
   int refusals = 0;
 };
 
@@ -39,18 +39,23 @@ class Jails {
   Opened open(const wire::Request& request, int program);
   Jailed* find(std::uint32_t id);
   void kill(Jailed& jail);
-  void close(std::uint32_t id);       // kills, reaps, removes the groups
+  void close(std::uint32_t id);  // kills, reaps, removes the groups
   void close_all();
-  void on_exit(Jailed& jail);         // its pidfd is readable
-  void on_refusal(Jailed& jail);      // its listener is readable
+  void on_exit(Jailed& jail);     // its pidfd is readable
+  void on_refusal(Jailed& jail);  // its listener is readable
   [[nodiscard]] std::string words(const Jailed& jail) const;
   [[nodiscard]] const std::map<std::uint32_t, Jailed>& all() const { return jails_; }
   std::map<std::uint32_t, Jailed>& all() { return jails_; }
-  bool sweep_leftovers();             // groups that were still busy; false: some still are
+  bool sweep_leftovers();  // groups that were still busy; false: some still are
 
  private:
-  int program_copy(int program);      // a sealed, unreadable copy in memory; -1 with errno
-  bool launch(Jailed& jail, JailOrder& order, const wire::Request& request, Fd status, Fd child_status, Opened& out);
+  int program_copy(int program);  // a sealed, unreadable copy in memory; -1 with errno
+  bool launch(Jailed& jail,
+              JailOrder& order,
+              const wire::Request& request,
+              Fd status,
+              Fd child_status,
+              Opened& out);
   bool follow_start(Jailed& jail, int status, Opened& out);
   void end(Jailed& jail);
   void kill_rest(const Jailed& jail) const;

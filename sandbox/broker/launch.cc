@@ -23,7 +23,9 @@ namespace {
 
 constexpr int kSocketFd = 3, kStatusFd = 4, kSpareFd = kProgramFd + 1;
 
-int error_of(long rc) { return rc < 0 ? errno : 0; }
+int error_of(long rc) {
+  return rc < 0 ? errno : 0;
+}
 
 int wait_for_go(const JailOrder& order) {
   ::close(order.broker_end);  // else the broker's death would go unseen below
@@ -31,8 +33,8 @@ int wait_for_go(const JailOrder& order) {
   return ::recv(order.status, &go, 1, 0) == 1 ? 0 : EPIPE;
 }
 
-// The death of the broker must end the jail. A change of uid clears this, so it is asked for again after it; a broker that
-// died in between is seen by its closed channel.
+// The death of the broker must end the jail. A change of uid clears this, so it is asked for again
+// after it; a broker that died in between is seen by its closed channel.
 int die_with_broker(int status) {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
   char c = 0;
@@ -40,7 +42,9 @@ int die_with_broker(int status) {
   return n == 0 ? EPIPE : 0;
 }
 
-int name_the_host() { return error_of(::sethostname("jail", 4)); }
+int name_the_host() {
+  return error_of(::sethostname("jail", 4));
+}
 
 int pin(int core) {
   if (core < 0) return 0;
@@ -55,7 +59,8 @@ int new_session() {
   if (::setsid() < 0 && errno != EPERM) return errno;  // EPERM: leads one already
   ::umask(077);
   // A session keyring of its own; a kernel without keyrings has nothing to keep apart.
-  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS && errno != EPERM && errno != EDQUOT)
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS &&
+      errno != EPERM && errno != EDQUOT)
     return errno;
   return 0;
 }
@@ -69,9 +74,12 @@ int arrange_descriptors(const JailOrder& order) {
   if (socket < 0 || status < 0 || null < 0 || program < 0) return errno;
   for (int fd = 0; fd < 3; ++fd)
     if (::dup2(null, fd) < 0) return errno;
-  if (::dup3(socket, kSocketFd, 0) < 0 || ::dup3(status, kStatusFd, O_CLOEXEC) < 0 || ::dup3(program, kProgramFd, O_CLOEXEC) < 0)
+  if (::dup3(socket, kSocketFd, 0) < 0 || ::dup3(status, kStatusFd, O_CLOEXEC) < 0 ||
+      ::dup3(program, kProgramFd, O_CLOEXEC) < 0)
     return errno;
-  if (sys_close_range(kStatusFd + 1, kProgramFd - 1) != 0 || sys_close_range(kProgramFd + 1, ~0U) != 0) return errno;
+  if (sys_close_range(kStatusFd + 1, kProgramFd - 1) != 0 ||
+      sys_close_range(kProgramFd + 1, ~0U) != 0)
+    return errno;
   return 0;
 }
 
@@ -101,7 +109,8 @@ int run_program(const JailOrder& order) {
   char* const env[] = {nullptr};
   sigset_t none;
   ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);  // the broker keeps all blocked, so that no signal disturbs a clone
+  ::sigprocmask(SIG_SETMASK, &none,
+                nullptr);  // the broker keeps all blocked, so that no signal disturbs a clone
   ::syscall(SYS_execveat, kProgramFd, "", order.argv, env, AT_EMPTY_PATH);
   return errno;
 }
@@ -126,26 +135,31 @@ void send_report(int status, int error, std::string_view stage, int fd) {
     header->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
   }
-  static_cast<void>(::sendmsg(status, &message, MSG_NOSIGNAL));  // the broker being gone, nobody is left to tell
+  static_cast<void>(
+      ::sendmsg(status, &message, MSG_NOSIGNAL));  // the broker being gone, nobody is left to tell
 }
 
-int make_private_mounts() { return error_of(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr)); }
+int make_private_mounts() {
+  return error_of(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+}
 
 int make_root(int tmpfs_mib, unsigned uid, bool& tmpfs_failed) {
   // Any folder serves as the place to mount on: only this namespace sees it.
   constexpr unsigned long kSafe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   std::array<char, 128> options{};
   tmpfs_failed = true;
-  if (::mount("seedbed", "/tmp", "tmpfs", kSafe, "size=64k,nr_inodes=16,mode=0755") != 0) return errno;
+  if (::mount("seedbed", "/tmp", "tmpfs", kSafe, "size=64k,nr_inodes=16,mode=0755") != 0)
+    return errno;
   if (::chdir("/tmp") != 0 || ::mkdir("tmp", 0700) != 0) return errno;
-  std::snprintf(options.data(), options.size(), "size=%dm,nr_inodes=4096,mode=0700,uid=%u,gid=%u", tmpfs_mib > 0 ? tmpfs_mib : 1,
-                uid, uid);
+  std::snprintf(options.data(), options.size(), "size=%dm,nr_inodes=4096,mode=0700,uid=%u,gid=%u",
+                tmpfs_mib > 0 ? tmpfs_mib : 1, uid, uid);
   if (::mount("seedbed", "tmp", "tmpfs", kSafe, options.data()) != 0) return errno;
   tmpfs_failed = false;
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return errno;
   if (::umount2(".", MNT_DETACH) != 0) return errno;  // the old root was stacked on the new one
   if (::chdir("/") != 0) return errno;
-  return error_of(::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kSafe, nullptr));
+  return error_of(
+      ::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kSafe, nullptr));
 }
 
 int set_limits(const JailOrder& order) {
@@ -175,7 +189,8 @@ int set_limits(const JailOrder& order) {
 }
 
 int become(const Plan& plan, unsigned uid) {
-  if (!plan.root) return 0;  // the one mapped uid is what it is already; it may not change its groups
+  if (!plan.root)
+    return 0;  // the one mapped uid is what it is already; it may not change its groups
   if (::setgroups(0, nullptr) != 0) return errno;
   if (::setresgid(uid, uid, uid) != 0) return errno;
   if (::setresuid(uid, uid, uid) != 0) return errno;
@@ -187,8 +202,9 @@ int drop_capabilities(bool bounding_too) {
     for (int cap = 0; ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap)
       if (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return errno;
     // uid 0 gives nothing either, should anything ever be it again.
-    constexpr unsigned long kLocked = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                                      SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    constexpr unsigned long kLocked =
+        SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
+        SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
     if (::prctl(PR_SET_SECUREBITS, kLocked, 0, 0, 0) != 0) return errno;
     return 0;
   }
@@ -199,8 +215,9 @@ int drop_capabilities(bool bounding_too) {
 }
 
 int namespace_flags(const Plan& plan) {
-  return (plan.user_ns ? CLONE_NEWUSER : 0) | (plan.mount_ns ? CLONE_NEWNS : 0) | (plan.pid_ns ? CLONE_NEWPID : 0) |
-         (plan.net_ns ? CLONE_NEWNET : 0) | (plan.ipc_ns ? CLONE_NEWIPC : 0) | (plan.uts_ns ? CLONE_NEWUTS : 0) |
+  return (plan.user_ns ? CLONE_NEWUSER : 0) | (plan.mount_ns ? CLONE_NEWNS : 0) |
+         (plan.pid_ns ? CLONE_NEWPID : 0) | (plan.net_ns ? CLONE_NEWNET : 0) |
+         (plan.ipc_ns ? CLONE_NEWIPC : 0) | (plan.uts_ns ? CLONE_NEWUTS : 0) |
          (plan.cgroup_ns ? CLONE_NEWCGROUP : 0);
 }
 

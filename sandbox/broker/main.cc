@@ -1,6 +1,7 @@
-// seedbed-broker PARENT_PID: started by Broker::start() with the control channel as descriptor 3. One thread; makes,
-// watches and ends all the jails of its parent. Ends, and takes every jail and group with it, when the parent dies or closes
-// the channel. Always built static and without sanitizers: what it runs after clone must be small and predictable.
+// seedbed-broker PARENT_PID: started by Broker::start() with the control channel as descriptor 3.
+// One thread; makes, watches and ends all the jails of its parent. Ends, and takes every jail and
+// group with it, when the parent dies or closes the channel. Always built static and without
+// sanitizers: what it runs after clone must be small and predictable.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -96,7 +97,8 @@ void serve(Jails& jails, int parent, int signals) {
   for (;;) {
     polled.assign({{kControlFd, POLLIN, 0}, {parent, POLLIN, 0}, {signals, POLLIN, 0}});
     owners.clear();
-    for (const auto& [id, jail] : jails.all()) {  // two entries each; a negative descriptor is skipped
+    for (const auto& [id, jail] :
+         jails.all()) {  // two entries each; a negative descriptor is skipped
       polled.push_back({jail.ended ? -1 : jail.pidfd.get(), POLLIN, 0});
       polled.push_back({jail.listener.get(), POLLIN, 0});
       owners.push_back(id);
@@ -108,8 +110,10 @@ void serve(Jails& jails, int parent, int signals) {
     for (std::size_t i = 0; i < owners.size(); ++i) {
       Jailed* jail = jails.find(owners[i]);
       if (jail == nullptr) continue;
-      if ((polled[4 + 2 * i].revents & POLLIN) != 0) jails.on_refusal(*jail);
-      else if (polled[4 + 2 * i].revents != 0) jail->listener.reset();
+      if ((polled[4 + 2 * i].revents & POLLIN) != 0)
+        jails.on_refusal(*jail);
+      else if (polled[4 + 2 * i].revents != 0)
+        jail->listener.reset();
       if (polled[3 + 2 * i].revents != 0) jails.on_exit(*jail);
     }
     if (polled[0].revents != 0 && !serve_one(jails)) return;
@@ -133,7 +137,8 @@ int run(int parent_pid) {
   if (!parent || ::getppid() != parent_pid) return 1;
 
   // Uids of different brokers are apart as far as their pids are.
-  const unsigned first_uid = 600'000U + static_cast<unsigned>(::getpid() % 32'768) * wire::kMaxJails;
+  const unsigned first_uid =
+      600'000U + static_cast<unsigned>(::getpid() % 32'768) * wire::kMaxJails;
   Cgroups groups;
   const Probe probe = probe_machine(groups, first_uid);
   if (::send(kControlFd, &probe.hello, sizeof probe.hello, MSG_NOSIGNAL) < 0) return 1;
@@ -146,4 +151,6 @@ int run(int parent_pid) {
 }  // namespace
 }  // namespace seedbed::sandbox
 
-int main(int argc, char** argv) { return argc == 2 ? seedbed::sandbox::run(std::atoi(argv[1])) : 2; }
+int main(int argc, char** argv) {
+  return argc == 2 ? seedbed::sandbox::run(std::atoi(argv[1])) : 2;
+}

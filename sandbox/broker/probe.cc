@@ -19,7 +19,7 @@ namespace seedbed::sandbox {
 namespace {
 
 constexpr std::uint8_t kOn = 0, kOff = 1, kWeak = 2;  // LayerState
-constexpr int kDidNotHold = 200;                       // a probe's answer: no error, yet no protection either
+constexpr int kDidNotHold = 200;  // a probe's answer: no error, yet no protection either
 
 // Runs `attempt` in a child; its result is 0, an errno, or kDidNotHold.
 template <class F>
@@ -41,7 +41,9 @@ std::string words(const char* what, int error) {
 
 class Prober {
  public:
-  Prober(Cgroups& groups, unsigned uid) : groups_(groups), uid_(uid) { out_.plan.root = ::geteuid() == 0; }
+  Prober(Cgroups& groups, unsigned uid) : groups_(groups), uid_(uid) {
+    out_.plan.root = ::geteuid() == 0;
+  }
 
   Probe run() {
     namespaces();
@@ -74,21 +76,28 @@ class Prober {
   }
 
   // What a child of ours starts from: its own user namespace where we are not root.
-  int enter_user_ns() const { return out_.plan.user_ns && ::unshare(CLONE_NEWUSER) != 0 ? errno : 0; }
+  int enter_user_ns() const {
+    return out_.plan.user_ns && ::unshare(CLONE_NEWUSER) != 0 ? errno : 0;
+  }
 
   void namespaces() {
     Plan& plan = out_.plan;
     const char* const remedy =
-        "run as root, or enable user namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns, "
+        "run as root, or enable user namespaces (sysctl user.max_user_namespaces, "
+        "kernel.apparmor_restrict_unprivileged_userns, "
         "the container's seccomp profile)";
-    plan.user_ns = !plan.root && in_child([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno; }) == 0;
+    plan.user_ns =
+        !plan.root && in_child([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno; }) == 0;
     const struct {
       const char* name;
       int flag;
       bool Plan::*have;
-    } kinds[] = {{"mount_ns", CLONE_NEWNS, &Plan::mount_ns},   {"pid_ns", CLONE_NEWPID, &Plan::pid_ns},
-                 {"net_ns", CLONE_NEWNET, &Plan::net_ns},      {"ipc_ns", CLONE_NEWIPC, &Plan::ipc_ns},
-                 {"uts_ns", CLONE_NEWUTS, &Plan::uts_ns},      {"cgroup_ns", CLONE_NEWCGROUP, &Plan::cgroup_ns}};
+    } kinds[] = {{"mount_ns", CLONE_NEWNS, &Plan::mount_ns},
+                 {"pid_ns", CLONE_NEWPID, &Plan::pid_ns},
+                 {"net_ns", CLONE_NEWNET, &Plan::net_ns},
+                 {"ipc_ns", CLONE_NEWIPC, &Plan::ipc_ns},
+                 {"uts_ns", CLONE_NEWUTS, &Plan::uts_ns},
+                 {"cgroup_ns", CLONE_NEWCGROUP, &Plan::cgroup_ns}};
     for (const auto& kind : kinds) {
       const int error = in_child([&] {
         if (const int e = enter_user_ns()) return e;
@@ -110,7 +119,8 @@ class Prober {
         const std::string uid_line = outside(::geteuid());
         const std::string gid_line = outside(::getegid());
         if (const int e = enter_user_ns()) return e;
-        if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", uid_line) ||
+        if (!write_file("/proc/self/setgroups", "deny") ||
+            !write_file("/proc/self/uid_map", uid_line) ||
             !write_file("/proc/self/gid_map", gid_line))
           return errno;
       }
@@ -135,7 +145,8 @@ class Prober {
         if (const int e = become(plan, uid_)) return e;
         return ::setuid(0) == 0 ? kDidNotHold : 0;
       });
-      set("user_uid", error, "setresuid", "allow uids from 600000 upwards in this container's user namespace");
+      set("user_uid", error, "setresuid",
+          "allow uids from 600000 upwards in this container's user namespace");
     } else if (plan.user_ns) {
       weaken("user_uid", "not root: all jails share the uid of the caller", "run as root");
     } else {
@@ -161,7 +172,9 @@ class Prober {
           __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
           std::array<__user_cap_data_struct, 2> now{};
           if (::syscall(SYS_capget, &header, now.data()) != 0) return errno;
-          return (now[0].effective | now[1].effective | now[0].permitted | now[1].permitted) == 0 ? 0 : kDidNotHold;
+          return (now[0].effective | now[1].effective | now[0].permitted | now[1].permitted) == 0
+                     ? 0
+                     : kDidNotHold;
         }),
         "dropping capabilities", "give the process CAP_SETPCAP and CAP_SETUID");
     set("no_new_privs", in_child([] {
@@ -231,7 +244,8 @@ class Prober {
   }
   // The child's fork has been refused (or there is nothing to refuse it), so it may be killed now.
   static bool wait_for_refusal(const Cgroups& groups) {
-    for (int i = 0; i < 200 && !groups.pids().tree.empty() && groups.pids_refused(0) == 0; ++i) ::usleep(500);
+    for (int i = 0; i < 200 && !groups.pids().tree.empty() && groups.pids_refused(0) == 0; ++i)
+      ::usleep(500);
     return true;
   }
 
@@ -243,17 +257,23 @@ class Prober {
       const Fd root(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       return root ? kDidNotHold : 0;
     });
-    out_.plan.landlock = set("landlock", error, "landlock", "a kernel from 6.12 on with lsm=landlock");
+    out_.plan.landlock =
+        set("landlock", error, "landlock", "a kernel from 6.12 on with lsm=landlock");
     if (error == 0 && abi < 6)
-      weaken("landlock", "ABI " + std::to_string(abi) + ": no scope for signals and abstract sockets", "a kernel from 6.12 on");
+      weaken("landlock",
+             "ABI " + std::to_string(abi) + ": no scope for signals and abstract sockets",
+             "a kernel from 6.12 on");
     set("seccomp", in_child([] {
           if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
           int listener = -1;
           if (const int e = install_filter(listener)) return e;
           if (listener >= 0) ::close(listener);  // a refused call is ENOSYS without an owner
-          return ::syscall(SYS_unshare, CLONE_NEWUTS) == 0 || (errno != ENOSYS && errno != EPERM) ? kDidNotHold : 0;
+          return ::syscall(SYS_unshare, CLONE_NEWUTS) == 0 || (errno != ENOSYS && errno != EPERM)
+                     ? kDidNotHold
+                     : 0;
         }),
-        "seccomp", "a kernel with CONFIG_SECCOMP_FILTER, and a container profile that allows seccomp()");
+        "seccomp",
+        "a kernel with CONFIG_SECCOMP_FILTER, and a container profile that allows seccomp()");
   }
 
   Cgroups& groups_;
@@ -263,6 +283,8 @@ class Prober {
 
 }  // namespace
 
-Probe probe_machine(Cgroups& groups, unsigned first_uid) { return Prober(groups, first_uid).run(); }
+Probe probe_machine(Cgroups& groups, unsigned first_uid) {
+  return Prober(groups, first_uid).run();
+}
 
 }  // namespace seedbed::sandbox

@@ -1,4 +1,5 @@
-// System calls that the C library of the reference distribution lacks, and small tools that allocate nothing.
+// System calls that the C library of the reference distribution lacks, and small tools that
+// allocate nothing.
 #pragma once
 #include <linux/sched.h>
 #include <sys/syscall.h>
@@ -39,8 +40,12 @@ class Fd {  // owns one descriptor
   int fd_ = -1;
 };
 
-inline long sys_clone3(clone_args& args) { return ::syscall(SYS_clone3, &args, sizeof args); }
-inline int sys_pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)); }
+inline long sys_clone3(clone_args& args) {
+  return ::syscall(SYS_clone3, &args, sizeof args);
+}
+inline int sys_pidfd_open(pid_t pid) {
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U));
+}
 inline int sys_pidfd_kill(int pidfd) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0U));
 }

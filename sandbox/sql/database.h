@@ -1,8 +1,10 @@
-// One environment's state: a SQLite image in memory, an episode inside one outer SAVEPOINT, guards installed, changes
-// recorded. Reset is ROLLBACK TO: no statement is prepared again and the serialized bytes are the image's again.
+// One environment's state: a SQLite image in memory, an episode inside one outer SAVEPOINT, guards
+// installed, changes recorded. Reset is ROLLBACK TO: no statement is prepared again and the
+// serialized bytes are the image's again.
 //
-// (1) Nothing is ever committed.  (2) SQLite gives up the whole transaction when a writing statement is interrupted or
-// memory runs out; lost() says so after a failed statement, and the caller then rebuilds the episode (session.h).
+// (1) Nothing is ever committed.  (2) SQLite gives up the whole transaction when a writing
+// statement is interrupted or memory runs out; lost() says so after a failed statement, and the
+// caller then rebuilds the episode (session.h).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -28,7 +30,8 @@ struct CloseDatabase {
 };
 using DatabasePtr = std::unique_ptr<sqlite3, CloseDatabase>;
 
-// How long a call may run: virtual-machine operations, so that an endless tool ends the same way on every machine, and time.
+// How long a call may run: virtual-machine operations, so that an endless tool ends the same way on
+// every machine, and time.
 struct Allowance {
   static constexpr std::int64_t kOps = 50'000'000;
   static constexpr int kStride = 1000;
@@ -43,8 +46,8 @@ enum class Mark : std::uint8_t { episode, reset, call, keep_call, drop_call, bra
 
 class Database {
  public:
-  // Refuses (Error{tool}) what is no SQLite image, or holds triggers, virtual tables, generated columns, AUTOINCREMENT, or a
-  // table without a NOT NULL primary key; the message names it.
+  // Refuses (Error{tool}) what is no SQLite image, or holds triggers, virtual tables, generated
+  // columns, AUTOINCREMENT, or a table without a NOT NULL primary key; the message names it.
   static Result<std::unique_ptr<Database>> open(std::string_view image);
   ~Database();
   Database(const Database&) = delete;

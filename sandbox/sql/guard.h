@@ -1,11 +1,13 @@
-// What a tool's SQL may do: SQLite's authorizer with an allowlist of actions, tables and functions, and limits. It acts when
-// a statement is prepared; every statement of a tool is prepared at load.
+// What a tool's SQL may do: SQLite's authorizer with an allowlist of actions, tables and functions,
+// and limits. It acts when a statement is prepared; every statement of a tool is prepared at load.
 //
-// Allowed: SELECT (recursive too), and INSERT, UPDATE, DELETE on the state's own tables. Not allowed: ATTACH, PRAGMA, any DDL,
-// transactions, SQLite's own tables, table-valued functions but json_each and json_tree, and every function that is not in
-// the list. What the list leaves out on purpose: random, randomblob, zeroblob, all date functions (they know 'now'),
-// last_insert_rowid, changes (they survive a reset), avg, total, round (reals), load_extension.
-// printf and format are in, as our own (printf.h): SQLite's spends seconds on the width of '%.*c' whatever the length limit.
+// Allowed: SELECT (recursive too), and INSERT, UPDATE, DELETE on the state's own tables. Not
+// allowed: ATTACH, PRAGMA, any DDL, transactions, SQLite's own tables, table-valued functions but
+// json_each and json_tree, and every function that is not in the list. What the list leaves out on
+// purpose: random, randomblob, zeroblob, all date functions (they know 'now'), last_insert_rowid,
+// changes (they survive a reset), avg, total, round (reals), load_extension. printf and format are
+// in, as our own (printf.h): SQLite's spends seconds on the width of '%.*c' whatever the length
+// limit.
 #pragma once
 #include <string>
 #include <string_view>
@@ -21,7 +23,8 @@ inline constexpr int kMaxLength = 1 << 20;  // of a text, a row or a statement's
 
 class Guard {
  public:
-  // `readable`: tables and views of the state, `writable`: its tables; both sorted by name and outlive the guard.
+  // `readable`: tables and views of the state, `writable`: its tables; both sorted by name and
+  // outlive the guard.
   Guard(const std::vector<std::string>* readable, const std::vector<Table>* writable)
       : readable_(readable), writable_(writable) {}
 
@@ -33,7 +36,12 @@ class Guard {
   std::string take_reason();
 
  private:
-  static int ask(void* self, int action, const char* a, const char* b, const char* schema, const char* trigger);
+  static int ask(void* self,
+                 int action,
+                 const char* a,
+                 const char* b,
+                 const char* schema,
+                 const char* trigger);
   int decide(int action, std::string_view a, std::string_view b, std::string_view schema);
   int refuse(std::string reason);
 
@@ -45,8 +53,8 @@ class Guard {
 
 // Bounds of every connection that holds bytes or SQL from outside.
 void set_limits(sqlite3* db);
-// Words that no schema and no statement may use outside quotes: what would end the episode's transaction from inside, or
-// give another value each time.
+// Words that no schema and no statement may use outside quotes: what would end the episode's
+// transaction from inside, or give another value each time.
 std::string forbidden_word(std::string_view sql);
 
 }  // namespace seedbed::sandbox::sql

@@ -1,5 +1,6 @@
-// seedbed-sql-host: serves one environment's tools over the socket at descriptor 3 (sandbox/sql_wire.h). One thread, one
-// request at a time. Ends when the socket does; ends with 2 where the stream makes no sense, with 4 where the state is lost.
+// seedbed-sql-host: serves one environment's tools over the socket at descriptor 3
+// (sandbox/sql_wire.h). One thread, one request at a time. Ends when the socket does; ends with 2
+// where the stream makes no sense, with 4 where the state is lost.
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,7 +48,8 @@ class Input {
  private:
   bool more(std::size_t wanted) {
     const std::size_t had = buffer_.size();
-    const std::size_t room = std::min<std::size_t>(std::max<std::size_t>(wanted - had, 16U << 10), 1U << 20);
+    const std::size_t room =
+        std::min<std::size_t>(std::max<std::size_t>(wanted - had, 16U << 10), 1U << 20);
     buffer_.resize(had + room);
     ssize_t got = 0;
     do got = read(wire::kHostDescriptor, buffer_.data() + had, room);
@@ -98,9 +100,12 @@ class Host {
     std::string_view payload;
     for (;;) {
       switch (input_.frame(payload)) {
-        case Input::Got::closed: return 0;
-        case Input::Got::nonsense: return kExitStream;
-        case Input::Got::frame: break;
+        case Input::Got::closed:
+          return 0;
+        case Input::Got::nonsense:
+          return kExitStream;
+        case Input::Got::frame:
+          break;
       }
       if (!answer(payload)) return kExitStream;
       wire::finish_frame(reply_);
@@ -139,8 +144,10 @@ class Host {
     } else if (op == "play") {
       play(request);
     } else if (op == "reset") {
-      if (session_->reset()) begin(wire::Status::done, End::ok);
-      else refuse(bad_request(op, "the state could not be brought back"));
+      if (session_->reset())
+        begin(wire::Status::done, End::ok);
+      else
+        refuse(bad_request(op, "the state could not be brought back"));
     } else if (op == "changes") {
       begin(wire::Status::done, End::ok);
       reply_ += schemas::encode_changes(session_->changes());
@@ -156,7 +163,8 @@ class Host {
 
   bool load(Value& request) {
     std::string_view image;
-    std::erase_if(request.members(), [](const auto& m) { return m.first == "id" || m.first == "op"; });
+    std::erase_if(request.members(),
+                  [](const auto& m) { return m.first == "id" || m.first == "op"; });
     auto wanted = schemas::read_record<LoadRequest>(request, "load");
     if (input_.frame(image) != Input::Got::frame) return false;
     session_.reset();
@@ -175,13 +183,15 @@ class Host {
   }
 
   static std::int64_t deadline(const Value& request) {
-    return monotonic_us() + std::clamp<std::int64_t>(request.integer("wall_ms", 2000), 1, kMaxWallMs) * 1000;
+    return monotonic_us() +
+           std::clamp<std::int64_t>(request.integer("wall_ms", 2000), 1, kMaxWallMs) * 1000;
   }
 
   void call(Value& request) {
     Value* found = member(request, "args");
     Value args = found == nullptr ? Value::object() : std::move(*found);
-    const Outcome outcome = session_->call(request.text("tool"), std::move(args), deadline(request));
+    const Outcome outcome =
+        session_->call(request.text("tool"), std::move(args), deadline(request));
     begin(wire::Status::done, outcome.end);
     reply_ += outcome.out;
   }
@@ -189,13 +199,16 @@ class Host {
   void play(Value& request) {
     std::vector<std::vector<PlannedCall>> plans;
     Value* all = member(request, "plans");
-    if (all == nullptr || !all->is_array() || all->items().size() > wire::kMaxPlans) return refuse(bad_request("plans", "no array, or over 20000"));
+    if (all == nullptr || !all->is_array() || all->items().size() > wire::kMaxPlans)
+      return refuse(bad_request("plans", "no array, or over 20000"));
     for (auto& plan : all->items()) {
       plans.emplace_back();
-      if (!plan.is_array() || plan.items().size() > wire::kMaxPlanCalls) return refuse(bad_request("plans", "a plan that is no array, or over 1000 calls"));
+      if (!plan.is_array() || plan.items().size() > wire::kMaxPlanCalls)
+        return refuse(bad_request("plans", "a plan that is no array, or over 1000 calls"));
       for (auto& call : plan.items()) {
         Value* args = member(call, "args");
-        plans.back().push_back({call.text("tool"), args == nullptr ? Value::object() : std::move(*args)});
+        plans.back().push_back(
+            {call.text("tool"), args == nullptr ? Value::object() : std::move(*args)});
       }
     }
     auto body = session_->play(plans, deadline(request));
@@ -233,11 +246,13 @@ class Host {
 }  // namespace seedbed::sandbox::sql
 
 int main() {
-  using namespace seedbed::sandbox::sql;  // NOLINT(google-build-using-namespace): main names two things of it
+  using namespace seedbed::sandbox::sql;  // NOLINT(google-build-using-namespace): main names two
+                                          // things of it
   if (!start_engine()) return kExitState;
   try {
     return Host().serve();
-  } catch (const std::exception&) {  // out of memory outside SQLite: the parent sees the socket close
+  } catch (
+      const std::exception&) {  // out of memory outside SQLite: the parent sees the socket close
     return kExitState;
   }
 }

@@ -1,5 +1,6 @@
-// A play: many plans, each from a reset state, run as a trie. Calls of a shared prefix run once; where the trie branches, a
-// savepoint is opened before each child but the last, whose undoing the savepoint above (or the reset) covers.
+// A play: many plans, each from a reset state, run as a trie. Calls of a shared prefix run once;
+// where the trie branches, a savepoint is opened before each child but the last, whose undoing the
+// savepoint above (or the reset) covers.
 #include <unordered_map>
 #include <utility>
 
@@ -77,21 +78,26 @@ class Play {
     // The call outlives the play: borrowed, not copied.
     const std::shared_ptr<const schemas::Value> args(std::shared_ptr<void>(), &call.args);
     const Outcome outcome = session_.run(call.tool, args, deadline_us_);
-    // A call that ends by the clock and not by its own allowance would be another result on another machine.
+    // A call that ends by the clock and not by its own allowance would be another result on another
+    // machine.
     if (monotonic_us() > deadline_us_)
-      return make_error(Where::sandbox, "play", "", "the time for all plans ran out", "send fewer plans or give it more time");
+      return make_error(Where::sandbox, "play", "", "the time for all plans ran out",
+                        "send fewer plans or give it more time");
     nodes_[at].ran = ran_++;
-    const std::string changes = session_.changes_.empty() ? std::string() : schemas::encode_changes(session_.changes_);
+    const std::string changes =
+        session_.changes_.empty() ? std::string() : schemas::encode_changes(session_.changes_);
     wire::put_play_node(body_, outcome.end, outcome.out, changes);
     if (body_.size() > kMaxBody) return too_long();
     return children(at, depth + 1);
   }
 
   static Error too_long() {
-    return make_error(Where::sandbox, "play", "", "results of more than 64 MiB", "send fewer plans");
+    return make_error(Where::sandbox, "play", "", "results of more than 64 MiB",
+                      "send fewer plans");
   }
   static Error broken() {
-    return make_error(Where::sandbox, "play", "", "the state could not be brought back", "replace the host");
+    return make_error(Where::sandbox, "play", "", "the state could not be brought back",
+                      "replace the host");
   }
 
   Session& session_;
@@ -103,9 +109,11 @@ class Play {
   std::string body_;
 };
 
-Result<std::string> Session::play(const std::vector<std::vector<PlannedCall>>& plans, std::int64_t deadline_us) {
+Result<std::string> Session::play(const std::vector<std::vector<PlannedCall>>& plans,
+                                  std::int64_t deadline_us) {
   auto body = Play(*this, deadline_us).run(plans);
-  if (!body.ok() && !broken_) {  // a play that stopped half-way has branches open: back to the image all the same
+  if (!body.ok() &&
+      !broken_) {  // a play that stopped half-way has branches open: back to the image all the same
     if (!reset()) broken_ = true;
   }
   return body;

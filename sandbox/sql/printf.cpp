@@ -40,13 +40,16 @@ class Format {
     --left_;
     return *next_++;
   }
-  static std::int64_t integer(sqlite3_value* v) { return v == nullptr ? 0 : sqlite3_value_int64(v); }
+  static std::int64_t integer(sqlite3_value* v) {
+    return v == nullptr ? 0 : sqlite3_value_int64(v);
+  }
   static const char* text(sqlite3_value* v) {
     const auto* t = v == nullptr ? nullptr : reinterpret_cast<const char*>(sqlite3_value_text(v));
     return t == nullptr ? "" : t;
   }
 
-  // A number or '*', appended to `spec` as digits. '*' takes an argument; a negative width means left.
+  // A number or '*', appended to `spec` as digits. '*' takes an argument; a negative width means
+  // left.
   bool number(const char*& at, std::string& spec, bool is_width) {
     std::int64_t n = 0;
     if (*at == '*') {
@@ -67,7 +70,8 @@ class Format {
 
   bool conversion(const char*& at) {
     std::string spec = "%";
-    while (*at != '\0' && std::string_view("-+ 0#,!").find(*at) != std::string_view::npos) spec += *at++;
+    while (*at != '\0' && std::string_view("-+ 0#,!").find(*at) != std::string_view::npos)
+      spec += *at++;
     if (!number(at, spec, true)) return false;
     bool is_precise = false;
     if (*at == '.') {
@@ -85,14 +89,23 @@ class Format {
   bool apply(char kind, std::string spec, bool is_precise) {
     char* made = nullptr;
     switch (kind) {
-      case '%': out_ += '%'; return true;
-      case 'd': case 'i': case 'u': case 'x': case 'X': case 'o':
+      case '%':
+        out_ += '%';
+        return true;
+      case 'd':
+      case 'i':
+      case 'u':
+      case 'x':
+      case 'X':
+      case 'o':
         made = sqlite3_mprintf((spec + "ll" + kind).c_str(), integer(take()));
         break;
       case 's':
         made = sqlite3_mprintf((spec + kind).c_str(), text(take()));
         break;
-      case 'q': case 'w': case 'Q': {  // these show NULL
+      case 'q':
+      case 'w':
+      case 'Q': {  // these show NULL
         sqlite3_value* v = take();
         const bool is_null = v == nullptr || sqlite3_value_type(v) == SQLITE_NULL;
         made = sqlite3_mprintf((spec + kind).c_str(), is_null ? nullptr : text(v));
@@ -106,7 +119,9 @@ class Format {
         made = sqlite3_mprintf((spec + "s").c_str(), std::string(all.substr(0, size)).c_str());
         break;
       }
-      default: return fail(std::string("the conversion '%") + kind + "' is not among those that tools may use");
+      default:
+        return fail(std::string("the conversion '%") + kind +
+                    "' is not among those that tools may use");
     }
     if (made == nullptr) return fail("no memory");
     out_ += made;
@@ -121,19 +136,24 @@ class Format {
 };
 
 void run_printf(sqlite3_context* context, int count, sqlite3_value** values) {
-  if (count == 0 || sqlite3_value_type(values[0]) == SQLITE_NULL) return sqlite3_result_null(context);
+  if (count == 0 || sqlite3_value_type(values[0]) == SQLITE_NULL)
+    return sqlite3_result_null(context);
   Format format(count - 1, values + 1);
   if (!format.whole(reinterpret_cast<const char*>(sqlite3_value_text(values[0]))))
-    return sqlite3_result_error(context, format.error().c_str(), static_cast<int>(format.error().size()));
-  sqlite3_result_text64(context, format.out().data(), format.out().size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+    return sqlite3_result_error(context, format.error().c_str(),
+                                static_cast<int>(format.error().size()));
+  sqlite3_result_text64(context, format.out().data(), format.out().size(), SQLITE_TRANSIENT,
+                        SQLITE_UTF8);
 }
 
 }  // namespace
 
 bool add_printf(sqlite3* db) {
   constexpr int kFlags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
-  return sqlite3_create_function_v2(db, "printf", -1, kFlags, nullptr, run_printf, nullptr, nullptr, nullptr) == SQLITE_OK &&
-         sqlite3_create_function_v2(db, "format", -1, kFlags, nullptr, run_printf, nullptr, nullptr, nullptr) == SQLITE_OK;
+  return sqlite3_create_function_v2(db, "printf", -1, kFlags, nullptr, run_printf, nullptr, nullptr,
+                                    nullptr) == SQLITE_OK &&
+         sqlite3_create_function_v2(db, "format", -1, kFlags, nullptr, run_printf, nullptr, nullptr,
+                                    nullptr) == SQLITE_OK;
 }
 
 }  // namespace seedbed::sandbox::sql

@@ -1,5 +1,5 @@
-// printf() and format() for tools: SQLite's own, with widths and precisions of at most 1000 and no reals. SQLite's spends
-// seconds on '%.*c' with 9e8, whatever the length limit says.
+// printf() and format() for tools: SQLite's own, with widths and precisions of at most 1000 and no
+// reals. SQLite's spends seconds on '%.*c' with 9e8, whatever the length limit says.
 #pragma once
 
 struct sqlite3;

@@ -1,8 +1,10 @@
-// A tool's program, compiled once at load: every statement prepared under the guard, every parameter tied to a slot.
+// A tool's program, compiled once at load: every statement prepared under the guard, every
+// parameter tied to a slot.
 //
-// Names: an argument of the input schema (its top-level properties), then each `let` for the steps after it (a let may shadow
-// an argument: that is how a default is written), inside `each` the row's columns. Reserved: :now, :page_limit, :page_offset.
-// A parameter that names nothing of these is refused at load, as is every form but :NAME.
+// Names: an argument of the input schema (its top-level properties), then each `let` for the steps
+// after it (a let may shadow an argument: that is how a default is written), inside `each` the
+// row's columns. Reserved: :now, :page_limit, :page_offset. A parameter that names nothing of these
+// is refused at load, as is every form but :NAME.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -38,12 +40,12 @@ struct CompiledStep {
   enum class Kind : std::uint8_t { let, require, run, each };
   Kind kind = Kind::run;
   Statement statement;
-  std::size_t when = Piece::kNone;      // slot
-  std::size_t out = Piece::kNone;       // slot of a let
-  std::string code;                     // require
-  std::vector<Piece> message;           // require
-  std::vector<std::size_t> row;         // each: slots of the row's columns
-  std::vector<Statement> body;          // each
+  std::size_t when = Piece::kNone;  // slot
+  std::size_t out = Piece::kNone;   // slot of a let
+  std::string code;                 // require
+  std::vector<Piece> message;       // require
+  std::vector<std::size_t> row;     // each: slots of the row's columns
+  std::vector<Statement> body;      // each
 };
 
 struct Argument {
@@ -60,8 +62,8 @@ struct CompiledTool {
   std::vector<std::string> keys;  // of the result: `"name":`, escaped
   bool rows = false;
   bool writes = false;
-  std::int64_t page_size = 0;     // 0: not paged
-  std::size_t slots = 0;          // number of slots
+  std::int64_t page_size = 0;         // 0: not paged
+  std::size_t slots = 0;              // number of slots
   std::size_t offset = Piece::kNone;  // slot of the argument "offset"
 };
 

@@ -9,8 +9,8 @@
 
 namespace seedbed::sandbox::sql {
 namespace {
-constexpr std::size_t kMaxRows = 20'000;          // rows written by one call
-constexpr std::size_t kMaxBytes = 16U << 20;      // and their size
+constexpr std::size_t kMaxRows = 20'000;      // rows written by one call
+constexpr std::size_t kMaxBytes = 16U << 20;  // and their size
 }  // namespace
 
 void Recorder::attach(sqlite3* db, const std::vector<Table>* tables) {
@@ -19,13 +19,18 @@ void Recorder::attach(sqlite3* db, const std::vector<Table>* tables) {
   log_.clear();
   sqlite3_preupdate_hook(
       db,
-      [](void* self, sqlite3* from, int op, char const* schema, char const* table, sqlite3_int64 a, sqlite3_int64 b) {
-        hook(self, from, op, schema, table, a, b);
-      },
+      [](void* self, sqlite3* from, int op, char const* schema, char const* table, sqlite3_int64 a,
+         sqlite3_int64 b) { hook(self, from, op, schema, table, a, b); },
       this);
 }
 
-void Recorder::hook(void* self, sqlite3* db, int op, const char* /*schema*/, const char* table, std::int64_t, std::int64_t) {
+void Recorder::hook(void* self,
+                    sqlite3* db,
+                    int op,
+                    const char* /*schema*/,
+                    const char* table,
+                    std::int64_t,
+                    std::int64_t) {
   auto* recorder = static_cast<Recorder*>(self);
   if (recorder->on_ && recorder->fault_ == Fault::none) recorder->record(db, op, table);
 }
@@ -33,15 +38,19 @@ void Recorder::hook(void* self, sqlite3* db, int op, const char* /*schema*/, con
 schemas::Scalar Recorder::read(sqlite3_value* value) {
   bytes_ += sizeof(schemas::Scalar);
   switch (sqlite3_value_type(value)) {
-    case SQLITE_INTEGER: return static_cast<std::int64_t>(sqlite3_value_int64(value));
+    case SQLITE_INTEGER:
+      return static_cast<std::int64_t>(sqlite3_value_int64(value));
     case SQLITE_TEXT: {
       const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
       const auto size = static_cast<std::size_t>(sqlite3_value_bytes(value));
       bytes_ += size;
       return std::string(text == nullptr ? "" : text, text == nullptr ? 0 : size);
     }
-    case SQLITE_NULL: return {};
-    default: fault_ = Fault::value; return {};
+    case SQLITE_NULL:
+      return {};
+    default:
+      fault_ = Fault::value;
+      return {};
   }
 }
 
@@ -93,9 +102,12 @@ void Recorder::net(std::int32_t call, std::vector<schemas::RowChange>& out) {
   });
   for (std::size_t i = 0; i < log_.size();) {
     std::size_t last = i;
-    while (last + 1 < log_.size() && log_[last + 1].table == log_[i].table && log_[last + 1].key == log_[i].key) ++last;
+    while (last + 1 < log_.size() && log_[last + 1].table == log_[i].table &&
+           log_[last + 1].key == log_[i].key)
+      ++last;
     if (log_[i].before != log_[last].after)
-      out.push_back({call, (*tables_)[log_[i].table].name, std::move(log_[i].before), std::move(log_[last].after)});
+      out.push_back({call, (*tables_)[log_[i].table].name, std::move(log_[i].before),
+                     std::move(log_[last].after)});
     i = last + 1;
   }
   log_.clear();

@@ -1,8 +1,11 @@
 // What a call wrote, row by row, from SQLite's preupdate hook.
 //
-// (1) The hook is registered before any statement of a tool is prepared: a `DELETE FROM t` prepared earlier is compiled to a
-//     truncation that no hook sees.  (2) A rolled-back call leaves nothing: the log is cleared when a call begins.
-// (3) Netting is by (table, primary key): a row changed and changed back is absent; a change of the key is a delete and an
+// (1) The hook is registered before any statement of a tool is prepared: a `DELETE FROM t` prepared
+// earlier is compiled to a
+//     truncation that no hook sees.  (2) A rolled-back call leaves nothing: the log is cleared when
+//     a call begins.
+// (3) Netting is by (table, primary key): a row changed and changed back is absent; a change of the
+// key is a delete and an
 //     insert.
 #pragma once
 #include <cstddef>
@@ -26,7 +29,11 @@ struct Table {
 
 class Recorder {
  public:
-  enum class Fault : std::uint8_t { none, value, size };  // value: a real or a blob was written; size: over the bounds
+  enum class Fault : std::uint8_t {
+    none,
+    value,
+    size
+  };  // value: a real or a blob was written; size: over the bounds
 
   // Registers the hook on `db`. `tables` are sorted by name; both outlive the recorder's use.
   void attach(sqlite3* db, const std::vector<Table>* tables);
@@ -51,7 +58,13 @@ class Recorder {
     std::size_t table = 0;
     Row key, before, after;  // an empty row: absent
   };
-  static void hook(void* self, sqlite3* db, int op, const char* schema, const char* table, std::int64_t, std::int64_t);
+  static void hook(void* self,
+                   sqlite3* db,
+                   int op,
+                   const char* schema,
+                   const char* table,
+                   std::int64_t,
+                   std::int64_t);
   void record(sqlite3* db, int op, std::string_view table);
   schemas::Scalar read(sqlite3_value* value);
   Row key_of(const Row& row, const Table& table) const;

@@ -1,4 +1,5 @@
-// Runs one call of a compiled tool against the state: binds, steps, result. Opens and closes no savepoint: session.h does.
+// Runs one call of a compiled tool against the state: binds, steps, result. Opens and closes no
+// savepoint: session.h does.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -15,7 +16,9 @@ struct Outcome {
   schemas::End end = schemas::End::ok;
   std::string out;
   // Whether what the call wrote stays: ok, and a result too long to show in full.
-  [[nodiscard]] bool keeps() const { return end == schemas::End::ok || end == schemas::End::output_cut; }
+  [[nodiscard]] bool keeps() const {
+    return end == schemas::End::ok || end == schemas::End::output_cut;
+  }
 };
 
 Outcome failed(schemas::End end, std::string_view code, std::string_view message);
@@ -35,7 +38,8 @@ struct Cell {
 class Runner {
  public:
   explicit Runner(Database& db, std::int64_t now_minutes) : db_(db), now_(now_minutes) {}
-  // `args` has been validated and outlives the call. Never throws; every statement is reset on the way out.
+  // `args` has been validated and outlives the call. Never throws; every statement is reset on the
+  // way out.
   Outcome run(const CompiledTool& tool, const schemas::Value& args);
 
  private:

@@ -20,7 +20,9 @@ Result<std::unique_ptr<Session>> Session::load(const std::vector<schemas::Tool>&
   std::unique_ptr<Session> self(new Session());
   SEEDBED_TRY(self->db_, Database::open(image));
   if (!image_hash.empty() && image_hash != self->db_->image_hash())
-    return make_error(Where::tool, "state image", image_hash, "the bytes have the hash " + self->db_->image_hash(), "give the environment's own image");
+    return make_error(Where::tool, "state image", image_hash,
+                      "the bytes have the hash " + self->db_->image_hash(),
+                      "give the environment's own image");
   for (const auto& tool : tools) {
     SEEDBED_TRY(CompiledTool made, compile_tool(*self->db_, tool));
     if (self->find(tool.name) != SIZE_MAX)
@@ -42,7 +44,8 @@ Outcome Session::unknown(const std::string& tool) const {
   for (const auto& t : tools_) names.push_back(t.name);
   const std::string shown = tool.substr(0, 100);
   const std::string near = nearest(shown, names);
-  return failed(End::tool_error, "unknown_tool", "no tool '" + shown + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?"));
+  return failed(End::tool_error, "unknown_tool",
+                "no tool '" + shown + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?"));
 }
 
 void Session::allow(std::int64_t deadline_us) {
@@ -59,7 +62,8 @@ bool Session::rebuild() {
     if (made.tool == Made::kBranch) {
       fine = db_->mark(Mark::branch);
     } else {
-      fine = db_->mark(Mark::call) && runner_->run(tools_[made.tool], *made.args).keeps() && db_->mark(Mark::keep_call);
+      fine = db_->mark(Mark::call) && runner_->run(tools_[made.tool], *made.args).keeps() &&
+             db_->mark(Mark::keep_call);
     }
   }
   allow(INT64_MAX);
@@ -81,19 +85,27 @@ Outcome Session::run_writing(std::size_t tool, const std::shared_ptr<const schem
     return outcome;
   }
   db_->recorder().pause();
-  if (db_->lost()) broken_ = !rebuild();
-  else if (!db_->mark(Mark::drop_call)) broken_ = true;
+  if (db_->lost())
+    broken_ = !rebuild();
+  else if (!db_->mark(Mark::drop_call))
+    broken_ = true;
   return outcome;
 }
 
-Outcome Session::run(const std::string& name, const std::shared_ptr<const schemas::Value>& args, std::int64_t deadline_us) {
+Outcome Session::run(const std::string& name,
+                     const std::shared_ptr<const schemas::Value>& args,
+                     std::int64_t deadline_us) {
   ++counts_.calls;
   const std::size_t tool = find(name);
   if (tool == SIZE_MAX) return unknown(name);
-  if (!args->is_object()) return failed(End::tool_error, "invalid_arguments", std::string("arguments are ") + schemas::kind_name(args->kind()) + ", must be an object");
+  if (!args->is_object())
+    return failed(
+        End::tool_error, "invalid_arguments",
+        std::string("arguments are ") + schemas::kind_name(args->kind()) + ", must be an object");
   if (const auto violations = tools_[tool].schema->validate(*args); !violations.empty()) {
     const auto& first = violations.front();
-    std::string at = first.pointer.empty() ? "" : "argument '" + first.pointer.substr(1, 200) + "': ";
+    std::string at =
+        first.pointer.empty() ? "" : "argument '" + first.pointer.substr(1, 200) + "': ";
     return failed(End::tool_error, "invalid_arguments", at + first.message.substr(0, 600));
   }
   allow(deadline_us);
@@ -114,7 +126,8 @@ bool Session::reset() {
   call_ = 0;
   if (!db_->mark(Mark::reset)) broken_ = true;
   clock_gettime(CLOCK_MONOTONIC, &ended);
-  counts_.reset_ns += static_cast<std::int64_t>(ended.tv_sec - began.tv_sec) * 1'000'000'000 + (ended.tv_nsec - began.tv_nsec);
+  counts_.reset_ns += static_cast<std::int64_t>(ended.tv_sec - began.tv_sec) * 1'000'000'000 +
+                      (ended.tv_nsec - began.tv_nsec);
   return !broken_;
 }
 

@@ -14,20 +14,27 @@ namespace {
 
 TEST(Rng, IsSplitMix64) {  // the published sequence from state 1234567
   Rng rng(1234567);
-  for (const std::uint64_t wanted : {6457827717110365317ULL, 3203168211198807973ULL, 9817491932198370423ULL, 4593380528125082431ULL, 16408922859458223821ULL})
+  for (const std::uint64_t wanted :
+       {6457827717110365317ULL, 3203168211198807973ULL, 9817491932198370423ULL,
+        4593380528125082431ULL, 16408922859458223821ULL})
     EXPECT_EQ(rng.next(), wanted);
 }
 
 TEST(Rng, SameKeysGiveTheSameDrawsForEver) {
   auto rng = rng_for(1, "general", 7, "draft");
-  for (const std::uint64_t wanted : {10131881446941344823ULL, 14783508554209425210ULL, 2551319816424630105ULL}) EXPECT_EQ(rng.next(), wanted);
+  for (const std::uint64_t wanted :
+       {10131881446941344823ULL, 14783508554209425210ULL, 2551319816424630105ULL})
+    EXPECT_EQ(rng.next(), wanted);
   auto fork = rng_for(1, "general", 7, "draft").fork("layout", 3);
-  for (const std::uint64_t wanted : {10161057952911757580ULL, 2251795578552923009ULL}) EXPECT_EQ(fork.next(), wanted);
+  for (const std::uint64_t wanted : {10161057952911757580ULL, 2251795578552923009ULL})
+    EXPECT_EQ(fork.next(), wanted);
 }
 
 TEST(Rng, BelowStaysBelowItsBoundAndReachesBothEnds) {
   Rng rng(5);
-  for (const std::uint64_t bound : {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3}, std::uint64_t{10}, std::uint64_t{1} << 32, (std::uint64_t{1} << 63) + 1, ~std::uint64_t{0}})
+  for (const std::uint64_t bound :
+       {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3}, std::uint64_t{10},
+        std::uint64_t{1} << 32, (std::uint64_t{1} << 63) + 1, ~std::uint64_t{0}})
     for (int i = 0; i < 2'000; ++i) ASSERT_LT(rng.below(bound), bound);
   std::set<std::uint64_t> seen;
   for (int i = 0; i < 500; ++i) seen.insert(rng.below(10));

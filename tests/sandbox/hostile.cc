@@ -1,5 +1,6 @@
-// A static program that attacks its jail from inside, one attack a run: seedbed-hostile ATTACK. Writes what the kernel said as
-// one line to descriptor 3, "ok" where the attack succeeded; the test decides which answer is right.
+// A static program that attacks its jail from inside, one attack a run: seedbed-hostile ATTACK.
+// Writes what the kernel said as one line to descriptor 3, "ok" where the attack succeeded; the
+// test decides which answer is right.
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -39,8 +40,12 @@ std::string outcome(long rc) {
   const char* name = ::strerrorname_np(errno);
   return name != nullptr ? name : std::to_string(errno);
 }
-std::string try_open(const char* path, int flags) { return outcome(::open(path, flags, 0600)); }
-long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) { return ::syscall(number, a, b, c, d, e); }
+std::string try_open(const char* path, int flags) {
+  return outcome(::open(path, flags, 0600));
+}
+long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+  return ::syscall(number, a, b, c, d, e);
+}
 
 std::string open_descriptors() {
   std::string all;
@@ -65,7 +70,8 @@ std::string capabilities() {
   std::uint32_t any = 0;
   for (const auto& part : now) any |= part.effective | part.permitted | part.inheritable;
   int bounding = 0;
-  for (int cap = 0; cap < 64; ++cap) bounding += ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 ? 1 : 0;
+  for (int cap = 0; cap < 64; ++cap)
+    bounding += ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 ? 1 : 0;
   return std::to_string(any) + " " + std::to_string(bounding);
 }
 
@@ -164,13 +170,18 @@ const Attack kAttacks[] = {
     {"socket_vsock", [] { return outcome(::socket(40, SOCK_STREAM, 0)); }},
     {"socket_unix", [] { return outcome(::socket(AF_UNIX, SOCK_STREAM, 0)); }},
     {"socket_netlink", [] { return outcome(::socket(AF_NETLINK, SOCK_RAW, 0)); }},
-    {"socketpair", [] { int two[2]; return outcome(::socketpair(AF_UNIX, SOCK_STREAM, 0, two)); }},
+    {"socketpair",
+     [] {
+       int two[2];
+       return outcome(::socketpair(AF_UNIX, SOCK_STREAM, 0, two));
+     }},
     {"ptrace_me", [] { return outcome(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); }},
     {"ptrace_attach", [] { return outcome(::ptrace(PTRACE_ATTACH, 1, nullptr, nullptr)); }},
     {"process_vm", [] { return outcome(call(SYS_process_vm_readv, 1)); }},
     {"pidfd_getfd", [] { return outcome(call(SYS_pidfd_getfd, 0)); }},
     {"mount", [] { return outcome(::mount("none", "/tmp", "tmpfs", 0, nullptr)); }},
-    {"remount", [] { return outcome(::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND, nullptr)); }},
+    {"remount",
+     [] { return outcome(::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND, nullptr)); }},
     {"umount", [] { return outcome(::umount2("/tmp", MNT_DETACH)); }},
     {"pivot_root", [] { return outcome(::syscall(SYS_pivot_root, ".", ".")); }},
     {"chroot", [] { return outcome(::chroot("/tmp")); }},
@@ -191,15 +202,37 @@ const Attack kAttacks[] = {
     {"mknod", [] { return outcome(::mknod("/tmp/vda", S_IFBLK | 0600, 0xfe00)); }},
     {"setuid", [] { return outcome(::setuid(0)); }},
     {"setgroups", [] { return outcome(call(SYS_setgroups)); }},
-    {"unpin", [] { cpu_set_t set; CPU_ZERO(&set); CPU_SET(0, &set); return outcome(::sched_setaffinity(0, sizeof set, &set)); }},
-    {"dumpable", [] { return std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) + " " + outcome(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }},
+    {"unpin",
+     [] {
+       cpu_set_t set;
+       CPU_ZERO(&set);
+       CPU_SET(0, &set);
+       return outcome(::sched_setaffinity(0, sizeof set, &set));
+     }},
+    {"dumpable",
+     [] {
+       return std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) + " " +
+              outcome(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+     }},
     {"kill_all", [] { return outcome(::kill(-1, SIGKILL)); }},
     {"no_new_privs", [] { return std::to_string(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)); }},
     {"seccomp_mode", [] { return std::to_string(::prctl(PR_GET_SECCOMP, 0, 0, 0, 0)); }},
-    {"uid", [] { return std::to_string(::getuid()) + " " + std::to_string(::geteuid()) + " " + std::to_string(::getgid()) + " " + std::to_string(::getgroups(0, nullptr)); }},
+    {"uid",
+     [] {
+       return std::to_string(::getuid()) + " " + std::to_string(::geteuid()) + " " +
+              std::to_string(::getgid()) + " " + std::to_string(::getgroups(0, nullptr));
+     }},
     {"pid", [] { return std::to_string(::getpid()) + " " + std::to_string(::getppid()); }},
-    {"cores", [] { cpu_set_t set; ::sched_getaffinity(0, sizeof set, &set); return std::to_string(CPU_COUNT(&set)) + (CPU_ISSET(1, &set) ? " 1" : " 0"); }},
-    {"environment", [] { return std::string(environ == nullptr || environ[0] == nullptr ? "empty" : environ[0]); }},
+    {"cores",
+     [] {
+       cpu_set_t set;
+       ::sched_getaffinity(0, sizeof set, &set);
+       return std::to_string(CPU_COUNT(&set)) + (CPU_ISSET(1, &set) ? " 1" : " 0");
+     }},
+    {"environment",
+     [] {
+       return std::string(environ == nullptr || environ[0] == nullptr ? "empty" : environ[0]);
+     }},
     {"capabilities", capabilities},
     {"descriptors", open_descriptors},
     {"fill_tmp", fill_tmp},
@@ -209,17 +242,56 @@ const Attack kAttacks[] = {
     {"raise_limits", raise_limits},
     {"executable_memory", executable_memory},
     {"eat_memory", []() -> std::string { eat_memory(); }},
-    {"eat_memory_child", [] { if (::fork() == 0) eat_memory(); ::wait(nullptr); return std::string("survived"); }},
+    {"eat_memory_child",
+     [] {
+       if (::fork() == 0) eat_memory();
+       ::wait(nullptr);
+       return std::string("survived");
+     }},
     {"exit_3", []() -> std::string { ::_exit(3); }},
-    {"crash", []() -> std::string { ::raise(SIGSEGV); *static_cast<volatile int*>(nullptr) = 1; return "alive"; }},
+    {"crash",
+     []() -> std::string {
+       ::raise(SIGSEGV);
+       *static_cast<volatile int*>(nullptr) = 1;
+       return "alive";
+     }},
     {"abort", []() -> std::string { std::abort(); }},
-    {"sleep", []() -> std::string { say("asleep"); for (;;) ::pause(); }},
-    {"stop", []() -> std::string { say("stopping"); ::kill(0, SIGSTOP); for (;;) ::pause(); }},
-    {"daemon", [] { if (::fork() == 0) { for (;;) ::pause(); } return std::string("left one behind"); }},
-    {"burn", []() -> std::string { say("burning"); for (volatile bool on = true; on;) {} return ""; }},
-    {"spam", []() -> std::string { for (;;) call(SYS_bpf); }},
+    {"sleep",
+     []() -> std::string {
+       say("asleep");
+       for (;;) ::pause();
+     }},
+    {"stop",
+     []() -> std::string {
+       say("stopping");
+       ::kill(0, SIGSTOP);
+       for (;;) ::pause();
+     }},
+    {"daemon",
+     [] {
+       if (::fork() == 0) {
+         for (;;) ::pause();
+       }
+       return std::string("left one behind");
+     }},
+    {"burn",
+     []() -> std::string {
+       say("burning");
+       for (volatile bool on = true; on;) {
+       }
+       return "";
+     }},
+    {"spam",
+     []() -> std::string {
+       for (;;) call(SYS_bpf);
+     }},
 #if defined(__x86_64__)
-    {"int80", [] { long r = 20; __asm__ volatile("int $0x80" : "+a"(r) : : "memory"); return outcome(r); }},  // getpid of 32 bit
+    {"int80",
+     [] {
+       long r = 20;
+       __asm__ volatile("int $0x80" : "+a"(r) : : "memory");
+       return outcome(r);
+     }},  // getpid of 32 bit
     {"x32", [] { return outcome(call(0x40000000L + 39)); }},
 #endif
 };

@@ -1,4 +1,5 @@
-// Each attack is really tried by a program inside a strict jail; what the kernel answered is compared with what it must say.
+// Each attack is really tried by a program inside a strict jail; what the kernel answered is
+// compared with what it must say.
 #include <gtest/gtest.h>
 
 #include "tests/sandbox/jail_test_kit.h"
@@ -11,22 +12,54 @@ struct Expected {
   const char* answer;
 };
 constexpr Expected kFiles[] = {
-    {"read_shadow", "ENOENT"},   {"read_hostname", "ENOENT"}, {"read_proc", "ENOENT"},  {"read_sys", "ENOENT"}, {"read_dev", "ENOENT"},
-    {"dotdot", "ENOENT"},        {"list_root", "EACCES"},     {"write_root", "EROFS"}, {"write_tmp", "ok"},
+    {"read_shadow", "ENOENT"}, {"read_hostname", "ENOENT"}, {"read_proc", "ENOENT"},
+    {"read_sys", "ENOENT"},    {"read_dev", "ENOENT"},      {"dotdot", "ENOENT"},
+    {"list_root", "EACCES"},   {"write_root", "EROFS"},     {"write_tmp", "ok"},
 };
 constexpr Expected kCalls[] = {
-    {"socket_inet", "EPERM"},   {"socket_inet6", "EPERM"},   {"socket_vsock", "EPERM"},    {"socket_unix", "EPERM"},
-    {"socket_netlink", "EPERM"}, {"socketpair", "EPERM"},    {"ptrace_me", "EPERM"},       {"ptrace_attach", "EPERM"},
-    {"process_vm", "EPERM"},    {"pidfd_getfd", "EPERM"},    {"mount", "EPERM"},           {"remount", "EPERM"},
-    {"umount", "EPERM"},        {"pivot_root", "EPERM"},     {"chroot", "EPERM"},          {"fsopen", "EPERM"},
-    {"unshare_user", "EPERM"},  {"unshare_mount", "EPERM"},  {"clone_newuser", "EPERM"},   {"clone3", "ENOSYS"},
-    {"setns", "EPERM"},         {"io_uring", "EPERM"},       {"keyctl", "EPERM"},          {"add_key", "EPERM"},
-    {"personality", "EPERM"},   {"bpf", "EPERM"},            {"userfaultfd", "EPERM"},     {"perf", "EPERM"},
-    {"memfd", "EPERM"},         {"mknod", "EPERM"},          {"setuid", "EPERM"},          {"setgroups", "EPERM"},
-    {"unpin", "EPERM"},         {"dumpable", "0 EPERM"},     {"second_exec", "EPERM EPERM EBADF EBADF"},
-    {"raise_limits", "EPERM EPERM EPERM"},                   {"executable_memory", "EPERM EPERM"},
-    {"kill_all", "ESRCH"},      {"no_new_privs", "1"},       {"seccomp_mode", "2"},        {"capabilities", "0 0"},
-    {"pid", "1 0"},             {"environment", "empty"},
+    {"socket_inet", "EPERM"},
+    {"socket_inet6", "EPERM"},
+    {"socket_vsock", "EPERM"},
+    {"socket_unix", "EPERM"},
+    {"socket_netlink", "EPERM"},
+    {"socketpair", "EPERM"},
+    {"ptrace_me", "EPERM"},
+    {"ptrace_attach", "EPERM"},
+    {"process_vm", "EPERM"},
+    {"pidfd_getfd", "EPERM"},
+    {"mount", "EPERM"},
+    {"remount", "EPERM"},
+    {"umount", "EPERM"},
+    {"pivot_root", "EPERM"},
+    {"chroot", "EPERM"},
+    {"fsopen", "EPERM"},
+    {"unshare_user", "EPERM"},
+    {"unshare_mount", "EPERM"},
+    {"clone_newuser", "EPERM"},
+    {"clone3", "ENOSYS"},
+    {"setns", "EPERM"},
+    {"io_uring", "EPERM"},
+    {"keyctl", "EPERM"},
+    {"add_key", "EPERM"},
+    {"personality", "EPERM"},
+    {"bpf", "EPERM"},
+    {"userfaultfd", "EPERM"},
+    {"perf", "EPERM"},
+    {"memfd", "EPERM"},
+    {"mknod", "EPERM"},
+    {"setuid", "EPERM"},
+    {"setgroups", "EPERM"},
+    {"unpin", "EPERM"},
+    {"dumpable", "0 EPERM"},
+    {"second_exec", "EPERM EPERM EBADF EBADF"},
+    {"raise_limits", "EPERM EPERM EPERM"},
+    {"executable_memory", "EPERM EPERM"},
+    {"kill_all", "ESRCH"},
+    {"no_new_privs", "1"},
+    {"seccomp_mode", "2"},
+    {"capabilities", "0 0"},
+    {"pid", "1 0"},
+    {"environment", "empty"},
 };
 
 // "" where every answer is the expected one.
@@ -38,7 +71,8 @@ std::string differences(Broker& broker, const Expected (&table)[N]) {
   std::string text;
   for (const Expected& row : table)
     if (outcome.answers[row.attack] != row.answer)
-      text += std::string(row.attack) + ": '" + outcome.answers[row.attack] + "', wanted '" + row.answer + "'\n";
+      text += std::string(row.attack) + ": '" + outcome.answers[row.attack] + "', wanted '" +
+              row.answer + "'\n";
   if (outcome.cause.rfind("exited 0", 0) != 0) text += outcome.cause;
   return text;
 }
@@ -55,11 +89,16 @@ class JailAttack : public testing::Test {
 };
 std::shared_ptr<Broker> JailAttack::broker;
 
-TEST_F(JailAttack, NothingOfTheHostIsThereAndOnlyTmpIsWritable) { EXPECT_EQ(differences(*broker, kFiles), ""); }
-TEST_F(JailAttack, DangerousCallsAreRefused) { EXPECT_EQ(differences(*broker, kCalls), ""); }
+TEST_F(JailAttack, NothingOfTheHostIsThereAndOnlyTmpIsWritable) {
+  EXPECT_EQ(differences(*broker, kFiles), "");
+}
+TEST_F(JailAttack, DangerousCallsAreRefused) {
+  EXPECT_EQ(differences(*broker, kCalls), "");
+}
 
 TEST_F(JailAttack, JailsOfAPlainUserRefuseTheSame) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become nobody; the other tests run as this user already";
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "needs root to become nobody; the other tests run as this user already";
   if (!kit::nobody_reaches_programs()) GTEST_SKIP() << "a plain user cannot reach the build folder";
   const std::string wrong = kit::in_child([] {
     kit::become_nobody();
@@ -88,7 +127,8 @@ TEST_F(JailAttack, EachJailHasARealUidOfItsOwn) {
   EXPECT_NE(one, two);
   for (const std::string& text : {one, two}) {
     unsigned uid = 0, effective = 0, gid = 0, groups = 9;
-    ASSERT_EQ(std::sscanf(text.c_str(), "uid: %u %u %u %u", &uid, &effective, &gid, &groups), 4) << text;
+    ASSERT_EQ(std::sscanf(text.c_str(), "uid: %u %u %u %u", &uid, &effective, &gid, &groups), 4)
+        << text;
     EXPECT_GE(uid, 600'000U);
     EXPECT_EQ(effective, uid);
     EXPECT_EQ(gid, uid);
@@ -123,17 +163,21 @@ TEST_F(JailAttack, MemoryHogIsKilledByItsLimitAndSaysSo) {
 
 TEST_F(JailAttack, ForeignSystemCallAbiKills) {
   for (const char* name : {"int80", "x32"})
-    EXPECT_EQ(kit::attack(*broker, {name}).cause, "killed: seccomp violation (a call of a foreign system call ABI)") << name;
+    EXPECT_EQ(kit::attack(*broker, {name}).cause,
+              "killed: seccomp violation (a call of a foreign system call ABI)")
+        << name;
 }
 
 TEST_F(JailAttack, EndlessRefusedCallsEndTheJail) {
-  EXPECT_EQ(kit::attack(*broker, {"spam"}).cause, "killed: seccomp violation (too many refused calls); refused system calls: bpf");
+  EXPECT_EQ(kit::attack(*broker, {"spam"}).cause,
+            "killed: seccomp violation (too many refused calls); refused system calls: bpf");
 }
 
 TEST_F(JailAttack, CausesAreToldApart) {
   EXPECT_EQ(kit::attack(*broker, {"exit_3"}).cause, "exited 3");
   EXPECT_EQ(kit::attack(*broker, {"crash"}).cause, "killed: signal 11 (SIGSEGV)");
-  EXPECT_EQ(kit::attack(*broker, {"abort"}).cause, "killed: signal 11 (SIGSEGV)");  // pid 1 cannot die by its own SIGABRT
+  EXPECT_EQ(kit::attack(*broker, {"abort"}).cause,
+            "killed: signal 11 (SIGSEGV)");  // pid 1 cannot die by its own SIGABRT
   for (const char* name : {"sleep", "stop"}) {
     auto jail = broker->open(kit::hostile(), {"seedbed-hostile", name}, {});
     ASSERT_TRUE(jail.ok()) << jail.error().message;
@@ -146,7 +190,8 @@ TEST_F(JailAttack, CausesAreToldApart) {
 }
 
 TEST_F(JailAttack, ProcessLeftBehindDiesWithTheFirst) {
-  const auto outcome = kit::attack(*broker, {"daemon"});  // it holds the socket: only its death closes that
+  const auto outcome =
+      kit::attack(*broker, {"daemon"});  // it holds the socket: only its death closes that
   EXPECT_EQ(outcome.answers.at("daemon"), "left one behind");
   EXPECT_EQ(outcome.cause, "exited 0");
 }
@@ -156,7 +201,9 @@ TEST_F(JailAttack, CoreIsHonoured) {
   limits.core = 1;
   EXPECT_EQ(kit::attack(*broker, {"cores"}, limits).answers["cores"], "1 1");
   limits.core = 1000;
-  EXPECT_EQ(kit::attack(*broker, {"cores"}, limits).cause.rfind("jail 'affinity': failed: EINVAL; ", 0), 0U);
+  EXPECT_EQ(
+      kit::attack(*broker, {"cores"}, limits).cause.rfind("jail 'affinity': failed: EINVAL; ", 0),
+      0U);
 }
 
 }  // namespace

@@ -21,7 +21,9 @@ std::string summary(const std::vector<Layer>& layers) {
   std::string text;
   for (const Layer& l : layers)
     if (l.state != LayerState::on)
-      text += l.name + " " + std::string(enum_names(l.state).at(static_cast<std::size_t>(l.state))) + ": " + l.why + "\n";
+      text += l.name + " " +
+              std::string(enum_names(l.state).at(static_cast<std::size_t>(l.state))) + ": " +
+              l.why + "\n";
   return text;
 }
 
@@ -34,8 +36,11 @@ TEST(JailLayers, AllAreOnHere) {
 
 // The filter of a container that allows no namespaces.
 void deny_namespaces() {
-  const auto errno_is = [](unsigned e) { return static_cast<std::uint32_t>(SECCOMP_RET_ERRNO) | e; };
-  constexpr std::uint16_t kLoad = BPF_LD | BPF_W | BPF_ABS, kEqual = BPF_JMP | BPF_JEQ | BPF_K, kRet = BPF_RET | BPF_K;
+  const auto errno_is = [](unsigned e) {
+    return static_cast<std::uint32_t>(SECCOMP_RET_ERRNO) | e;
+  };
+  constexpr std::uint16_t kLoad = BPF_LD | BPF_W | BPF_ABS, kEqual = BPF_JMP | BPF_JEQ | BPF_K,
+                          kRet = BPF_RET | BPF_K;
   const std::array<sock_filter, 12> code = {{{kLoad, 0, 0, offsetof(seccomp_data, nr)},
                                              {kEqual, 0, 1, SYS_unshare},
                                              {kRet, 0, 0, errno_is(EPERM)},
@@ -48,8 +53,11 @@ void deny_namespaces() {
                                              {BPF_JMP | BPF_JSET | BPF_K, 0, 1, 0x7E020000U},
                                              {kRet, 0, 0, errno_is(EPERM)},
                                              {kRet, 0, 0, SECCOMP_RET_ALLOW}}};
-  sock_fprog program{static_cast<unsigned short>(code.size()), const_cast<sock_filter*>(code.data())};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) ::_exit(9);
+  sock_fprog program{static_cast<unsigned short>(code.size()),
+                     const_cast<sock_filter*>(code.data())};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(9);
 }
 
 std::string try_start(Isolation level, const std::vector<std::string>& attacks = {"hello"}) {
@@ -62,37 +70,56 @@ std::string try_start(Isolation level, const std::vector<std::string>& attacks =
 }
 
 TEST(JailRefusal, NoNamespacesIsRefusedByNameAndRemedy) {
-  const std::string strict = kit::in_child([] { return deny_namespaces(), try_start(Isolation::strict); });
-  EXPECT_EQ(strict.rfind("jail 'mount_ns': unshare failed: EPERM, strict isolation wants it (missing too: pid_ns, net_ns, ", 0), 0U) << strict;
+  const std::string strict =
+      kit::in_child([] { return deny_namespaces(), try_start(Isolation::strict); });
+  EXPECT_EQ(strict.rfind("jail 'mount_ns': unshare failed: EPERM, strict isolation wants it "
+                         "(missing too: pid_ns, net_ns, ",
+                         0),
+            0U)
+      << strict;
   EXPECT_NE(strict.find("; run as root, or enable user namespaces"), std::string::npos) << strict;
   EXPECT_NE(strict.find("or run with --isolation weak"), std::string::npos) << strict;
-  const std::string standard = kit::in_child([] { return deny_namespaces(), try_start(Isolation::standard); });
-  EXPECT_EQ(standard.rfind("jail 'mount_ns': unshare failed: EPERM, standard isolation wants it", 0), 0U) << standard;
+  const std::string standard =
+      kit::in_child([] { return deny_namespaces(), try_start(Isolation::standard); });
+  EXPECT_EQ(
+      standard.rfind("jail 'mount_ns': unshare failed: EPERM, standard isolation wants it", 0), 0U)
+      << standard;
 }
 
 TEST(JailRefusal, WeakWithoutNamespacesStillWallsOffFilesSocketsAndPrivileges) {
   const std::string weak = kit::in_child([] {
     deny_namespaces();
-    return try_start(Isolation::weak, {"read_hostname", "list_root", "write_tmp", "socket_unix", "ptrace_attach", "capabilities", "no_new_privs"});
+    return try_start(Isolation::weak, {"read_hostname", "list_root", "write_tmp", "socket_unix",
+                                       "ptrace_attach", "capabilities", "no_new_privs"});
   });
-  EXPECT_EQ(weak.rfind("read_hostname=EACCES list_root=EACCES write_tmp=EACCES socket_unix=EPERM ptrace_attach=EPERM "
-                       "capabilities=0 0 no_new_privs=1 (exited 0; refused system calls: socket, ptrace",
-                       0),
-            0U)
+  EXPECT_EQ(
+      weak.rfind("read_hostname=EACCES list_root=EACCES write_tmp=EACCES socket_unix=EPERM "
+                 "ptrace_attach=EPERM "
+                 "capabilities=0 0 no_new_privs=1 (exited 0; refused system calls: socket, ptrace",
+                 0),
+      0U)
       << weak;
 }
 
 TEST(JailRefusal, PlainUserGetsStandardAndIsRefusedStrict) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become nobody";
   if (!kit::nobody_reaches_programs()) GTEST_SKIP() << "a plain user cannot reach the build folder";
-  const std::string strict = kit::in_child([] { return kit::become_nobody(), try_start(Isolation::strict); });
-  EXPECT_EQ(strict.rfind("jail 'user_uid': not root: all jails share the uid of the caller, strict isolation wants it", 0), 0U) << strict;
+  const std::string strict =
+      kit::in_child([] { return kit::become_nobody(), try_start(Isolation::strict); });
+  EXPECT_EQ(strict.rfind("jail 'user_uid': not root: all jails share the uid of the caller, strict "
+                         "isolation wants it",
+                         0),
+            0U)
+      << strict;
   EXPECT_NE(strict.find("or run with --isolation standard"), std::string::npos) << strict;
   const std::string standard = kit::in_child([] {
     kit::become_nobody();
-    return try_start(Isolation::standard, {"descriptors", "read_hostname", "write_tmp", "socket_unix", "unshare_user", "capabilities", "pid", "uid"});
+    return try_start(Isolation::standard,
+                     {"descriptors", "read_hostname", "write_tmp", "socket_unix", "unshare_user",
+                      "capabilities", "pid", "uid"});
   });
-  EXPECT_EQ(standard.rfind("descriptors=0,1,2,3 read_hostname=ENOENT write_tmp=ok socket_unix=EPERM unshare_user=EPERM capabilities=0 0 "
+  EXPECT_EQ(standard.rfind("descriptors=0,1,2,3 read_hostname=ENOENT write_tmp=ok "
+                           "socket_unix=EPERM unshare_user=EPERM capabilities=0 0 "
                            "pid=1 0 uid=65534 65534 65534 0 (exited 0; refused system calls: ",
                            0),
             0U)
@@ -105,10 +132,13 @@ TEST(JailRefusal, ProgramThatCannotRunIsNamed) {
   auto absent = (*broker)->open("/nowhere/program", {"x"}, {});
   ASSERT_FALSE(absent.ok());
   EXPECT_EQ(absent.error().where, Where::sandbox);
-  EXPECT_EQ(absent.error().message, "jail program '/nowhere/program': cannot be opened: ENOENT; build it first");
+  EXPECT_EQ(absent.error().message,
+            "jail program '/nowhere/program': cannot be opened: ENOENT; build it first");
   auto text = (*broker)->open(SEEDBED_SOURCE_DIR "/CMakeLists.txt", {"x"}, {});
   ASSERT_FALSE(text.ok());
-  EXPECT_EQ(text.error().message, "jail 'exec': failed: ENOEXEC; the program must be a static executable for this machine");
+  EXPECT_EQ(
+      text.error().message,
+      "jail 'exec': failed: ENOEXEC; the program must be a static executable for this machine");
 }
 
 TEST(JailRefusal, LimitThatIsNoneIsRefused) {
@@ -118,7 +148,8 @@ TEST(JailRefusal, LimitThatIsNoneIsRefused) {
   limits.memory_mib = 0;
   auto jail = (*broker)->open(kit::hostile(), {"x"}, limits);
   ASSERT_FALSE(jail.ok());
-  EXPECT_EQ(jail.error().message, "jail limit 'memory_mib': 0, must be from 4 to 1048576; set it within");
+  EXPECT_EQ(jail.error().message,
+            "jail limit 'memory_mib': 0, must be from 4 to 1048576; set it within");
 }
 
 TEST(JailRefusal, WeakJailWithoutAProcessNamespaceIsStillKilledWhole) {
@@ -126,7 +157,8 @@ TEST(JailRefusal, WeakJailWithoutAProcessNamespaceIsStillKilledWhole) {
     deny_namespaces();
     auto broker = Broker::start(Isolation::weak);
     if (!broker.ok()) return broker.error().message;
-    const auto outcome = kit::attack(**broker, {"daemon"});  // its child holds the socket until it is dead too
+    const auto outcome =
+        kit::attack(**broker, {"daemon"});  // its child holds the socket until it is dead too
     return outcome.answers.at("daemon") + "; " + outcome.cause;
   });
   EXPECT_EQ(left, "left one behind; exited 0");
@@ -142,7 +174,8 @@ TEST(JailLife, KilledParentLeavesNoProcessMountOrGroup) {
     std::vector<Jail> jails;
     std::string pids;
     for (int i = 0; broker.ok() && i < 4; ++i) {
-      auto jail = (*broker)->open(kit::hostile(), {"seedbed-hostile", i % 2 == 0 ? "sleep" : "hello"}, {});
+      auto jail =
+          (*broker)->open(kit::hostile(), {"seedbed-hostile", i % 2 == 0 ? "sleep" : "hello"}, {});
       if (!jail.ok()) ::_exit(1);
       pids += std::to_string(jail->pid()) + " ";
       jails.push_back(*std::move(jail));
@@ -155,7 +188,8 @@ TEST(JailLife, KilledParentLeavesNoProcessMountOrGroup) {
   const std::string line = kit::read_all(pipe[0], 1);
   ::close(pipe[0]);
   std::vector<int> pids;
-  for (std::size_t at = 0; at < line.size() && line[at] != '\n'; at = line.find(' ', at) + 1) pids.push_back(std::atoi(line.c_str() + at));
+  for (std::size_t at = 0; at < line.size() && line[at] != '\n'; at = line.find(' ', at) + 1)
+    pids.push_back(std::atoi(line.c_str() + at));
   ASSERT_EQ(pids.size(), 4U) << line;
   const auto brokers = kit::brokers_of(parent);
   ASSERT_EQ(brokers.size(), 1U);
@@ -198,7 +232,8 @@ TEST(JailLife, JailOutlivingItsBrokerIsDead) {
   const int pid = jail->pid();
   broker->reset();
   EXPECT_FALSE(kit::alive(pid));
-  EXPECT_EQ(jail->cause(), "lost: broker: is closed; run again; if it stays so, see `seedbed doctor`");
+  EXPECT_EQ(jail->cause(),
+            "lost: broker: is closed; run again; if it stays so, see `seedbed doctor`");
 }
 
 TEST(JailLife, ManyCyclesLeakNothingAndOpenFast) {
@@ -260,12 +295,16 @@ TEST(JailLife, CpuQuotaThrottles) {
   JailLimits limits;
   limits.cpu_percent = 2;
   auto jail = (*broker)->open(kit::hostile(), {"seedbed-hostile", "burn"}, limits);
-  if (!jail.ok() && jail.error().message.rfind("jail 'cgroup_cpu'", 0) == 0) GTEST_SKIP() << jail.error().message;
+  if (!jail.ok() && jail.error().message.rfind("jail 'cgroup_cpu'", 0) == 0)
+    GTEST_SKIP() << jail.error().message;
   ASSERT_TRUE(jail.ok()) << jail.error().message;
   const auto throttled = [&] {
     std::error_code error;
-    for (auto at = std::filesystem::recursive_directory_iterator("/sys/fs/cgroup", error); !error && at != end(at); at.increment(error)) {
-      if (at->path().filename() != "cpu.stat" || at->path().string().find("seedbed-" + std::to_string(brokers[0]) + "/jail-") == std::string::npos)
+    for (auto at = std::filesystem::recursive_directory_iterator("/sys/fs/cgroup", error);
+         !error && at != end(at); at.increment(error)) {
+      if (at->path().filename() != "cpu.stat" ||
+          at->path().string().find("seedbed-" + std::to_string(brokers[0]) + "/jail-") ==
+              std::string::npos)
         continue;
       std::ifstream in(at->path());
       std::string key;
@@ -304,8 +343,11 @@ TEST(Affinity, PinsThisThreadAndAJail) {
     }
     const auto refused = pin_thread_and(1000, jail->pid());
     ASSERT_TRUE(refused);
-    EXPECT_EQ(refused->message, "core '1000': sched_setaffinity failed: EINVAL; name a core that this process may use, or none");
-  }).join();
+    EXPECT_EQ(refused->message,
+              "core '1000': sched_setaffinity failed: EINVAL; name a core that this process may "
+              "use, or none");
+  })
+      .join();
 }
 
 }  // namespace

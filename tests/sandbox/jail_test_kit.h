@@ -23,14 +23,18 @@
 
 namespace seedbed::sandbox::kit {
 
-inline std::string hostile() { return SEEDBED_BINARY_DIR "/seedbed-hostile"; }
+inline std::string hostile() {
+  return SEEDBED_BINARY_DIR "/seedbed-hostile";
+}
 
-// Everything that the program inside wrote until it closed, or until `lines` lines are there, or 20 s passed.
+// Everything that the program inside wrote until it closed, or until `lines` lines are there, or 20
+// s passed.
 inline std::string read_all(int fd, int lines = 1 << 30) {
   std::string text;
   std::array<char, 4096> part{};
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (std::count(text.begin(), text.end(), '\n') < lines && std::chrono::steady_clock::now() < end) {
+  while (std::count(text.begin(), text.end(), '\n') < lines &&
+         std::chrono::steady_clock::now() < end) {
     pollfd p{fd, POLLIN, 0};
     if (::poll(&p, 1, 100) <= 0) continue;
     const ssize_t n = ::read(fd, part.data(), part.size());
@@ -46,7 +50,9 @@ struct Outcome {
   Error error;  // message empty: the jail was opened
 };
 
-inline Outcome attack(Broker& broker, const std::vector<std::string>& attacks, const JailLimits& limits = {}) {
+inline Outcome attack(Broker& broker,
+                      const std::vector<std::string>& attacks,
+                      const JailLimits& limits = {}) {
   std::vector<std::string> argv = {"seedbed-hostile"};
   argv.insert(argv.end(), attacks.begin(), attacks.end());
   auto jail = broker.open(hostile(), argv, limits);
@@ -61,14 +67,17 @@ inline Outcome attack(Broker& broker, const std::vector<std::string>& attacks, c
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text.find('\n', at);
     const std::string line = text.substr(at, end - at);
-    if (const std::size_t colon = line.find(": "); colon != std::string::npos) out.answers[line.substr(0, colon)] = line.substr(colon + 2);
+    if (const std::size_t colon = line.find(": "); colon != std::string::npos)
+      out.answers[line.substr(0, colon)] = line.substr(colon + 2);
     at = end == std::string::npos ? text.size() : end + 1;
   }
   out.cause = jail->cause();
   return out;
 }
 
-inline bool alive(int pid) { return ::kill(pid, 0) == 0; }
+inline bool alive(int pid) {
+  return ::kill(pid, 0) == 0;
+}
 
 inline std::string first_line(const std::string& path) {
   std::ifstream in(path);
@@ -96,16 +105,17 @@ inline std::vector<int> brokers_of(int parent) {
 inline int groups_of(int broker) {
   int count = 0;
   const std::string tree = "seedbed-" + std::to_string(broker);
-  const std::function<void(const std::filesystem::path&, bool)> walk = [&](const std::filesystem::path& at, bool inside) {
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(at, error)) {
-      std::error_code gone;
-      if (!entry.is_directory(gone) || entry.is_symlink(gone)) continue;
-      const bool ours = inside || entry.path().filename() == tree;
-      count += ours ? 1 : 0;
-      walk(entry.path(), ours);
-    }
-  };
+  const std::function<void(const std::filesystem::path&, bool)> walk =
+      [&](const std::filesystem::path& at, bool inside) {
+        std::error_code error;
+        for (const auto& entry : std::filesystem::directory_iterator(at, error)) {
+          std::error_code gone;
+          if (!entry.is_directory(gone) || entry.is_symlink(gone)) continue;
+          const bool ours = inside || entry.path().filename() == tree;
+          count += ours ? 1 : 0;
+          walk(entry.path(), ours);
+        }
+      };
   walk("/sys/fs/cgroup", false);
   return count;
 }
@@ -154,7 +164,9 @@ inline std::string in_child(const std::function<std::string()>& f) {
 }
 
 inline void become_nobody() {
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(9);
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 ||
+      ::setresuid(65534, 65534, 65534) != 0)
+    ::_exit(9);
   ::prctl(PR_SET_DUMPABLE, 1);
 }
 

@@ -18,7 +18,8 @@ inline std::string image_of(const std::string& sql) {
   sqlite3* db = nullptr;
   EXPECT_EQ(sqlite3_open(":memory:", &db), SQLITE_OK);
   char* said = nullptr;
-  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &said), SQLITE_OK) << (said == nullptr ? "" : said);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &said), SQLITE_OK)
+      << (said == nullptr ? "" : said);
   sqlite3_free(said);
   sqlite3_int64 size = 0;
   unsigned char* bytes = sqlite3_serialize(db, "main", &size, 0);
@@ -48,8 +49,9 @@ inline schemas::Tool make_tool(const ToolSpec& spec) {
   schemas::Tool tool;
   tool.name = spec.name;
   tool.description = spec.name;
-  tool.input = json(R"({"type":"object","additionalProperties":false,"properties":)" + (spec.properties.empty() ? "{}" : spec.properties) +
-                    R"(,"required":)" + (spec.required.empty() ? "[]" : spec.required) + "}");
+  tool.input = json(R"({"type":"object","additionalProperties":false,"properties":)" +
+                    (spec.properties.empty() ? "{}" : spec.properties) + R"(,"required":)" +
+                    (spec.required.empty() ? "[]" : spec.required) + "}");
   tool.program = {spec.steps, spec.result, spec.shape, spec.page_size};
   return tool;
 }
@@ -60,7 +62,9 @@ inline schemas::ProgramStep let(const std::string& name, const std::string& sql)
   s.sql = sql;
   return s;
 }
-inline schemas::ProgramStep require(const std::string& sql, const std::string& code, const std::string& message) {
+inline schemas::ProgramStep require(const std::string& sql,
+                                    const std::string& code,
+                                    const std::string& message) {
   schemas::ProgramStep s;
   s.require = sql;
   s.code = code;
@@ -109,12 +113,16 @@ class SqlHostTest : public ::testing::Test {
     EXPECT_EQ(e->where, Where::tool) << e->message;
     return e->message;
   }
-  schemas::ToolResult call(const std::string& tool, const std::string& args = "{}", int wall_ms = 5000) {
+  schemas::ToolResult call(const std::string& tool,
+                           const std::string& args = "{}",
+                           int wall_ms = 5000) {
     auto r = host_->call({tool, json(args)}, wall_ms);
     EXPECT_TRUE(r.ok()) << (r.ok() ? "" : r.error().message);
     return r.ok() ? *r : schemas::ToolResult{schemas::End::crashed, ""};
   }
-  std::string out(const std::string& tool, const std::string& args = "{}") { return call(tool, args).out; }
+  std::string out(const std::string& tool, const std::string& args = "{}") {
+    return call(tool, args).out;
+  }
   std::vector<schemas::RowChange> changes() {
     auto c = host_->changes();
     EXPECT_TRUE(c.ok()) << (c.ok() ? "" : c.error().message);

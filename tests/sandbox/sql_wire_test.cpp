@@ -1,4 +1,7 @@
-// The wire: what a hostile host may say to the parent, and what a broken parent may say to the host.
+// The wire: what a hostile host may say to the parent, and what a broken parent may say to the
+// host.
+#include "sandbox/sql_wire.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "sandbox/sql_wire.h"
 #include "tests/sandbox/sql_testing.h"
 
 namespace seedbed::sandbox {
@@ -23,26 +25,29 @@ struct FakeHost {
     int pair[2] = {-1, -1};
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     theirs = pair[1];
-    client = std::make_unique<SqlHostClient>(HostProcess{pair[0], [this] { killed = true; }, [] { return std::string("told to"); },
-                                                         std::shared_ptr<void>(nullptr, [fd = pair[0]](void*) { close(fd); })});
+    client = std::make_unique<SqlHostClient>(
+        HostProcess{pair[0], [this] { killed = true; }, [] { return std::string("told to"); },
+                    std::shared_ptr<void>(nullptr, [fd = pair[0]](void*) { close(fd); })});
   }
   ~FakeHost() {
     if (theirs >= 0) close(theirs);
   }
   FakeHost(const FakeHost&) = delete;
   FakeHost& operator=(const FakeHost&) = delete;
-  // What the host will have said by the time that the client reads: the reply may be written before the request.
-  void say(const std::string& bytes) const { EXPECT_EQ(write(theirs, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size())); }
-  void hang_up() {
-    shutdown(theirs, SHUT_WR);
+  // What the host will have said by the time that the client reads: the reply may be written before
+  // the request.
+  void say(const std::string& bytes) const {
+    EXPECT_EQ(write(theirs, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
   }
+  void hang_up() { shutdown(theirs, SHUT_WR); }
 
   int theirs = -1;
   bool killed = false;
   std::unique_ptr<SqlHostClient> client;
 };
 
-std::string reply(std::uint32_t id, const std::string& body, int status = 0, int end = 0, int pad = 0) {
+std::string reply(
+    std::uint32_t id, const std::string& body, int status = 0, int end = 0, int pad = 0) {
   std::string out;
   wire::put_u32(out, static_cast<std::uint32_t>(wire::kReplyHead + body.size()));
   wire::put_u32(out, id);
@@ -68,7 +73,8 @@ TEST(SqlClient, HostileRepliesAreRefusedAndTheHostIsKilled) {
   std::string huge;
   wire::put_u32(huge, 0xffffffff);
   std::string over;
-  wire::put_u32(over, static_cast<std::uint32_t>(wire::kOutMax + wire::kOutSlack + wire::kReplyHead + 1));
+  wire::put_u32(over,
+                static_cast<std::uint32_t>(wire::kOutMax + wire::kOutSlack + wire::kReplyHead + 1));
   std::string tiny;
   wire::put_u32(tiny, 3);
   const std::pair<std::string, std::string> rows[] = {
@@ -108,7 +114,8 @@ TEST(SqlClient, SilenceEndsAtTheDeadlineAndAClosedSocketAtOnce) {
     const auto start = monotonic_us();
     const auto r = host.client->call(kCall, 50);
     ASSERT_FALSE(r.ok());
-    EXPECT_NE(r.error().message.find("before the deadline"), std::string::npos) << r.error().message;
+    EXPECT_NE(r.error().message.find("before the deadline"), std::string::npos)
+        << r.error().message;
     EXPECT_GE(monotonic_us() - start, 500'000);
     EXPECT_LT(monotonic_us() - start, 1'500'000);
   }
@@ -140,15 +147,23 @@ TEST(SqlClient, RandomRepliesNeverDoMoreThanFail) {
     host.say(reply(1, body));
     host.hang_up();
     switch (rng.below(5)) {
-      case 0: (void)host.client->call(kCall, 1); break;
+      case 0:
+        (void)host.client->call(kCall, 1);
+        break;
       case 1: {
         const auto played = host.client->play({{kCall}, {}}, 1);
         EXPECT_TRUE(!played.ok() || played->size() == 2U);
         break;
       }
-      case 2: (void)host.client->changes(); break;
-      case 3: EXPECT_FALSE(host.client->digest().ok()); break;
-      default: (void)host.client->stats(); break;
+      case 2:
+        (void)host.client->changes();
+        break;
+      case 3:
+        EXPECT_FALSE(host.client->digest().ok());
+        break;
+      default:
+        (void)host.client->stats();
+        break;
     }
   }
 }
@@ -166,7 +181,8 @@ TEST(SqlClient, APlayBodyThatLiesIsRefused) {
   };
   const std::string good = u32(1) + node(0, "{}") + u32(1) + u32(1) + u32(0);
   ASSERT_TRUE(wire::read_play_body(good).ok());
-  for (std::size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(wire::read_play_body(good.substr(0, size)).ok()) << size;
+  for (std::size_t size = 0; size < good.size(); ++size)
+    EXPECT_FALSE(wire::read_play_body(good.substr(0, size)).ok()) << size;
   EXPECT_FALSE(wire::read_play_body(good + "x").ok());
   EXPECT_FALSE(wire::read_play_body(u32(1) + node(9, "{}") + u32(0)).ok());
   EXPECT_FALSE(wire::read_play_body(u32(1) + node(0, "{") + u32(0)).ok());
@@ -180,15 +196,19 @@ TEST(SqlClient, APlayBodyThatLiesIsRefused) {
 
 TEST(SqlWire, IsJsonAgreesWithTheParser) {
   Rng rng(23);
-  const std::string seeds[] = {R"({"items":[{"a":1,"b":null},{"a":-2.5e-3,"b":"x\n\u00e9"}],"next_offset":null})", "[1,2,[3,{}],true,false]", "\"\xc3\xa9\"", "-0.5E+7", "  {} "};
+  const std::string seeds[] = {
+      R"({"items":[{"a":1,"b":null},{"a":-2.5e-3,"b":"x\n\u00e9"}],"next_offset":null})",
+      "[1,2,[3,{}],true,false]", "\"\xc3\xa9\"", "-0.5E+7", "  {} "};
   int valid = 0;
   for (int i = 0; i < 40'000; ++i) {
     std::string s = seeds[rng.below(5)];
     for (auto edits = rng.below(3); edits > 0 && !s.empty(); --edits) {
       const auto at = static_cast<std::size_t>(rng.below(s.size()));
       static constexpr std::string_view kBytes = "{}[]\",:0123456789.eE+-\\unrtf \n\x01\xc3";
-      if (rng.chance(1, 3)) s.erase(at, 1);
-      else s.insert(at, 1, kBytes[static_cast<std::size_t>(rng.below(kBytes.size()))]);
+      if (rng.chance(1, 3))
+        s.erase(at, 1);
+      else
+        s.insert(at, 1, kBytes[static_cast<std::size_t>(rng.below(kBytes.size()))]);
     }
     const bool parses = schemas::parse_json(s).ok();
     valid += parses ? 1 : 0;
@@ -196,7 +216,9 @@ TEST(SqlWire, IsJsonAgreesWithTheParser) {
       EXPECT_TRUE(wire::is_json(s)) << s;
     } else if (wire::is_json(s)) {  // the parser also refuses what is no matter of syntax
       const auto why = schemas::parse_json(s).error().message;
-      EXPECT_TRUE(why.find("duplicate") != std::string::npos || why.find("twice") != std::string::npos || why.find("surrogate") != std::string::npos ||
+      EXPECT_TRUE(why.find("duplicate") != std::string::npos ||
+                  why.find("twice") != std::string::npos ||
+                  why.find("surrogate") != std::string::npos ||
                   why.find("range") != std::string::npos || why.find("finite") != std::string::npos)
           << s << " " << why;
     }
@@ -211,7 +233,8 @@ class SqlHostWire : public SqlHostTest {
   void say(const std::string& bytes) const {
     std::size_t put = 0;
     while (put < bytes.size()) {
-      const ssize_t n = ::send(host_->descriptor(), bytes.data() + put, bytes.size() - put, MSG_NOSIGNAL);
+      const ssize_t n =
+          ::send(host_->descriptor(), bytes.data() + put, bytes.size() - put, MSG_NOSIGNAL);
       if (n <= 0) return;
       put += static_cast<std::size_t>(n);
     }
@@ -244,8 +267,11 @@ class SqlHostWire : public SqlHostTest {
 };
 
 TEST_F(SqlHostWire, RequestsThatMakeNoSenseAreRefusedAndTheHostGoesOn) {
-  for (const char* text : {"", "{", "[]", "null", "{}", R"({"id":1})", R"({"id":"x","op":5})", R"({"id":1,"op":"nonsense"})", R"({"id":1,"op":"call"})",
-                           R"({"id":1,"op":"play","plans":5})", R"({"id":1,"op":"reset"})", R"({"id":1,"op":"digest"})", "\xff\xfe", R"({"id":1,"op":"call","op":"call"})"}) {
+  for (const char* text :
+       {"", "{", "[]", "null", "{}", R"({"id":1})", R"({"id":"x","op":5})",
+        R"({"id":1,"op":"nonsense"})", R"({"id":1,"op":"call"})",
+        R"({"id":1,"op":"play","plans":5})", R"({"id":1,"op":"reset"})",
+        R"({"id":1,"op":"digest"})", "\xff\xfe", R"({"id":1,"op":"call","op":"call"})"}) {
     say(framed(text));
     const auto got = hear();
     ASSERT_GE(got.size(), wire::kReplyHead) << text;
@@ -257,9 +283,12 @@ TEST_F(SqlHostWire, RequestsThatMakeNoSenseAreRefusedAndTheHostGoesOn) {
 
 TEST_F(SqlHostWire, RequestsToALoadedHostThatMakeNoSenseAreAnswered) {
   load("CREATE TABLE t(k INTEGER PRIMARY KEY)", {{"t", "", "", {}, "SELECT 7 AS x"}});
-  for (const char* text : {R"({"id":1,"op":"call"})", R"({"id":1,"op":"call","tool":7,"args":7})", R"({"id":1,"op":"call","tool":"t","args":null,"wall_ms":-5})",
-                           R"({"id":1,"op":"play"})", R"({"id":1,"op":"play","plans":[7]})", R"({"id":1,"op":"play","plans":[[7]]})", R"({"id":1,"op":"play","plans":[[{"tool":[]}]]})",
-                           R"({"id":1,"op":"call","tool":"t","wall_ms":99999999999999})"}) {
+  for (const char* text :
+       {R"({"id":1,"op":"call"})", R"({"id":1,"op":"call","tool":7,"args":7})",
+        R"({"id":1,"op":"call","tool":"t","args":null,"wall_ms":-5})", R"({"id":1,"op":"play"})",
+        R"({"id":1,"op":"play","plans":[7]})", R"({"id":1,"op":"play","plans":[[7]]})",
+        R"({"id":1,"op":"play","plans":[[{"tool":[]}]]})",
+        R"({"id":1,"op":"call","tool":"t","wall_ms":99999999999999})"}) {
     say(framed(text));
     EXPECT_GE(hear().size(), wire::kReplyHead) << text;
   }
@@ -281,8 +310,12 @@ TEST_F(SqlHostWire, RandomBytesNeverHangTheHost) {
     host_ = *std::move(opened);
     std::string bytes;
     for (int frames = 0; frames < 5; ++frames) {
-      std::string payload = rng.chance(1, 2) ? R"({"id":1,"op":"load","tools":[],"now_minutes":0,"image_hash":""})" : R"({"id":1,"op":"play","plans":[[{"tool":"t","args":{}}]]})";
-      for (auto edits = rng.below(4); edits > 0; --edits) payload[static_cast<std::size_t>(rng.below(payload.size()))] = static_cast<char>(rng.below(256));
+      std::string payload =
+          rng.chance(1, 2) ? R"({"id":1,"op":"load","tools":[],"now_minutes":0,"image_hash":""})"
+                           : R"({"id":1,"op":"play","plans":[[{"tool":"t","args":{}}]]})";
+      for (auto edits = rng.below(4); edits > 0; --edits)
+        payload[static_cast<std::size_t>(rng.below(payload.size()))] =
+            static_cast<char>(rng.below(256));
       bytes += framed(payload);
     }
     if (rng.chance(1, 2)) bytes.resize(static_cast<std::size_t>(rng.below(bytes.size())));
@@ -294,7 +327,11 @@ TEST_F(SqlHostWire, RandomBytesNeverHangTheHost) {
 }
 
 TEST_F(SqlHostWire, SendAndReceiveAreOneCallInFlight) {
-  load("CREATE TABLE t(k INTEGER PRIMARY KEY)", {{"t", R"({"k":{"type":"integer"}})", "", {run("INSERT INTO t VALUES(:k)")}, "SELECT count(*) AS n FROM t"}});
+  load("CREATE TABLE t(k INTEGER PRIMARY KEY)", {{"t",
+                                                  R"({"k":{"type":"integer"}})",
+                                                  "",
+                                                  {run("INSERT INTO t VALUES(:k)")},
+                                                  "SELECT count(*) AS n FROM t"}});
   ASSERT_FALSE(host_->send({"t", json(R"({"k":1})")}).has_value());
   EXPECT_TRUE(host_->send({"t", json(R"({"k":2})")}).has_value());  // one at a time
   EXPECT_FALSE(host_->digest().ok());
@@ -323,7 +360,8 @@ TEST_F(SqlHostWire, LoadReplacesWhatWasLoadedAndARefusedLoadLeavesNothing) {
   load("CREATE TABLE u(k INTEGER PRIMARY KEY)", {{"u", "", "", {}, "SELECT 8 AS x"}});
   EXPECT_EQ(out("u"), R"({"x":8})");
   EXPECT_EQ(call("t").end, End::tool_error);
-  EXPECT_NE(refusal("CREATE TABLE t(k INTEGER PRIMARY KEY)", {{"t", "", "", {}, "PRAGMA x"}}), "loaded");
+  EXPECT_NE(refusal("CREATE TABLE t(k INTEGER PRIMARY KEY)", {{"t", "", "", {}, "PRAGMA x"}}),
+            "loaded");
   const auto r = host_->call({"u", schemas::Value::object()}, 1000);
   ASSERT_FALSE(r.ok());
   EXPECT_NE(r.error().message.find("nothing is loaded"), std::string::npos) << r.error().message;

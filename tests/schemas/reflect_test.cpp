@@ -12,7 +12,9 @@ namespace seedbed::schemas {
 namespace {
 
 enum class Colour : std::uint8_t { red, dark_green };
-constexpr std::array<std::string_view, 2> enum_names(Colour) { return {"red", "dark_green"}; }
+constexpr std::array<std::string_view, 2> enum_names(Colour) {
+  return {"red", "dark_green"};
+}
 
 struct Leaf {
   std::string name;
@@ -42,7 +44,8 @@ void fields(V&& at, Branch& x) {
   at("any", x.any, "whatever");
 }
 
-const char* const kBranch = R"({"leaves":[{"name":"a","count":1},{"name":"b","count":2}],"colour":"dark_green","weight":1.5,"alive":true,"any":{"x":[1]}})";
+const char* const kBranch =
+    R"({"leaves":[{"name":"a","count":1},{"name":"b","count":2}],"colour":"dark_green","weight":1.5,"alive":true,"any":{"x":[1]}})";
 
 std::string refusal(std::string_view text) {
   const auto r = parse_record<Branch>(text, "branch.json");
@@ -66,21 +69,28 @@ TEST(FieldList, ARecordRoundTrips) {
 
 TEST(FieldList, OptionalFieldsMayBeAbsentOrNull) {
   EXPECT_TRUE(parse_record<Branch>(with(R"("colour")", R"("best":null,"colour")"), "f").ok());
-  const auto r = parse_record<Branch>(with(R"("colour")", R"("best":{"name":"x","count":3},"colour")"), "f");
+  const auto r =
+      parse_record<Branch>(with(R"("colour")", R"("best":{"name":"x","count":3},"colour")"), "f");
   ASSERT_TRUE(r.ok());
   EXPECT_EQ(r->best->count, 3);
 }
 
 TEST(FieldList, AWrongKindNamesFilePointerFoundAndWanted) {
   EXPECT_EQ(refusal(with(R"("count":2)", R"("count":"two")")),
-            "value 'branch.json#/leaves/1/count': found string \"two\", wanted integer; change it to integer");
-  EXPECT_EQ(refusal(with("1.5", "[]")), "value 'branch.json#/weight': found array, wanted number; change it to number");
-  EXPECT_EQ(refusal("[]"), "value 'branch.json#/': found array, wanted object; change it to object");
-  EXPECT_NE(refusal(with(R"("count":2)", R"("count":2.0)")).find("found number 2.0, wanted integer"), std::string::npos);
+            "value 'branch.json#/leaves/1/count': found string \"two\", wanted integer; change it "
+            "to integer");
+  EXPECT_EQ(refusal(with("1.5", "[]")),
+            "value 'branch.json#/weight': found array, wanted number; change it to number");
+  EXPECT_EQ(refusal("[]"),
+            "value 'branch.json#/': found array, wanted object; change it to object");
+  EXPECT_NE(
+      refusal(with(R"("count":2)", R"("count":2.0)")).find("found number 2.0, wanted integer"),
+      std::string::npos);
 }
 
 TEST(FieldList, AnIntegerOutOfItsFieldsRangeIsRefused) {
-  EXPECT_NE(refusal(with(R"("count":2)", R"("count":32768)")).find("wanted integer in range"), std::string::npos);
+  EXPECT_NE(refusal(with(R"("count":2)", R"("count":32768)")).find("wanted integer in range"),
+            std::string::npos);
   EXPECT_TRUE(parse_record<Branch>(with(R"("count":2)", R"("count":-32768)"), "f").ok());
 }
 
@@ -91,13 +101,16 @@ TEST(FieldList, AMissingKeyIsNamedWithItsObject) {
 
 TEST(FieldList, AnUnknownKeyNamesTheNearest) {
   EXPECT_EQ(refusal(with(R"("count":2})", R"("count":2,"cuont":3})")),
-            "object 'branch.json#/leaves/1': found unknown key 'cuont', wanted only name, count; did you mean 'count'?");
-  EXPECT_NE(refusal(with(R"("alive")", R"("zzzzzzzzzzzzzzz":1,"alive")")).find("; remove it"), std::string::npos);
+            "object 'branch.json#/leaves/1': found unknown key 'cuont', wanted only name, count; "
+            "did you mean 'count'?");
+  EXPECT_NE(refusal(with(R"("alive")", R"("zzzzzzzzzzzzzzz":1,"alive")")).find("; remove it"),
+            std::string::npos);
 }
 
 TEST(FieldList, AWrongWordNamesTheNearest) {
   EXPECT_EQ(refusal(with("dark_green", "dark_gren")),
-            "value 'branch.json#/colour': found 'dark_gren', wanted one of red, dark_green; did you mean 'dark_green'?");
+            "value 'branch.json#/colour': found 'dark_gren', wanted one of red, dark_green; did "
+            "you mean 'dark_green'?");
 }
 
 TEST(FieldList, UnreadableTextNamesTheFrame) {
@@ -105,7 +118,8 @@ TEST(FieldList, UnreadableTextNamesTheFrame) {
 }
 
 TEST(FieldList, ALongFoundValueIsCutAtAWholeCharacter) {
-  const auto message = refusal(with("true", '"' + replace_all(std::string(200, 'x'), "x", "é") + '"'));
+  const auto message =
+      refusal(with("true", '"' + replace_all(std::string(200, 'x'), "x", "é") + '"'));
   EXPECT_LT(message.size(), 250U);
   EXPECT_TRUE(is_valid_utf8(message)) << message;
 }

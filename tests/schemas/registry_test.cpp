@@ -16,7 +16,8 @@ namespace seedbed::schemas {
 namespace {
 
 std::filesystem::path golden(std::string_view name) {
-  return std::filesystem::path(SEEDBED_SOURCE_DIR) / "schemas" / (std::string(name) + ".schema.json");
+  return std::filesystem::path(SEEDBED_SOURCE_DIR) / "schemas" /
+         (std::string(name) + ".schema.json");
 }
 std::string content(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -30,8 +31,10 @@ TEST(Registry, SchemasAreWhatTheGoldenFilesSay) {
   const char* update = std::getenv("SEEDBED_UPDATE_GOLDEN");
   for (const auto& entry : schema_registry()) {
     const auto printed = dump_pretty(entry.schema());
-    if (update != nullptr && std::string_view(update) == "1") std::ofstream(golden(entry.name), std::ios::binary) << printed;
-    EXPECT_EQ(content(golden(entry.name)), printed) << golden(entry.name) << ": run with SEEDBED_UPDATE_GOLDEN=1 if the change is meant";
+    if (update != nullptr && std::string_view(update) == "1")
+      std::ofstream(golden(entry.name), std::ios::binary) << printed;
+    EXPECT_EQ(content(golden(entry.name)), printed)
+        << golden(entry.name) << ": run with SEEDBED_UPDATE_GOLDEN=1 if the change is meant";
   }
 }
 
@@ -47,17 +50,20 @@ TEST(Registry, EveryGoldenFileBelongsToARecord) {
 TEST(Registry, EverySchemaCompilesAndTakesWhatTheRecordWrites) {
   for (const auto& entry : schema_registry()) {
     const auto compiled = JsonSchema::compile(entry.schema());
-    EXPECT_TRUE(compiled.ok()) << entry.name << ": " << (compiled.ok() ? "" : compiled.error().message);
+    EXPECT_TRUE(compiled.ok()) << entry.name << ": "
+                               << (compiled.ok() ? "" : compiled.error().message);
   }
   const auto takes = [](std::string_view name, const Value& record) {
     const auto violations = JsonSchema::compile(*schema_by_name(name))->validate(record);
-    EXPECT_TRUE(violations.empty()) << name << ": " << violations[0].pointer << ": " << violations[0].message;
+    EXPECT_TRUE(violations.empty())
+        << name << ": " << violations[0].pointer << ": " << violations[0].message;
   };
   TaskSpec task;
   task.user = UserScript{{{{"when"}, "on Monday"}}, "no idea", 3};
   takes("task_spec", to_value(task));
   Trajectory trajectory;
-  trajectory.turns.push_back({"assistant", "", "", {{"c1", "t", Value::object(), {}, false, false}}, {1, 2}, {-0.5, -1}});
+  trajectory.turns.push_back(
+      {"assistant", "", "", {{"c1", "t", Value::object(), {}, false, false}}, {1, 2}, {-0.5, -1}});
   takes("trajectory", to_value(trajectory));
 }
 
@@ -65,7 +71,8 @@ TEST(Registry, AnUnknownNameGetsTheNearest) {
   const auto r = schema_by_name("trajectry");
   ASSERT_FALSE(r.ok());
   EXPECT_EQ(r.error().where, Where::usage);
-  EXPECT_NE(r.error().message.find("did you mean 'trajectory'?"), std::string::npos) << r.error().message;
+  EXPECT_NE(r.error().message.find("did you mean 'trajectory'?"), std::string::npos)
+      << r.error().message;
   EXPECT_FALSE(schema_by_name("").ok());
   EXPECT_FALSE(schema_by_name(std::string(1'000'000, 'x')).ok());
 }

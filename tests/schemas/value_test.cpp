@@ -1,12 +1,12 @@
 #include "schemas/value.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <limits>
-#include <unistd.h>
 
 #include "base/rng.h"
 #include "base/text.h"
@@ -26,16 +26,33 @@ std::string refusal(std::string_view text, const ParseLimits& limits = {}) {
 }
 
 TEST(Value, CompactTextRoundTripsByteForByte) {
-  for (const char* text :
-       {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "1.0", "-0.0", "0.1", "1e+22", "5e-324",
-        "1.7976931348623157e+308", "\"\"", "\"a\\\"\\\\\\n\\t\\u0001\\b\\f\\r\"", "\"\xc3\xa9\xf0\x9f\x98\x80\"", "[]", "{}",
-        "[1,[2,[]],{}]", "{\"b\":1,\"a\":{\"\":[null]}}"})
+  for (const char* text : {"null",
+                           "true",
+                           "false",
+                           "0",
+                           "-1",
+                           "9223372036854775807",
+                           "-9223372036854775808",
+                           "1.0",
+                           "-0.0",
+                           "0.1",
+                           "1e+22",
+                           "5e-324",
+                           "1.7976931348623157e+308",
+                           "\"\"",
+                           "\"a\\\"\\\\\\n\\t\\u0001\\b\\f\\r\"",
+                           "\"\xc3\xa9\xf0\x9f\x98\x80\"",
+                           "[]",
+                           "{}",
+                           "[1,[2,[]],{}]",
+                           "{\"b\":1,\"a\":{\"\":[null]}}"})
     EXPECT_EQ(dump(parsed(text)), text);
 }
 
 TEST(Value, WhitespaceAndEscapesReadAsTheirMeaning) {
   EXPECT_EQ(dump(parsed(" \t\r\n[ 1 , 2 ]\n")), "[1,2]");
-  EXPECT_EQ(parsed("\"\\u00e9\\ud83d\\ude00\\/\\u0041\"").as_string(), "\xc3\xa9\xf0\x9f\x98\x80/A");
+  EXPECT_EQ(parsed("\"\\u00e9\\ud83d\\ude00\\/\\u0041\"").as_string(),
+            "\xc3\xa9\xf0\x9f\x98\x80/A");
   EXPECT_EQ(parsed("\"\\u0000\"").as_string(), std::string(1, '\0'));
   EXPECT_EQ(dump(parsed("\"\\u0000\"")), "\"\\u0000\"");
 }
@@ -69,21 +86,83 @@ TEST(Value, EveryDoubleReadsBackTheSame) {
 }
 
 TEST(Value, HostileTextIsRefused) {
-  const std::vector<std::string> bad = {
-      "", " ", "nul", "True", "NaN", "Infinity", "-Infinity", "+1", ".5", "1.", "01", "-", "-a", "1e", "1e+", "0x1", "1e999", "-1e999",
-      "1 2", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{a:1}", "{'a':1}",
-      "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "\"", "\"a", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud800\"",
-      "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\\ud800\\ud800\"", "\"\\ud83d", "\"\n\"", "\"\x01\"", "]", "}", "[1]]", "// c\n1", "[1]\x01",
-      "\xef\xbb\xbf" "1", "\"\x80\"", "\"\xc0\xaf\"", "\"\xc3\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"", "\"\xf0\x80\x80\x80\"",
-      "\"\xf4\x90\x80\x80\"", "\"\xf8\x88\x80\x80\x80\"", "\"\xff\"", "\"\xe2\x82\"", "\xff"};
+  const std::vector<std::string> bad = {"",
+                                        " ",
+                                        "nul",
+                                        "True",
+                                        "NaN",
+                                        "Infinity",
+                                        "-Infinity",
+                                        "+1",
+                                        ".5",
+                                        "1.",
+                                        "01",
+                                        "-",
+                                        "-a",
+                                        "1e",
+                                        "1e+",
+                                        "0x1",
+                                        "1e999",
+                                        "-1e999",
+                                        "1 2",
+                                        "[1",
+                                        "[1,",
+                                        "[1,]",
+                                        "[,1]",
+                                        "[1 2]",
+                                        "{",
+                                        "{\"a\"",
+                                        "{\"a\":",
+                                        "{\"a\":1",
+                                        "{\"a\":1,",
+                                        "{\"a\":1,}",
+                                        "{a:1}",
+                                        "{'a':1}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "{\"a\":1,\"\\u0061\":2}",
+                                        "\"",
+                                        "\"a",
+                                        "\"\\",
+                                        "\"\\x\"",
+                                        "\"\\u12\"",
+                                        "\"\\u12g4\"",
+                                        "\"\\ud800\"",
+                                        "\"\\ud800\\u0041\"",
+                                        "\"\\udc00\"",
+                                        "\"\\ud800\\ud800\"",
+                                        "\"\\ud83d",
+                                        "\"\n\"",
+                                        "\"\x01\"",
+                                        "]",
+                                        "}",
+                                        "[1]]",
+                                        "// c\n1",
+                                        "[1]\x01",
+                                        "\xef\xbb\xbf"
+                                        "1",
+                                        "\"\x80\"",
+                                        "\"\xc0\xaf\"",
+                                        "\"\xc3\"",
+                                        "\"\xe0\x80\x80\"",
+                                        "\"\xed\xa0\x80\"",
+                                        "\"\xf0\x80\x80\x80\"",
+                                        "\"\xf4\x90\x80\x80\"",
+                                        "\"\xf8\x88\x80\x80\x80\"",
+                                        "\"\xff\"",
+                                        "\"\xe2\x82\"",
+                                        "\xff"};
   for (const auto& text : bad) EXPECT_NE(refusal(text), "") << text;
   EXPECT_NE(refusal(std::string("1\0", 2)), "");
 }
 
 TEST(Value, RefusalsNameTheByteFoundAndWanted) {
-  EXPECT_EQ(refusal("[1,]"), "JSON text 'byte 3': found ']', wanted a value; send one strict JSON value (RFC 8259)");
-  EXPECT_EQ(refusal("[1"), "JSON text 'byte 2': found the end of the text, wanted ',' or ']'; send one strict JSON value (RFC 8259)");
-  EXPECT_NE(refusal("\"\xff\"").find("'byte 1': found byte 0xff, wanted valid UTF-8"), std::string::npos);
+  EXPECT_EQ(refusal("[1,]"),
+            "JSON text 'byte 3': found ']', wanted a value; send one strict JSON value (RFC 8259)");
+  EXPECT_EQ(refusal("[1"),
+            "JSON text 'byte 2': found the end of the text, wanted ',' or ']'; send one strict "
+            "JSON value (RFC 8259)");
+  EXPECT_NE(refusal("\"\xff\"").find("'byte 1': found byte 0xff, wanted valid UTF-8"),
+            std::string::npos);
   EXPECT_NE(refusal("{\"k\":1,\"k\":2}").find("key 'k' occurs twice"), std::string::npos);
 }
 
@@ -95,7 +174,8 @@ TEST(Value, ADocumentCutAtAnyByteIsRefused) {
 }
 
 TEST(Value, MutatedDocumentsAreReadAsStrictJsonOrRefused) {
-  const std::string text = R"({"a":[1,-2.5e3,"\u00e9\n",{"b":null}],"c":"日本","d":[true,false,[]],"e":1.0})";
+  const std::string text =
+      R"({"a":[1,-2.5e3,"\u00e9\n",{"b":null}],"c":"日本","d":[true,false,[]],"e":1.0})";
   Rng rng(11);
   int accepted = 0;
   for (int i = 0; i < 50'000; ++i) {
@@ -103,10 +183,19 @@ TEST(Value, MutatedDocumentsAreReadAsStrictJsonOrRefused) {
     for (auto n = 1 + rng.below(3); n > 0; --n) {
       const auto at = static_cast<std::size_t>(rng.below(mutated.size()));
       switch (rng.below(4)) {
-        case 0: mutated[at] = static_cast<char>(rng.below(256)); break;
-        case 1: mutated.erase(at, 1); break;
-        case 2: mutated.insert(at, 1, "{}[],:\"\\0123456789.eE+-u"[rng.below(23)]); break;
-        default: mutated.insert(at, mutated.substr(static_cast<std::size_t>(rng.below(mutated.size())), 4)); break;
+        case 0:
+          mutated[at] = static_cast<char>(rng.below(256));
+          break;
+        case 1:
+          mutated.erase(at, 1);
+          break;
+        case 2:
+          mutated.insert(at, 1, "{}[],:\"\\0123456789.eE+-u"[rng.below(23)]);
+          break;
+        default:
+          mutated.insert(at,
+                         mutated.substr(static_cast<std::size_t>(rng.below(mutated.size())), 4));
+          break;
       }
     }
     const auto v = parse_json(mutated);
@@ -122,7 +211,10 @@ TEST(Value, MutatedDocumentsAreReadAsStrictJsonOrRefused) {
 }
 
 TEST(Value, BoundsHoldForDepthBytesAndCount) {
-  const auto nested = [](int n) { return std::string(static_cast<std::size_t>(n), '[') + std::string(static_cast<std::size_t>(n), ']'); };
+  const auto nested = [](int n) {
+    return std::string(static_cast<std::size_t>(n), '[') +
+           std::string(static_cast<std::size_t>(n), ']');
+  };
   EXPECT_TRUE(parse_json(nested(64)).ok());
   EXPECT_NE(refusal(nested(65)).find("nested deeper than 64"), std::string::npos);
   EXPECT_NE(refusal(std::string(10'000'000, '[')).find("nested deeper"), std::string::npos);
@@ -134,7 +226,8 @@ TEST(Value, BoundsHoldForDepthBytesAndCount) {
 
 TEST(Value, BigObjectsRefuseDuplicatesToo) {
   std::string text = "{";
-  for (int i = 0; i < 20'000; ++i) text += "\"k" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+  for (int i = 0; i < 20'000; ++i)
+    text += "\"k" + std::to_string(i) + "\":" + std::to_string(i) + ",";
   const auto v = parsed(text + "\"last\":0}");
   EXPECT_EQ(v.members().size(), 20'001U);
   EXPECT_EQ(v.integer("k19999"), 19'999);
@@ -150,7 +243,8 @@ TEST(Value, EqualityIsBlindToOrderAndTo1Against1Point0) {
   EXPECT_NE(parsed("9007199254740993"), parsed("9007199254740992.0"));
   EXPECT_NE(parsed("9223372036854775807"), parsed("9223372036854775808.0"));
   EXPECT_EQ(parsed("-9223372036854775808"), parsed("-9223372036854775808.0"));
-  EXPECT_EQ(parsed(R"({"a":1,"b":[2,{"c":3,"d":4}]})"), parsed(R"({"b":[2,{"d":4.0,"c":3}],"a":1})"));
+  EXPECT_EQ(parsed(R"({"a":1,"b":[2,{"c":3,"d":4}]})"),
+            parsed(R"({"b":[2,{"d":4.0,"c":3}],"a":1})"));
   EXPECT_NE(parsed("[1,2]"), parsed("[2,1]"));
   EXPECT_NE(parsed(R"({"a":1})"), parsed(R"({"a":1,"b":2})"));
   EXPECT_NE(parsed(R"({"a":1,"b":2})"), parsed(R"({"a":1,"c":2})"));
@@ -168,13 +262,15 @@ TEST(Value, SetReplacesAndFindAnswersNullptrWhereThereIsNothing) {
 
 TEST(Value, PrettyTextIndentsByTwoAndReadsBackTheSame) {
   const auto v = parsed(R"({"a":[1,{"b":[]}],"c":{}})");
-  EXPECT_EQ(dump_pretty(v), "{\n  \"a\": [\n    1,\n    {\n      \"b\": []\n    }\n  ],\n  \"c\": {}\n}\n");
+  EXPECT_EQ(dump_pretty(v),
+            "{\n  \"a\": [\n    1,\n    {\n      \"b\": []\n    }\n  ],\n  \"c\": {}\n}\n");
   EXPECT_EQ(parsed(dump_pretty(v)), v);
 }
 
 class ReadFile : public testing::Test {
  protected:
-  ReadFile() : path_(testing::TempDir() + "seedbed_value_test_" + std::to_string(::getpid()) + ".json") {}
+  ReadFile()
+      : path_(testing::TempDir() + "seedbed_value_test_" + std::to_string(::getpid()) + ".json") {}
   ~ReadFile() override { std::remove(path_.c_str()); }
   Result<Value> read(const std::string& text, std::size_t max_bytes = 1000) {
     std::FILE* f = std::fopen(path_.c_str(), "wb");
@@ -191,15 +287,20 @@ class ReadFile : public testing::Test {
 };
 
 TEST_F(ReadFile, ReadsWhatTheOwnParserReads) {
-  const std::string text = R"({"a":[1,-2.5,"\u00e9",null,true],"b":{"c":9223372036854775807,"d":9223372036854775808}})";
+  const std::string text =
+      R"({"a":[1,-2.5,"\u00e9",null,true],"b":{"c":9223372036854775807,"d":9223372036854775808}})";
   const auto v = read(text);
   ASSERT_TRUE(v.ok()) << v.error().message;
   EXPECT_EQ(dump(*v), dump(parsed(text)));
 }
 
 TEST_F(ReadFile, RefusalsNamePathLineAndColumn) {
-  EXPECT_NE(refusal("{\n  \"a\": 1,\n  \"é\": [1, 2,, 3]\n}\n").find(path_ + ":3:14': syntax error"), std::string::npos);
-  EXPECT_NE(refusal("{\n \"a\":1,\n \"b\":2, \"a\":3}").find(path_ + ":3:11': key 'a' occurs twice"), std::string::npos);
+  EXPECT_NE(
+      refusal("{\n  \"a\": 1,\n  \"é\": [1, 2,, 3]\n}\n").find(path_ + ":3:14': syntax error"),
+      std::string::npos);
+  EXPECT_NE(
+      refusal("{\n \"a\":1,\n \"b\":2, \"a\":3}").find(path_ + ":3:11': key 'a' occurs twice"),
+      std::string::npos);
   EXPECT_NE(refusal("[\n1e999]").find(path_ + ":2:5'"), std::string::npos);
   EXPECT_NE(refusal("").find(path_ + ":1:1'"), std::string::npos);
   EXPECT_NE(refusal("[\"\xff\"]").find(path_ + ":1:"), std::string::npos);
@@ -207,9 +308,12 @@ TEST_F(ReadFile, RefusalsNamePathLineAndColumn) {
 
 TEST_F(ReadFile, RefusesWhatIsTooBigTooDeepAbsentOrADirectory) {
   EXPECT_NE(refusal("[1,2,3,4,5]", 10).find("more than 10 bytes"), std::string::npos);
-  EXPECT_NE(refusal(std::string(70, '[') + std::string(70, ']')).find("nested deeper than 64"), std::string::npos);
-  EXPECT_NE(read_json_file(path_ + ".absent").error().message.find("No such file"), std::string::npos);
-  EXPECT_NE(read_json_file(testing::TempDir()).error().message.find("found a directory"), std::string::npos);
+  EXPECT_NE(refusal(std::string(70, '[') + std::string(70, ']')).find("nested deeper than 64"),
+            std::string::npos);
+  EXPECT_NE(read_json_file(path_ + ".absent").error().message.find("No such file"),
+            std::string::npos);
+  EXPECT_NE(read_json_file(testing::TempDir()).error().message.find("found a directory"),
+            std::string::npos);
 }
 
 TEST_F(ReadFile, AFileCutAtAnyByteIsRefused) {
