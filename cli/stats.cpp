@@ -23,8 +23,11 @@ void add_environment(Stats& stats,
   ++stats.splits[env.recipe.split];
   ++stats.lexicons[env.recipe.lexicon];
   for (const auto& name : env.recipe.mechanisms) ++stats.mechanisms[name];
-  for (const auto& name : env.recipe.layout_passes) ++stats.layout_passes[name];
-  for (const auto& name : env.recipe.surface_passes) ++stats.surface_passes[name];
+  // "history:waitlist.entry.state" counts as history: where a pass was applied is no kind of pass.
+  for (const auto& name : env.recipe.layout_passes)
+    ++stats.layout_passes[name.substr(0, name.find(':'))];
+  for (const auto& name : env.recipe.surface_passes)
+    ++stats.surface_passes[name.substr(0, name.find(':'))];
   for (const auto& edge : env.recipe.interactions)
     ++stats.interactions[edge.substr(0, edge.find(' '))];
   classes.insert(env.recipe.schema_class);

@@ -123,10 +123,6 @@ TEST(BadPack, IsRefusedByFileAndPlaceBeforeAnythingIsWritten) {
             "y":{"words":[["y","ys"]],"id":"Y","attrs":{"x":{"type":"ref x","noun":"x"}},"rows":{"count":"3..4"}}},
             "transitions":{}})",
        {"loop", "cycl"}},
-      {"unknown key",
-       "mechanisms/typo.json",
-       R"({"mechanism":"typo","about":"x","rolls":{"a":"Party"}})",
-       {"typo.json", "rolls", "roles"}},
       {"no JSON", "lexicons/half.json", R"({"lexicon": "half", )", {"half.json"}},
       {"wrong kind", "mechanisms/kind.json", R"({"mechanism":7})", {"kind.json"}},
   };
@@ -146,6 +142,21 @@ TEST(BadPack, IsRefusedByFileAndPlaceBeforeAnythingIsWritten) {
       EXPECT_FALSE(exists(out));
     }
   }
+}
+
+TEST(BadPack, AnUnknownKeyNamesTheNearest) {
+  const std::string source = SEEDBED_SOURCE_DIR "/envgen/packs/mechanisms/reservation.json";
+  auto text = read_text(source);
+  const auto at = text.find("\"reservation\"");
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, 13, "\"misspelt\", \"rolls\": {}");
+  Folder folder;
+  write_text(folder.file("pack/mechanisms/misspelt.json"), text);
+  const auto ended = seedbed({"gen", "--out", folder.file("a.db"), "--pack", folder.file("pack")});
+  EXPECT_TRUE(ended.code == 2 || ended.code == 3) << ended.code;
+  for (const char* part : {"misspelt.json", "'rolls'", "'roles'"})
+    EXPECT_NE(ended.err.find(part), std::string::npos) << part << ": " << ended.err;
+  EXPECT_FALSE(exists(folder.file("a.db")));
 }
 
 TEST(Machine, WithoutNamespacesTheMissingLayerIsNamed) {
