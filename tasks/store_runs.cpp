@@ -314,7 +314,7 @@ Result<std::pair<std::int64_t, std::string>> find_episode(Db& db, const std::str
   SEEDBED_TRY(const bool found, find.bind(id).step());
   if (!found)
     return make_error(Where::store, "store", db.path(), "has no episode '" + id + "'",
-                      "look ids up with 'seedbed list'");
+                      "'seedbed show STORE' lists the ids");
   return std::pair(find.integer(0), find.text(1));
 }
 

@@ -123,7 +123,7 @@ Result<StoredEnvironment> read_environment(const std::string& hash,
 
 Error absent(const std::string& path, std::string_view kind, const std::string& id) {
   return make_error(Where::store, "store", path, "has no " + std::string(kind) + " '" + id + "'",
-                    "look ids up with 'seedbed list'");
+                    "'seedbed show STORE' lists the ids");
 }
 
 Result<TaskDocument> load_task(Store::State& state, const std::string& id) {

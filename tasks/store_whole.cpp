@@ -135,7 +135,7 @@ Result<std::pair<std::string, std::string>> Store::resolve(const std::string& pr
   const bool hex = !low.empty() && low.size() <= 32 &&
                    low.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!hex)
-    return refused("not an id: 1 to 32 hex digits are wanted", "look ids up with 'seedbed list'");
+    return refused("not an id: 1 to 32 hex digits are wanted", "'seedbed show STORE' lists the ids");
   const std::string end = low + "g";  // after every hash that begins with the prefix
   std::vector<std::pair<std::string, std::string>> found;
   Use rows(
@@ -153,7 +153,7 @@ Result<std::pair<std::string, std::string>> Store::resolve(const std::string& pr
   }
   if (found.empty())
     return refused("nothing in '" + state_->db->path() + "' has an id that begins so",
-                   "look ids up with 'seedbed list'");
+                   "'seedbed show STORE' lists the ids");
   if (found.size() == 1) return found[0];
   std::string list;
   for (std::size_t i = 0; i < found.size() && i < kNamedCandidates; ++i)

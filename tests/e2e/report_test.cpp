@@ -100,8 +100,31 @@ TEST_F(Report, ExportsAreFoldersWithOneJsonObjectALine) {
   EXPECT_NE(none.code, 0) << "an export of nothing is no success";
 }
 
-TEST_F(Report, ShowPrintsEnvironmentsAndEpisodesByAPrefixOfTheirId) {
-  ASSERT_EQ(seedbed({"run", store_, "--policy", "oracle", "--limit", "1"}).code, 0);
+TEST_F(Report, ShowListsIdsAndPrintsWhateverABeginningNames) {
+  ASSERT_EQ(seedbed({"run", store_, "--policy", "oracle", "--limit", "3"}).code, 0);
+  const auto list = json_of(seedbed({"show", store_, "--json"}));
+  ASSERT_NE(list.find("environments"), nullptr);
+  ASSERT_NE(list.find("episodes"), nullptr);
+  ASSERT_EQ(list.find("environments")->items().size(), 4U);
+  ASSERT_EQ(list.find("episodes")->items().size(), 3U);
+  const auto& environment = list.find("environments")->items()[0];
+  const auto& episode = list.find("episodes")->items()[0];
+  for (const auto& id : {environment.text("id"), environment.find("tasks")->items()[0].as_string(),
+                         episode.text("id")}) {
+    const auto whole = seedbed({"show", store_, id});
+    EXPECT_EQ(whole.code, 0) << whole.err;
+    EXPECT_GT(whole.out.size(), 200U);
+    EXPECT_EQ(seedbed({"show", store_, id.substr(0, 14)}).out, whole.out);
+    const auto page = folder_.file("page.html");
+    EXPECT_EQ(seedbed({"show", store_, id, "--html", page}).code, 0);
+    const auto text = read_text(page);
+    EXPECT_NE(text.find("</html>"), std::string::npos);
+    for (const char* outside : {"src=\"http", "href=\"http", "@import"})
+      EXPECT_EQ(text.find(outside), std::string::npos) << outside;
+  }
+  EXPECT_EQ(
+      json_of(seedbed({"show", store_, "--limit", "2", "--json"})).find("episodes")->items().size(),
+      2U);
   const auto unknown = seedbed({"show", store_, "ffffffffffffffffffffffffffffffff"});
   EXPECT_TRUE(unknown.code == 2 || unknown.code == 3);
   EXPECT_NE(unknown.err.find("ffffffff"), std::string::npos);
