@@ -15,7 +15,9 @@ using schemas::Environment;
 using schemas::ToolCall;
 using schemas::Value;
 
-constexpr int kSingleRounds = 2, kSinglesARound = 4;  // single random calls of each tool
+constexpr std::array<int, 2> kSingles = {4, 4};    // single random calls of each tool, by round
+constexpr std::array<int, 2> kHardSingles = {24, 96};  // more of the tools that may write and have not yet
+constexpr std::size_t kEnoughWrites = 8;
 constexpr int kWalks = 4, kWalkCalls = 30;
 constexpr std::size_t kMinReasons = 6;
 constexpr std::size_t kMaxKept = 48;  // random reads and writes kept for the tasks
@@ -86,35 +88,51 @@ Result<Refused> agrees(Kit& kit, const std::vector<ToolCall>& calls, const Playe
 
 void keep_call(Kit& kit, const ToolCall& call, const PlayedPlan& played, int index) {
   if (played.results[static_cast<std::size_t>(index)].end != End::ok) return;
-  const auto& steps = kit.tool(call.tool)->program.steps;
-  const bool may_write = std::any_of(steps.begin(), steps.end(), [](const auto& s) { return s.run || s.each; });
   const bool wrote = kit.writes_facts(played, index);
-  if (may_write && !wrote) return;  // it set what was so already: neither a read nor a write that shows
+  if (may_write(*kit.tool(call.tool)) && !wrote) return;  // it set what was so already: neither a read nor a write that shows
   auto& kept = wrote ? kit.writes : kit.reads;
   const bool known = std::any_of(kept.begin(), kept.end(), [&](const ToolCall& c) { return c.tool == call.tool && c.args == call.args; });
   if (kept.size() < kMaxKept && !known) kept.push_back(call);
 }
 
-// Single random calls of every tool from the initial state, twice: the second round knows what the first has shown.
-Result<Refused> call_every_tool(Kit& kit, Rng& rng) {
-  for (int round = 0; round < kSingleRounds; ++round) {
-    Plans plans;
-    for (const auto& tool : kit.env.tools)
-      for (int n = 0; n < kSinglesARound; ++n) {
-        auto call = kit.random_call(tool, kit.draw, rng);
-        if (!call) return Refused(Rejected{"build", "no schema-valid call of tool '" + tool.name + "' was found"});
-        plans.push_back({*std::move(call)});
-      }
-    SEEDBED_TRY(const auto played, play_all(kit, plans));
-    for (std::size_t i = 0; i < plans.size(); ++i) {
-      if (auto broken = broken_result(plans[i], played[i])) return broken;
-      if (played[i].results[0].end == End::ok) {
-        SEEDBED_TRY(auto differs, agrees(kit, plans[i], played[i]));
-        if (differs) return differs;
-      }
-      keep_call(kit, plans[i][0], played[i], 0);
-      kit.draw.learn(played[i].results[0]);
+// Single random calls from the initial state, `each` of every tool that `wanted` names.
+template <class F>
+Result<Refused> call_singly(Kit& kit, Rng& rng, int each, F&& wanted) {
+  Plans plans;
+  for (const auto& tool : kit.env.tools)
+    for (int n = 0; n < each && wanted(tool); ++n) {
+      auto call = kit.random_call(tool, kit.draw, rng);
+      if (!call) return Refused(Rejected{"build", "no schema-valid call of tool '" + tool.name + "' was found"});
+      plans.push_back({*std::move(call)});
     }
+  if (plans.empty()) return Refused();
+  SEEDBED_TRY(const auto played, play_all(kit, plans));
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (auto broken = broken_result(plans[i], played[i])) return broken;
+    if (played[i].results[0].end == End::ok) {
+      SEEDBED_TRY(auto differs, agrees(kit, plans[i], played[i]));
+      if (differs) return differs;
+    }
+    keep_call(kit, plans[i][0], played[i], 0);
+    kit.draw.learn(played[i].results[0]);
+  }
+  return Refused();
+}
+
+// Every tool is called; each round knows what the one before has shown. Tools that may write and have not are tried harder,
+// since G7 needs stray writes that take effect.
+Result<Refused> call_every_tool(Kit& kit, Rng& rng) {
+  for (const int each : kSingles) {
+    SEEDBED_TRY(auto refused, call_singly(kit, rng, each, [](const schemas::Tool&) { return true; }));
+    if (refused) return refused;
+  }
+  const auto lacking = [&](const schemas::Tool& tool) {
+    return may_write(tool) && std::none_of(kit.writes.begin(), kit.writes.end(), [&](const ToolCall& c) { return c.tool == tool.name; });
+  };
+  for (std::size_t round = 0; round < kHardSingles.size(); ++round) {
+    if (round == 0 ? kit.writes.size() >= kEnoughWrites : !kit.writes.empty()) break;
+    SEEDBED_TRY(auto refused, call_singly(kit, rng, kHardSingles[round], lacking));
+    if (refused) return refused;
   }
   return Refused();
 }

@@ -33,6 +33,11 @@ std::string show(const Script& script) {
   return out.substr(0, end) + "...";
 }
 
+bool may_write(const schemas::Tool& tool) {
+  const auto& steps = tool.program.steps;
+  return std::any_of(steps.begin(), steps.end(), [](const auto& s) { return s.run || s.each; });
+}
+
 // ---- Kit ----
 
 const schemas::Tool* Kit::tool(const std::string& name) const {

@@ -36,6 +36,8 @@ struct Walk {
   Draw seen;  // the state's values and what the walk's results showed
 };
 
+bool may_write(const schemas::Tool& tool);  // its program has a write
+
 // What all tasks of an environment share.
 struct Kit {
   schemas::Environment env;

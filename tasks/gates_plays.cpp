@@ -93,8 +93,9 @@ Result<GateOutcome> gate_g7_stray(Case& c) {
       if (solved) return rejected("G7", "gold and a " + trial.name + " solves it: " + show(trial.script));
     }
   }
-  if (effective == 0 && !c.kit.writes.empty()) return rejected("G7", "no stray write took effect after gold");
-  return GateOutcome(Passed{"G7", effective, effective == 0 ? "the environment has no writes" : "stray writes after gold"});
+  const auto& tools = c.kit.env.tools;
+  if (effective == 0 && std::any_of(tools.begin(), tools.end(), may_write)) return rejected("G7", "no stray write took effect after gold");
+  return GateOutcome(Passed{"G7", effective, effective == 0 ? "no tool of the environment writes" : "stray writes after gold"});
 }
 
 Result<GateOutcome> gate_g9_other_ways(Case& c) {

@@ -276,6 +276,14 @@ void add_trials(Case& c) {
 }
 
 void add_more_strays(Case& c) {
+  for (const int i : writing_calls(c)) {  // each of gold's writes elsewhere, and as it was
+    ToolCall again = c.gold.calls[static_cast<std::size_t>(i)];
+    add_stray(c, again);
+    for (auto& args : swapped_arguments(c, again)) {
+      again.args = std::move(args);
+      add_stray(c, again);
+    }
+  }
   for (std::size_t n = 0; n < kMoreStrays && n < c.kit.writes.size(); ++n) add_stray(c, c.kit.writes[n]);
 }
 

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "tasks/normal.h"
 
 namespace seedbed::tasks {
@@ -14,6 +16,8 @@ struct Case {
   Value written;
   const char* normal;  // nullptr: does not read as the type
 };
+
+void PrintTo(const Case& c, std::ostream* out) { *out << dump(c.written); }
 
 class NormalForms : public testing::TestWithParam<Case> {};
 
