@@ -1,4 +1,5 @@
-// Who acts: an agent client sees the task and the conversation so far and says what to do next. One of the three seams.
+// Who acts: an agent client sees the task and the conversation so far and says what to do next. One
+// of the three seams.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -18,16 +19,25 @@ namespace seedbed::agent {
 struct ReplyCall {
   std::string id;
   std::string tool;
-  schemas::Value args;   // object, or a string where the text was no JSON object (answered as a tool error, counted)
+  schemas::Value args;  // object, or a string where the text was no JSON object (answered as a tool
+                        // error, counted)
 };
-// A model's reply parses into one of three. Malformed goes back to the model as a message and is counted.
-struct Calls { std::string text, reasoning; std::vector<ReplyCall> calls; };
-struct Message { std::string text, reasoning; };
-struct Malformed { std::string text, why; };
+// A model's reply parses into one of three. Malformed goes back to the model as a message and is
+// counted.
+struct Calls {
+  std::string text, reasoning;
+  std::vector<ReplyCall> calls;
+};
+struct Message {
+  std::string text, reasoning;
+};
+struct Malformed {
+  std::string text, why;
+};
 struct Reply {
   std::variant<Calls, Message, Malformed> what = Message{};
-  // Set where the client cannot go on (the reply was cut by the token limit, the time is up): the text is kept, the episode
-  // ends so, and no call of this reply is run.
+  // Set where the client cannot go on (the reply was cut by the token limit, the time is up): the
+  // text is kept, the episode ends so, and no call of this reply is run.
   std::optional<schemas::Stop> stop;
   std::string stop_detail;
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
@@ -40,7 +50,8 @@ struct View {
   const schemas::Environment& environment;
   const schemas::TaskSpec& task;
   const Offered& offered;  // the environment's tools and the reserved ones, made on first use
-  const std::vector<schemas::Turn>& turns;  // [0] is the system turn; its text is system_text(environment), not stored
+  const std::vector<schemas::Turn>&
+      turns;  // [0] is the system turn; its text is system_text(environment), not stored
   std::int64_t wall_ms_left = 0;
 };
 
@@ -62,9 +73,11 @@ class ModelClient {
   [[nodiscard]] virtual bool needs_gold() const { return false; }
   // A new episode; clients with a memory forget the one before.
   virtual void begin(const EpisodeStart& /*start*/) {}
-  // What to do next. Error{model}: the model could not be reached or read; the episode is then no data.
+  // What to do next. Error{model}: the model could not be reached or read; the episode is then no
+  // data.
   virtual Result<Reply> reply(const View& view) = 0;
-  // The asynchronous form: `done` is called once, on the client's own loop; `view` stays valid until then.
+  // The asynchronous form: `done` is called once, on the client's own loop; `view` stays valid
+  // until then.
   virtual void ask(const View& view, std::function<void(Result<Reply>)> done) { done(reply(view)); }
 };
 

@@ -17,7 +17,9 @@ namespace {
 namespace asio = boost::asio;
 
 struct Socket {
-  explicit Socket(asio::io_context& io, curl_socket_t fd) : descriptor(io), number(fd) { descriptor.assign(fd, failed); }
+  explicit Socket(asio::io_context& io, curl_socket_t fd) : descriptor(io), number(fd) {
+    descriptor.assign(fd, failed);
+  }
   asio::posix::stream_descriptor descriptor;
   curl_socket_t number;
   boost::system::error_code failed;
@@ -44,7 +46,8 @@ struct Transfer {
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t bytes = size * count;
-  if (transfer.response.body.size() + bytes > static_cast<std::size_t>(transfer.request.max_response_bytes)) {
+  if (transfer.response.body.size() + bytes >
+      static_cast<std::size_t>(transfer.request.max_response_bytes)) {
     transfer.response.fault = HttpResponse::Fault::too_big;
     return 0;
   }
@@ -90,7 +93,8 @@ struct CurlLoop::State : std::enable_shared_from_this<CurlLoop::State> {
       self.sockets.erase(found);
       return 0;
     }
-    if (found == self.sockets.end()) found = self.sockets.emplace(fd, std::make_shared<Socket>(self.io, fd)).first;
+    if (found == self.sockets.end())
+      found = self.sockets.emplace(fd, std::make_shared<Socket>(self.io, fd)).first;
     found->second->wanted = what;
     self.arm(found->second);
     return 0;
@@ -113,21 +117,28 @@ struct CurlLoop::State : std::enable_shared_from_this<CurlLoop::State> {
   // ---- what the loop tells curl ----
   void arm(const std::shared_ptr<Socket>& socket) {
     using Wait = asio::posix::descriptor_base;
-    if ((socket->wanted & CURL_POLL_IN) != 0) wait(socket, Wait::wait_read, CURL_CSELECT_IN, &Socket::waiting_in);
-    if ((socket->wanted & CURL_POLL_OUT) != 0) wait(socket, Wait::wait_write, CURL_CSELECT_OUT, &Socket::waiting_out);
+    if ((socket->wanted & CURL_POLL_IN) != 0)
+      wait(socket, Wait::wait_read, CURL_CSELECT_IN, &Socket::waiting_in);
+    if ((socket->wanted & CURL_POLL_OUT) != 0)
+      wait(socket, Wait::wait_write, CURL_CSELECT_OUT, &Socket::waiting_out);
   }
 
-  void wait(const std::shared_ptr<Socket>& socket, asio::posix::descriptor_base::wait_type type, int event, bool Socket::*waiting) {
+  void wait(const std::shared_ptr<Socket>& socket,
+            asio::posix::descriptor_base::wait_type type,
+            int event,
+            bool Socket::*waiting) {
     if ((*socket).*waiting || socket->dropped || socket->failed) return;
     (*socket).*waiting = true;
-    socket->descriptor.async_wait(type, [weak = weak_from_this(), socket, event, waiting](boost::system::error_code failed) {
-      (*socket).*waiting = false;
-      const auto self = weak.lock();
-      if (failed || !self || self->multi == nullptr || socket->dropped) return;
-      const bool wanted = (socket->wanted & (event == CURL_CSELECT_IN ? CURL_POLL_IN : CURL_POLL_OUT)) != 0;
-      if (wanted) self->act(socket->number, event);
-      if (!socket->dropped) self->arm(socket);
-    });
+    socket->descriptor.async_wait(
+        type, [weak = weak_from_this(), socket, event, waiting](boost::system::error_code failed) {
+          (*socket).*waiting = false;
+          const auto self = weak.lock();
+          if (failed || !self || self->multi == nullptr || socket->dropped) return;
+          const bool wanted =
+              (socket->wanted & (event == CURL_CSELECT_IN ? CURL_POLL_IN : CURL_POLL_OUT)) != 0;
+          if (wanted) self->act(socket->number, event);
+          if (!socket->dropped) self->arm(socket);
+        });
   }
 
   void act(curl_socket_t fd, int event) {
@@ -153,11 +164,14 @@ struct CurlLoop::State : std::enable_shared_from_this<CurlLoop::State> {
     response.retry_after_ms = std::clamp<std::int64_t>(retry_after_s, 0, 86'400) * 1000;
     if (code == CURLE_FILESIZE_EXCEEDED) response.fault = HttpResponse::Fault::too_big;
     if (code != CURLE_OK && response.fault == HttpResponse::Fault::none) {
-      response.fault = code == CURLE_OPERATION_TIMEDOUT ? HttpResponse::Fault::timed_out : HttpResponse::Fault::connection;
+      response.fault = code == CURLE_OPERATION_TIMEDOUT ? HttpResponse::Fault::timed_out
+                                                        : HttpResponse::Fault::connection;
       response.why = transfer->error[0] != 0 ? transfer->error : curl_easy_strerror(code);
     }
     curl_multi_remove_handle(multi, easy);
-    asio::post(io, [done = std::move(transfer->done), answer = std::move(response)]() mutable { done(std::move(answer)); });
+    asio::post(io, [done = std::move(transfer->done), answer = std::move(response)]() mutable {
+      done(std::move(answer));
+    });
   }
 };
 
@@ -167,7 +181,8 @@ Result<std::unique_ptr<CurlLoop>> CurlLoop::open(asio::io_context& io) {
   auto state = std::make_shared<State>(io);
   state->multi = curl_multi_init();
   if (state->multi == nullptr)
-    return make_error(Where::model, "libcurl", "curl_multi_init", "found no handle, wanted one", "free some memory");
+    return make_error(Where::model, "libcurl", "curl_multi_init", "found no handle, wanted one",
+                      "free some memory");
   curl_multi_setopt(state->multi, CURLMOPT_SOCKETFUNCTION, &State::on_socket);
   curl_multi_setopt(state->multi, CURLMOPT_SOCKETDATA, state.get());
   curl_multi_setopt(state->multi, CURLMOPT_TIMERFUNCTION, &State::on_timer);
@@ -176,7 +191,9 @@ Result<std::unique_ptr<CurlLoop>> CurlLoop::open(asio::io_context& io) {
 }
 
 CurlLoop::CurlLoop(std::shared_ptr<State> state) : state_(std::move(state)) {}
-CurlLoop::~CurlLoop() { state_->close(); }
+CurlLoop::~CurlLoop() {
+  state_->close();
+}
 
 void CurlLoop::post(HttpRequest request, std::function<void(HttpResponse)> done) {
   auto transfer = std::make_unique<Transfer>();
@@ -184,9 +201,11 @@ void CurlLoop::post(HttpRequest request, std::function<void(HttpResponse)> done)
   transfer->done = std::move(done);
   CURL* easy = transfer->easy = curl_easy_init();
   const HttpRequest& r = transfer->request;
-  for (const auto& header : r.headers) transfer->headers = curl_slist_append(transfer->headers, header.c_str());
+  for (const auto& header : r.headers)
+    transfer->headers = curl_slist_append(transfer->headers, header.c_str());
   curl_easy_setopt(easy, CURLOPT_URL, r.url.c_str());
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");  // and no redirects: a key goes to the named host only
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+                   "http,https");  // and no redirects: a key goes to the named host only
   curl_easy_setopt(easy, CURLOPT_POST, 1L);
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r.body.data());
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(r.body.size()));

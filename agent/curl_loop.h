@@ -1,8 +1,9 @@
 // libcurl's multi interface driven by an Asio loop: many transfers, one thread, no polling.
 //
-//   (1) curl tells which sockets and which timer it waits for; the loop waits, and hands each event to curl.
-//   (2) A socket is curl's: its descriptor is released, never closed, when curl drops it.
-//   (3) `done` is posted to the loop, once a transfer; a loop that is destroyed first drops its transfers silently.
+//   (1) curl tells which sockets and which timer it waits for; the loop waits, and hands each event
+//   to curl. (2) A socket is curl's: its descriptor is released, never closed, when curl drops it.
+//   (3) `done` is posted to the loop, once a transfer; a loop that is destroyed first drops its
+//   transfers silently.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -27,7 +28,7 @@ struct HttpRequest {
 struct HttpResponse {
   enum class Fault : std::uint8_t { none, connection, timed_out, too_big };
   Fault fault = Fault::none;
-  std::string why;          // of a fault
+  std::string why;  // of a fault
   long status = 0;
   std::string body;
   std::int64_t retry_after_ms = 0;  // 0 where the server named no time

@@ -22,7 +22,9 @@ ToolResult tool_error(std::string_view code, std::string message) {
   return {End::tool_error, dump(out)};
 }
 
-bool is_reserved(const std::string& tool) { return tool == schemas::kSubmitTool || tool == schemas::kRefuseTool; }
+bool is_reserved(const std::string& tool) {
+  return tool == schemas::kSubmitTool || tool == schemas::kRefuseTool;
+}
 
 std::string not_run(std::size_t count) {
   return count == 0 ? "" : "; " + std::to_string(count) + " later call(s) of the turn not run";
@@ -31,8 +33,10 @@ std::string not_run(std::size_t count) {
 }  // namespace
 
 schemas::Budget smaller(const schemas::Budget& a, const schemas::Budget& b) {
-  return {.max_turns = std::min(a.max_turns, b.max_turns), .max_calls = std::min(a.max_calls, b.max_calls),
-          .wall_ms = std::min(a.wall_ms, b.wall_ms), .output_kib = std::min(a.output_kib, b.output_kib)};
+  return {.max_turns = std::min(a.max_turns, b.max_turns),
+          .max_calls = std::min(a.max_calls, b.max_calls),
+          .wall_ms = std::min(a.wall_ms, b.wall_ms),
+          .output_kib = std::min(a.output_kib, b.output_kib)};
 }
 
 EpisodeLoop::EpisodeLoop(const RolloutSpec& spec, const Clock& clock)
@@ -45,8 +49,14 @@ EpisodeLoop::EpisodeLoop(const RolloutSpec& spec, const Clock& clock)
   trajectory_.sample = spec.sample;
   trajectory_.seed = std::to_string(spec.seed);
   trajectory_.turns.reserve(16);
-  trajectory_.turns.push_back({.role = "system", .text = {}, .reasoning = {}, .calls = {}, .tokens = {}, .logprobs = {}});
-  trajectory_.turns.push_back({.role = "user", .text = spec.task.prompt, .reasoning = {}, .calls = {}, .tokens = {}, .logprobs = {}});
+  trajectory_.turns.push_back(
+      {.role = "system", .text = {}, .reasoning = {}, .calls = {}, .tokens = {}, .logprobs = {}});
+  trajectory_.turns.push_back({.role = "user",
+                               .text = spec.task.prompt,
+                               .reasoning = {},
+                               .calls = {},
+                               .tokens = {},
+                               .logprobs = {}});
   next_turn();
 }
 
@@ -55,7 +65,8 @@ std::int64_t EpisodeLoop::wall_ms_left() const {
 }
 
 View EpisodeLoop::view() const {
-  return {spec_->environment, spec_->task, spec_->offered, trajectory_.turns, std::max<std::int64_t>(1, wall_ms_left())};
+  return {spec_->environment, spec_->task, spec_->offered, trajectory_.turns,
+          std::max<std::int64_t>(1, wall_ms_left())};
 }
 
 int EpisodeLoop::call_wall_ms() const {
@@ -69,8 +80,10 @@ void EpisodeLoop::end(Stop stop, std::string detail) {
 }
 
 void EpisodeLoop::next_turn() {
-  if (turns_ >= spec_->budget.max_turns) return end(Stop::out_of_turns, std::to_string(turns_) + " turns used");
-  if (wall_ms_left() <= 0) return end(Stop::out_of_time, std::to_string(spec_->budget.wall_ms) + " ms used");
+  if (turns_ >= spec_->budget.max_turns)
+    return end(Stop::out_of_turns, std::to_string(turns_) + " turns used");
+  if (wall_ms_left() <= 0)
+    return end(Stop::out_of_time, std::to_string(spec_->budget.wall_ms) + " ms used");
   need_ = Need::reply;
 }
 
@@ -85,12 +98,16 @@ Step EpisodeLoop::take(Reply reply) {
   turn.tokens = std::move(reply.tokens);
   turn.logprobs = std::move(reply.logprobs);
   std::string why;
-  std::visit([&](auto& said) {
-    using T = std::remove_cvref_t<decltype(said)>;
-    turn.text = std::move(said.text);
-    if constexpr (!std::is_same_v<T, Malformed>) turn.reasoning = std::move(said.reasoning);
-    else why = std::move(said.why);
-  }, reply.what);
+  std::visit(
+      [&](auto& said) {
+        using T = std::remove_cvref_t<decltype(said)>;
+        turn.text = std::move(said.text);
+        if constexpr (!std::is_same_v<T, Malformed>)
+          turn.reasoning = std::move(said.reasoning);
+        else
+          why = std::move(said.why);
+      },
+      reply.what);
 
   if (reply.stop) {
     if (turn.text.empty() && turn.reasoning.empty()) trajectory_.turns.pop_back();
@@ -104,9 +121,14 @@ Step EpisodeLoop::take(Reply reply) {
   }
   if (std::holds_alternative<Malformed>(reply.what)) {
     ++trajectory_.malformed_calls;
-    trajectory_.turns.push_back({.role = "user", .text = "Your last reply could not be read: " + why +
-                                 ". Call a tool with a JSON object as arguments, or write plain text.",
-                                 .reasoning = {}, .calls = {}, .tokens = {}, .logprobs = {}});
+    trajectory_.turns.push_back(
+        {.role = "user",
+         .text = "Your last reply could not be read: " + why +
+                 ". Call a tool with a JSON object as arguments, or write plain text.",
+         .reasoning = {},
+         .calls = {},
+         .tokens = {},
+         .logprobs = {}});
     next_turn();
     return std::nullopt;
   }
@@ -119,12 +141,18 @@ Step EpisodeLoop::take(Reply reply) {
     end(Stop::stopped, "the user has left");
     return std::nullopt;
   }
-  trajectory_.turns.push_back({.role = "user", .text = *std::move(answer), .reasoning = {}, .calls = {}, .tokens = {}, .logprobs = {}});
+  trajectory_.turns.push_back({.role = "user",
+                               .text = *std::move(answer),
+                               .reasoning = {},
+                               .calls = {},
+                               .tokens = {},
+                               .logprobs = {}});
   next_turn();
   return std::nullopt;
 }
 
-// Runs what the parent can answer; stops at the first call for the host, or at the end of the turn or episode.
+// Runs what the parent can answer; stops at the first call for the host, or at the end of the turn
+// or episode.
 Step EpisodeLoop::run_calls() {
   while (next_ < pending_.size()) {
     const std::size_t later = pending_.size() - next_;
@@ -140,8 +168,12 @@ Step EpisodeLoop::run_calls() {
     ++calls_;
     if (!call.args.is_object()) {
       const char* found = kind_name(call.args.kind());
-      record(std::move(call), tool_error("invalid_arguments", std::string("arguments: found ") +
-             (call.args.is_string() ? "text that is no JSON object" : found) + ", wanted a JSON object"), false, true);
+      record(std::move(call),
+             tool_error("invalid_arguments",
+                        std::string("arguments: found ") +
+                            (call.args.is_string() ? "text that is no JSON object" : found) +
+                            ", wanted a JSON object"),
+             false, true);
       continue;
     }
     if (!is_reserved(call.tool)) {
@@ -163,8 +195,8 @@ Step EpisodeLoop::run_calls() {
 
 Result<bool> EpisodeLoop::run_reserved(ReplyCall& call) {
   const bool submits = call.tool == schemas::kSubmitTool;
-  SEEDBED_TRY(const std::string wrong,
-              submits ? spec_->offered.check_submit(call.args) : spec_->offered.check_refuse(call.args));
+  SEEDBED_TRY(const std::string wrong, submits ? spec_->offered.check_submit(call.args)
+                                               : spec_->offered.check_refuse(call.args));
   if (!wrong.empty()) {
     record(std::move(call), tool_error("invalid_arguments", wrong), true, true);
     return false;
@@ -178,12 +210,14 @@ Result<bool> EpisodeLoop::run_reserved(ReplyCall& call) {
 
 Step EpisodeLoop::take(ToolResult result) {
   SEEDBED_CHECK(need_ == Need::call, static_cast<int>(need_));
-  if (!is_valid_utf8(result.out)) result = tool_error("invalid_output", "the tool's result was no valid UTF-8");
+  if (!is_valid_utf8(result.out))
+    result = tool_error("invalid_output", "the tool's result was no valid UTF-8");
   output_bytes_ += static_cast<std::int64_t>(result.out.size());
   evidence_.results.push_back(result);
   record(std::move(pending_[next_ - 1]), std::move(result), false, false);
   if (output_bytes_ > std::int64_t{spec_->budget.output_kib} * 1024) {
-    end(Stop::out_of_tokens, "tool output over " + std::to_string(spec_->budget.output_kib) + " KiB" + not_run(pending_.size() - next_));
+    end(Stop::out_of_tokens, "tool output over " + std::to_string(spec_->budget.output_kib) +
+                                 " KiB" + not_run(pending_.size() - next_));
     pending_.clear();
     return std::nullopt;
   }
@@ -193,8 +227,12 @@ Step EpisodeLoop::take(ToolResult result) {
 void EpisodeLoop::record(ReplyCall&& call, ToolResult result, bool reserved, bool malformed) {
   if (malformed) ++trajectory_.malformed_calls;
   schemas::Turn& turn = trajectory_.turns.back();
-  turn.calls.push_back({.id = unique_id(std::move(call.id)), .tool = std::move(call.tool), .args = std::move(call.args),
-                        .result = std::move(result), .reserved = reserved, .malformed = malformed});
+  turn.calls.push_back({.id = unique_id(std::move(call.id)),
+                        .tool = std::move(call.tool),
+                        .args = std::move(call.args),
+                        .result = std::move(result),
+                        .reserved = reserved,
+                        .malformed = malformed});
 }
 
 std::string EpisodeLoop::unique_id(std::string id) {

@@ -1,10 +1,11 @@
-// The rules of an episode without any input or output: who acts next, what ends it, what is recorded. The synchronous and the
-// asynchronous drivers (rollout.cpp, http_run.cpp) both turn this crank, so an episode means the same in each.
+// The rules of an episode without any input or output: who acts next, what ends it, what is
+// recorded. The synchronous and the asynchronous drivers (rollout.cpp, http_run.cpp) both turn this
+// crank, so an episode means the same in each.
 //
-//   (1) A turn is one reply. Its calls run in order; after an accepted submit_result or refuse none is run.
-//   (2) The parent executes the reserved tools, the host all others. Arguments that are no JSON object reach no host.
-//   (3) Budgets are checked before each reply and before each call; every call counts, whoever answered it.
-//   (4) Evidence holds host calls only, in order.
+//   (1) A turn is one reply. Its calls run in order; after an accepted submit_result or refuse none
+//   is run. (2) The parent executes the reserved tools, the host all others. Arguments that are no
+//   JSON object reach no host. (3) Budgets are checked before each reply and before each call;
+//   every call counts, whoever answered it. (4) Evidence holds host calls only, in order.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -33,7 +34,7 @@ struct RolloutSpec {
   std::string policy, policy_version;
   std::int64_t sample = 0;
   std::uint64_t seed = 0;
-  schemas::Budget budget;            // the smaller of the task's and the run's
+  schemas::Budget budget;  // the smaller of the task's and the run's
   int call_wall_ms = 5'000;
   const schemas::Gold* gold = nullptr;
 };

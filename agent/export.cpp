@@ -22,16 +22,20 @@ namespace {
 namespace fs = std::filesystem;
 
 Error disk(const std::string& path, const std::string& found) {
-  return make_error(Where::store, "export", path, "found " + found + ", wanted to write it", "free some space or name another --out");
+  return make_error(Where::store, "export", path, "found " + found + ", wanted to write it",
+                    "free some space or name another --out");
 }
 
 // Only what an export writes may be replaced by another.
 Step check_target(const fs::path& out) {
   std::error_code failed;
-  if (out.empty()) return make_error(Where::usage, "export", "--out", "found nothing, wanted a folder", "name one");
+  if (out.empty())
+    return make_error(Where::usage, "export", "--out", "found nothing, wanted a folder",
+                      "name one");
   if (!fs::exists(out, failed)) return std::nullopt;
   const auto refuse = [&](const std::string& found) {
-    return make_error(Where::usage, "export", out.string(), "found " + found + ", wanted no folder, an empty one or an earlier export",
+    return make_error(Where::usage, "export", out.string(),
+                      "found " + found + ", wanted no folder, an empty one or an earlier export",
                       "name another --out");
   };
   if (!fs::is_directory(out, failed)) return refuse("something that is no folder");
@@ -47,14 +51,17 @@ Step check_target(const fs::path& out) {
   std::string head(64U << 10, '\0');
   readme.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, readme.gcount())));
-  if (head.find(kExportMark) == std::string::npos) return refuse("files that seedbed did not write");
+  if (head.find(kExportMark) == std::string::npos)
+    return refuse("files that seedbed did not write");
   return std::nullopt;
 }
 
 // The folder while it is written; gone again unless it was put into place.
 class Folder {
  public:
-  explicit Folder(const fs::path& out) : out_(out), temp_(out) { temp_ += ".tmp-" + std::to_string(::getpid()); }
+  explicit Folder(const fs::path& out) : out_(out), temp_(out) {
+    temp_ += ".tmp-" + std::to_string(::getpid());
+  }
   ~Folder() {
     std::error_code ignored;
     fs::remove_all(temp_, ignored);
@@ -72,11 +79,13 @@ class Folder {
   }
   Step put_into_place() {
     std::error_code failed;
-    if (!fs::exists(out_, failed)) fs::rename(temp_, out_, failed);
+    if (!fs::exists(out_, failed))
+      fs::rename(temp_, out_, failed);
     else if (::renameat2(AT_FDCWD, temp_.c_str(), AT_FDCWD, out_.c_str(), RENAME_EXCHANGE) != 0)
       failed = std::error_code(errno, std::generic_category());
     if (failed) return disk(out_.string(), failed.message());
-    return std::nullopt;  // after an exchange the temporary name holds the old export: the destructor removes it
+    return std::nullopt;  // after an exchange the temporary name holds the old export: the
+                          // destructor removes it
   }
 
  private:
@@ -91,8 +100,10 @@ class Writer {
   Step take(const tasks::StoredEpisode& episode) {
     const schemas::Trajectory& t = episode.trajectory;
     if (options_.interrupted != nullptr && options_.interrupted->load())
-      return make_error(Where::interrupted, "export", options_.out, "interrupted, nothing written", "give the same command again");
-    const bool other = !options_.policy.empty() && t.policy != options_.policy && !(options_.policy == "http" && t.policy.rfind("http:", 0) == 0);
+      return make_error(Where::interrupted, "export", options_.out, "interrupted, nothing written",
+                        "give the same command again");
+    const bool other = !options_.policy.empty() && t.policy != options_.policy &&
+                       !(options_.policy == "http" && t.policy.rfind("http:", 0) == 0);
     if (other || t.verdict.score < options_.min_score) {
       ++summary.left_out;
       return std::nullopt;
@@ -100,9 +111,13 @@ class Writer {
     if (auto failed = open_task(t)) return failed;
     const std::string line = dump(export_line(episode, kind_, system_, tools_, options_.format));
     if (const std::string wrong = check_line(line, options_.format); !wrong.empty())
-      return make_error(Where::store, "episode", episode.id, "found " + wrong + ", wanted a whole conversation", "report this; reverify the store");
+      return make_error(Where::store, "episode", episode.id,
+                        "found " + wrong + ", wanted a whole conversation",
+                        "report this; reverify the store");
     std::ofstream& file = heldout_ ? heldout_file_ : train_file_;
-    if (!file.is_open()) file.open(folder_ / "data" / (heldout_ ? "heldout-00000.jsonl" : "train-00000.jsonl"), std::ios::binary);
+    if (!file.is_open())
+      file.open(folder_ / "data" / (heldout_ ? "heldout-00000.jsonl" : "train-00000.jsonl"),
+                std::ios::binary);
     file << line << '\n';
     if (!file) return disk(options_.out, std::strerror(errno));
     ++(heldout_ ? summary.heldout : summary.train);
@@ -174,19 +189,24 @@ Result<ExportSummary> export_dataset(tasks::Store& store, const ExportOptions& o
   if (!out.has_filename()) out = out.parent_path();  // a trailing slash
   if (auto wrong = check_target(out)) return *std::move(wrong);
   if (!(options.min_score >= 0 && options.min_score <= 1))
-    return make_error(Where::usage, "export", "--min-score", "found a number outside 0 to 1, wanted one inside", "correct it");
+    return make_error(Where::usage, "export", "--min-score",
+                      "found a number outside 0 to 1, wanted one inside", "correct it");
   Folder folder(out);
   if (auto failed = folder.make()) return *std::move(failed);
   Writer writer(store, options, folder.path());
-  if (auto failed = store.for_each_episode([&writer](const tasks::StoredEpisode& e) { return writer.take(e); }))
+  if (auto failed = store.for_each_episode(
+          [&writer](const tasks::StoredEpisode& e) { return writer.take(e); }))
     return *std::move(failed);
   if (auto failed = writer.close()) return *std::move(failed);
   if (writer.summary.train + writer.summary.heldout == 0)
-    return make_error(Where::usage, "export", options.out, "found no episode to write (" + std::to_string(writer.summary.left_out) + " left out), wanted at least one",
+    return make_error(Where::usage, "export", options.out,
+                      "found no episode to write (" + std::to_string(writer.summary.left_out) +
+                          " left out), wanted at least one",
                       "run a policy first, or lower --min-score");
   SEEDBED_TRY(const auto request, store.request());
   SEEDBED_TRY(const auto rejections, store.rejections());
-  if (auto failed = write_text(folder.path() / "README.md", export_card(writer.summary, options, request, rejections)))
+  if (auto failed = write_text(folder.path() / "README.md",
+                               export_card(writer.summary, options, request, rejections)))
     return *std::move(failed);
   if (auto failed = folder.put_into_place()) return *std::move(failed);
   return std::move(writer.summary);

@@ -1,5 +1,6 @@
-// Stored episodes as a Hugging Face dataset folder: data/<split>-00000.jsonl, one line an episode, and a README.md card that
-// names splits and features, so that `datasets.load_dataset(folder)` needs no guess.
+// Stored episodes as a Hugging Face dataset folder: data/<split>-00000.jsonl, one line an episode,
+// and a README.md card that names splits and features, so that `datasets.load_dataset(folder)`
+// needs no guess.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -14,7 +15,9 @@
 namespace seedbed::agent {
 
 enum class ExportFormat : std::uint8_t { trl, openai };
-constexpr std::array<std::string_view, 2> enum_names(ExportFormat) { return {"trl", "openai"}; }
+constexpr std::array<std::string_view, 2> enum_names(ExportFormat) {
+  return {"trl", "openai"};
+}
 
 struct ExportOptions {
   ExportFormat format = ExportFormat::trl;
@@ -29,14 +32,16 @@ struct PolicyScore {
   double score_sum = 0;
 };
 struct ExportSummary {
-  std::int64_t train = 0, heldout = 0, left_out = 0;  // lines; episodes below min_score or of another policy
-  std::map<std::string, PolicyScore> policies;        // of what was written
+  std::int64_t train = 0, heldout = 0,
+               left_out = 0;  // lines; episodes below min_score or of another policy
+  std::map<std::string, PolicyScore> policies;  // of what was written
   std::map<std::string, std::int64_t> kinds;
   std::int64_t tasks = 0, environments = 0;
 };
 
-// Written beside `out` and renamed into place whole. Error{usage} where `out` holds anything but an earlier export, or where no
-// episode is left; Error{store} where a line does not pass its own check or the disk is full. On any error `out` is untouched.
+// Written beside `out` and renamed into place whole. Error{usage} where `out` holds anything but an
+// earlier export, or where no episode is left; Error{store} where a line does not pass its own
+// check or the disk is full. On any error `out` is untouched.
 Result<ExportSummary> export_dataset(tasks::Store& store, const ExportOptions& options);
 
 }  // namespace seedbed::agent

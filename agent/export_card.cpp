@@ -24,8 +24,8 @@ struct Field {
   const char* type;  // as Hugging Face's card writes it
   const char* about;
 };
-// The features stand in the header because a loader that guesses them from the first block joins the keys of different
-// arguments into one struct, full of nulls.
+// The features stand in the header because a loader that guesses them from the first block joins
+// the keys of different arguments into one struct, full of nulls.
 constexpr Field kFields[] = {
     {"id", "dtype: string", "content hash of the trajectory"},
     {"group_id", "dtype: string", "content hash of the task: samples of one task share it"},
@@ -43,52 +43,76 @@ constexpr Field kFields[] = {
 };
 
 std::string header(const ExportSummary& s, ExportFormat format) {
-  std::string out = "---\nlicense: mit\nlanguage:\n- en\ntask_categories:\n- text-generation\ntags:\n- agent\n- tool-use\n- synthetic\n";
-  out += std::string("size_categories:\n- ") + size_category(s.train + s.heldout) + "\nconfigs:\n- config_name: default\n  data_files:\n";
+  std::string out =
+      "---\nlicense: mit\nlanguage:\n- en\ntask_categories:\n- text-generation\ntags:\n- agent\n- "
+      "tool-use\n- synthetic\n";
+  out += std::string("size_categories:\n- ") + size_category(s.train + s.heldout) +
+         "\nconfigs:\n- config_name: default\n  data_files:\n";
   if (s.train > 0) out += "  - split: train\n    path: data/train-*.jsonl\n";
   if (s.heldout > 0) out += "  - split: heldout\n    path: data/heldout-*.jsonl\n";
   out += "dataset_info:\n  config_name: default\n  features:\n";
-  for (const auto& field : kFields) out += std::string("  - name: ") + field.name + "\n    " + field.type + "\n";
+  for (const auto& field : kFields)
+    out += std::string("  - name: ") + field.name + "\n    " + field.type + "\n";
   if (format == ExportFormat::openai) out += "  - name: parallel_tool_calls\n    dtype: bool\n";
   return out + "---\n" + std::string(kExportMark) + "\n\n";
 }
 
 }  // namespace
 
-std::string export_card(const ExportSummary& s, const ExportOptions& options, const std::optional<schemas::GenRequest>& request,
+std::string export_card(const ExportSummary& s,
+                        const ExportOptions& options,
+                        const std::optional<schemas::GenRequest>& request,
                         const std::vector<tasks::GateCount>& rejections) {
   const bool trl = options.format == ExportFormat::trl;
   std::string out = header(s, options.format);
-  out += "# Agent trajectories\n\nSynthetic tool environments, tasks with proven solutions, and what agents did on them inside jails. Each "
-         "line is one episode, judged by its task's verifier.\n\n## Counts\n\n| what | count |\n|---|---:|\n";
-  out += "| train | " + std::to_string(s.train) + " |\n| heldout | " + std::to_string(s.heldout) + " |\n| tasks | " + std::to_string(s.tasks) +
-         " |\n| environments | " + std::to_string(s.environments) + " |\n| episodes left out | " + std::to_string(s.left_out) + " |\n\n";
+  out +=
+      "# Agent trajectories\n\nSynthetic tool environments, tasks with proven solutions, and what "
+      "agents did on them inside jails. Each "
+      "line is one episode, judged by its task's verifier.\n\n## Counts\n\n| what | count "
+      "|\n|---|---:|\n";
+  out += "| train | " + std::to_string(s.train) + " |\n| heldout | " + std::to_string(s.heldout) +
+         " |\n| tasks | " + std::to_string(s.tasks) + " |\n| environments | " +
+         std::to_string(s.environments) + " |\n| episodes left out | " +
+         std::to_string(s.left_out) + " |\n\n";
   out += "Left out: scores below " + fixed(options.min_score, 2) +
          (options.policy.empty() ? "" : ", policies other than `" + options.policy + "`") + ".\n\n";
-  out += "Splits follow the environment: no schema class stands in both.\n\n## Policies\n\n| policy | episodes | solved | mean score |\n|---|---:|---:|---:|\n";
+  out +=
+      "Splits follow the environment: no schema class stands in both.\n\n## Policies\n\n| policy | "
+      "episodes | solved | mean score |\n|---|---:|---:|---:|\n";
   for (const auto& [policy, p] : s.policies)
-    out += "| `" + policy + "` | " + std::to_string(p.episodes) + " | " + std::to_string(p.solved) + " | " +
-           fixed(p.episodes == 0 ? 0 : p.score_sum / static_cast<double>(p.episodes), 4) + " |\n";
+    out += "| `" + policy + "` | " + std::to_string(p.episodes) + " | " + std::to_string(p.solved) +
+           " | " + fixed(p.episodes == 0 ? 0 : p.score_sum / static_cast<double>(p.episodes), 4) +
+           " |\n";
   out += "\n## Kinds of goal\n\n| kind | episodes |\n|---|---:|\n";
-  for (const auto& [kind, count] : s.kinds) out += "| " + kind + " | " + std::to_string(count) + " |\n";
+  for (const auto& [kind, count] : s.kinds)
+    out += "| " + kind + " | " + std::to_string(count) + " |\n";
   out += "\n## Where it comes from\n\n";
   out += "| | |\n|---|---|\n";
   if (request) {
-    out += "| generator | " + request->generator + " |\n| family | " + request->family + " |\n| seed | " + request->seed +
-           " |\n| environments asked for | " + std::to_string(request->envs) + " |\n| tasks each | " + std::to_string(request->tasks_per_env) +
-           " |\n| split asked for | " + request->split + " |\n| packs | `" + request->packs + "` |\n";
+    out += "| generator | " + request->generator + " |\n| family | " + request->family +
+           " |\n| seed | " + request->seed + " |\n| environments asked for | " +
+           std::to_string(request->envs) + " |\n| tasks each | " +
+           std::to_string(request->tasks_per_env) + " |\n| split asked for | " + request->split +
+           " |\n| packs | `" + request->packs + "` |\n";
   }
   out += "| prompt | version " + std::string(kPromptVersion) + " |\n";
   out += "\nDrafts that the admission gates rejected:\n\n| gate | rejected |\n|---|---:|\n";
   if (rejections.empty()) out += "| none | 0 |\n";
-  for (const auto& gate : rejections) out += "| " + gate.gate + " | " + std::to_string(gate.count) + " |\n";
+  for (const auto& gate : rejections)
+    out += "| " + gate.gate + " | " + std::to_string(gate.count) + " |\n";
   out += "\n## Fields\n\n| field | meaning |\n|---|---|\n";
-  for (const auto& field : kFields) out += std::string("| `") + field.name + "` | " + field.about + " |\n";
-  out += trl ? "\n`messages` and `tools` are TRL's conversational form with tools: `arguments` are objects. Where a model's arguments were no "
-               "JSON object, they stand as text under `_unparsed`, and the call's result is the error that it got.\n"
-             : "\n`messages` and `tools` are OpenAI's chat form: `arguments` are JSON strings, as the model wrote them where they were no JSON object.\n";
-  out += "`reasoning_content` holds the thinking of a turn, where the model gives it.\n\n```python\nfrom datasets import load_dataset  # 4.7 or "
-         "later\ndata = load_dataset(\"path/to/this/folder\")\n```\n\nLicence: MIT.\n";
+  for (const auto& field : kFields)
+    out += std::string("| `") + field.name + "` | " + field.about + " |\n";
+  out += trl ? "\n`messages` and `tools` are TRL's conversational form with tools: `arguments` are "
+               "objects. Where a model's arguments were no "
+               "JSON object, they stand as text under `_unparsed`, and the call's result is the "
+               "error that it got.\n"
+             : "\n`messages` and `tools` are OpenAI's chat form: `arguments` are JSON strings, as "
+               "the model wrote them where they were no JSON object.\n";
+  out +=
+      "`reasoning_content` holds the thinking of a turn, where the model gives "
+      "it.\n\n```python\nfrom datasets import load_dataset  # 4.7 or "
+      "later\ndata = load_dataset(\"path/to/this/folder\")\n```\n\nLicence: MIT.\n";
   return out;
 }
 

@@ -24,7 +24,8 @@ Value assistant_message(const schemas::Turn& turn, bool with_reasoning) {
   Value calls = Value::array();
   for (const auto& call : turn.calls) {
     Value function = Value::object();
-    function.set("name", call.tool).set("arguments", call.args.is_string() ? call.args.as_string() : dump(call.args));
+    function.set("name", call.tool)
+        .set("arguments", call.args.is_string() ? call.args.as_string() : dump(call.args));
     Value item = Value::object();
     item.set("id", call.id).set("type", "function").set("function", std::move(function));
     calls.push(std::move(item));
@@ -35,7 +36,8 @@ Value assistant_message(const schemas::Turn& turn, bool with_reasoning) {
 
 Error unreadable(const std::string& url, const std::string& found, std::string_view body) {
   return make_error(Where::model, "model endpoint", url,
-                    "found " + found + " (first bytes: " + first_bytes(body) + "), wanted a chat completion as JSON",
+                    "found " + found + " (first bytes: " + first_bytes(body) +
+                        "), wanted a chat completion as JSON",
                     "check --base-url: it must serve OpenAI's /chat/completions");
 }
 
@@ -47,7 +49,8 @@ bool read_text(const Value* content, std::string& out) {
     return true;
   }
   if (!content->is_array()) return false;
-  for (const auto& part : content->items()) out += part.is_string() ? part.as_string() : part.text("text");
+  for (const auto& part : content->items())
+    out += part.is_string() ? part.as_string() : part.text("text");
   return true;
 }
 
@@ -101,7 +104,9 @@ Value chat_tools(const std::vector<schemas::Tool>& tools) {
   Value out = Value::array();
   for (const auto& tool : tools) {
     Value function = Value::object();
-    function.set("name", tool.name).set("description", tool.description).set("parameters", tool.input);
+    function.set("name", tool.name)
+        .set("description", tool.description)
+        .set("parameters", tool.input);
     Value item = Value::object();
     item.set("type", "function").set("function", std::move(function));
     out.push(std::move(item));
@@ -111,7 +116,9 @@ Value chat_tools(const std::vector<schemas::Tool>& tools) {
 
 std::string request_body(const View& view, const HttpOptions& options, std::uint64_t seed) {
   Value body = Value::object();
-  body.set("model", options.model).set("messages", chat_messages(view)).set("tools", chat_tools(view.offered.tools()));
+  body.set("model", options.model)
+      .set("messages", chat_messages(view))
+      .set("tools", chat_tools(view.offered.tools()));
   body.set("tool_choice", "auto").set("stream", false);
   if (options.temperature) body.set("temperature", *options.temperature);
   if (options.max_tokens) body.set("max_tokens", *options.max_tokens);
@@ -128,16 +135,23 @@ Result<Reply> parse_chat_reply(std::string_view body, const std::string& url) {
     const std::string_view start = trim(body);
     const bool html = start.front() == '<';
     const bool half = start.front() == '{' && !html;
-    return unreadable(url, html ? "HTML" : half ? "JSON that breaks off or is broken (" + parsed.error().message + ")" : "text that is no JSON", body);
+    return unreadable(url,
+                      html   ? "HTML"
+                      : half ? "JSON that breaks off or is broken (" + parsed.error().message + ")"
+                             : "text that is no JSON",
+                      body);
   }
   if (const Value* error = parsed->find("error"); error != nullptr && !error->is_null())
-    return make_error(Where::model, "model endpoint", url, "found the error " + first_bytes(dump(*error)) + ", wanted a chat completion",
+    return make_error(Where::model, "model endpoint", url,
+                      "found the error " + first_bytes(dump(*error)) + ", wanted a chat completion",
                       "see the server's own log");
   const Value* choices = parsed->find("choices");
-  if (choices == nullptr || !choices->is_array() || choices->items().empty()) return unreadable(url, "no member 'choices'", body);
+  if (choices == nullptr || !choices->is_array() || choices->items().empty())
+    return unreadable(url, "no member 'choices'", body);
   const Value& choice = choices->items()[0];
   const Value* said = choice.find("message");
-  if (said == nullptr || !said->is_object()) return unreadable(url, "no member 'choices/0/message'", body);
+  if (said == nullptr || !said->is_object())
+    return unreadable(url, "no member 'choices/0/message'", body);
 
   Reply out;
   if (const Value* usage = parsed->find("usage"); usage != nullptr) {
@@ -145,7 +159,8 @@ Result<Reply> parse_chat_reply(std::string_view body, const std::string& url) {
     out.completion_tokens = usage->integer("completion_tokens");
   }
   std::string text, reasoning;
-  if (!read_text(said->find("content"), text)) return unreadable(url, "'content' that is no text", body);
+  if (!read_text(said->find("content"), text))
+    return unreadable(url, "'content' that is no text", body);
   const Value* thought = said->find("reasoning_content");
   if (thought == nullptr || thought->is_null()) thought = said->find("reasoning");
   if (thought != nullptr && thought->is_string()) reasoning = thought->as_string();
@@ -175,7 +190,8 @@ Result<Reply> parse_chat_reply(std::string_view body, const std::string& url) {
 bool says_context_exceeded(std::string_view body) {
   const std::string said = lower_ascii(body.substr(0, 4096));
   if (said.find("context") == std::string::npos) return false;
-  for (const char* word : {"context length", "context_length", "context size", "context_size", "context window"})
+  for (const char* word :
+       {"context length", "context_length", "context size", "context_size", "context window"})
     if (said.find(word) != std::string::npos) return true;
   return false;
 }
@@ -194,7 +210,9 @@ std::string first_bytes(std::string_view body) {
   std::string out;
   for (const char c : body.substr(0, kShownBytes)) {
     const auto byte = static_cast<unsigned char>(c);
-    out += byte >= 0x20 && byte < 0x7f ? c : byte == '\n' || byte == '\r' || byte == '\t' ? ' ' : '?';
+    out += byte >= 0x20 && byte < 0x7f                    ? c
+           : byte == '\n' || byte == '\r' || byte == '\t' ? ' '
+                                                          : '?';
   }
   if (body.size() > kShownBytes) out += "...";
   return out.empty() ? "none" : "'" + out + "'";

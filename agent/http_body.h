@@ -1,4 +1,5 @@
-// The OpenAI chat dialect as pure functions: what is sent, and how an answer is read. No network here.
+// The OpenAI chat dialect as pure functions: what is sent, and how an answer is read. No network
+// here.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,12 +10,14 @@
 
 namespace seedbed::agent {
 
-// The messages of a conversation. Reasoning goes back inside a tool loop and is dropped once a newer user message stands.
+// The messages of a conversation. Reasoning goes back inside a tool loop and is dropped once a
+// newer user message stands.
 schemas::Value chat_messages(const View& view);
 schemas::Value chat_tools(const std::vector<schemas::Tool>& tools);
 std::string request_body(const View& view, const HttpOptions& options, std::uint64_t seed);
 
-// Reads a 2xx body. Error{model} names `url` and the first bytes found; what the model itself did wrong is a Malformed.
+// Reads a 2xx body. Error{model} names `url` and the first bytes found; what the model itself did
+// wrong is a Malformed.
 Result<Reply> parse_chat_reply(std::string_view body, const std::string& url);
 // Whether an error body says that the prompt is longer than the model's window.
 bool says_context_exceeded(std::string_view body);

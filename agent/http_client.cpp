@@ -34,7 +34,8 @@ namespace {
 
 using State = HttpEndpoint::State;
 
-constexpr int kTriesOfBadBody = 2;  // what times out or cannot be read once may be an accident; twice it is the endpoint
+constexpr int kTriesOfBadBody =
+    2;  // what times out or cannot be read once may be an accident; twice it is the endpoint
 
 // One answer, judged: a reply, or an error with how often such a thing is worth trying.
 struct Outcome {
@@ -43,19 +44,27 @@ struct Outcome {
 };
 
 Error failed(const State& s, const std::string& found, std::string_view todo) {
-  return make_error(Where::model, "model endpoint", s.shown, "found " + found + ", wanted a chat completion", todo);
+  return make_error(Where::model, "model endpoint", s.shown,
+                    "found " + found + ", wanted a chat completion", todo);
 }
 
 Outcome judge(const State& s, const HttpResponse& r) {
   if (r.fault == Fault::timed_out)
-    return {failed(s, "no whole answer in " + std::to_string(s.options.timeout_ms) + " ms (first bytes: " + first_bytes(r.body) + ")",
-                   "check that the server is alive, or give it more time with --timeout-ms"), kTriesOfBadBody};
+    return {failed(s,
+                   "no whole answer in " + std::to_string(s.options.timeout_ms) +
+                       " ms (first bytes: " + first_bytes(r.body) + ")",
+                   "check that the server is alive, or give it more time with --timeout-ms"),
+            kTriesOfBadBody};
   if (r.fault == Fault::too_big)
-    return {failed(s, "more than " + std::to_string(s.options.max_response_bytes) + " bytes (first bytes: " + first_bytes(r.body) + ")",
+    return {failed(s,
+                   "more than " + std::to_string(s.options.max_response_bytes) +
+                       " bytes (first bytes: " + first_bytes(r.body) + ")",
                    "check --base-url, or set --max-tokens")};
   if (r.fault == Fault::connection)
-    return {failed(s, "no connection (" + r.why + ")", "start the server or correct --base-url"), s.options.max_tries};
-  const std::string answer = "HTTP " + std::to_string(r.status) + " (first bytes: " + first_bytes(r.body) + ")";
+    return {failed(s, "no connection (" + r.why + ")", "start the server or correct --base-url"),
+            s.options.max_tries};
+  const std::string answer =
+      "HTTP " + std::to_string(r.status) + " (first bytes: " + first_bytes(r.body) + ")";
   if (r.status >= 200 && r.status < 300) {
     auto reply = parse_chat_reply(r.body, s.shown);
     return {std::move(reply), kTriesOfBadBody};
@@ -69,8 +78,10 @@ Outcome judge(const State& s, const HttpResponse& r) {
     return {std::move(reply)};
   }
   if (r.status == 401 || r.status == 403)
-    return {failed(s, answer, s.options.api_key_env.empty() ? "name the variable that holds the key with --api-key-env"
-                                                            : "check the key in $" + s.options.api_key_env)};
+    return {failed(s, answer,
+                   s.options.api_key_env.empty()
+                       ? "name the variable that holds the key with --api-key-env"
+                       : "check the key in $" + s.options.api_key_env)};
   return {failed(s, answer, "check --base-url and --model-name")};
 }
 
@@ -79,38 +90,49 @@ asio::awaitable<HttpResponse> post(State& s, HttpRequest request) {
       [&s](auto handler, HttpRequest r) {
         // std::function wants a copyable callable.
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        s.curl->post(std::move(r), [shared](HttpResponse response) { std::move (*shared)(std::move(response)); });
+        s.curl->post(std::move(r),
+                     [shared](HttpResponse response) { std::move (*shared)(std::move(response)); });
       },
       asio::use_awaitable, std::move(request));
 }
 
 void cut_key(const State& s, std::string& text) {
-  if (!s.key.empty() && text.find(s.key) != std::string::npos) text = replace_all(std::move(text), s.key, "[key]");
+  if (!s.key.empty() && text.find(s.key) != std::string::npos)
+    text = replace_all(std::move(text), s.key, "[key]");
 }
 
 HttpRequest request_for(const State& s, const std::string& body, std::int64_t left_ms) {
-  HttpRequest request{.url = s.url, .body = body, .headers = {"Content-Type: application/json", "Accept: application/json", "Expect:"},
-                      .connect_timeout_ms = s.options.connect_timeout_ms,
-                      .timeout_ms = static_cast<int>(std::min<std::int64_t>(s.options.timeout_ms, left_ms)),
-                      .max_response_bytes = s.options.max_response_bytes};
+  HttpRequest request{
+      .url = s.url,
+      .body = body,
+      .headers = {"Content-Type: application/json", "Accept: application/json", "Expect:"},
+      .connect_timeout_ms = s.options.connect_timeout_ms,
+      .timeout_ms = static_cast<int>(std::min<std::int64_t>(s.options.timeout_ms, left_ms)),
+      .max_response_bytes = s.options.max_response_bytes};
   if (!s.key.empty()) request.headers.push_back("Authorization: Bearer " + s.key);
   return request;
 }
 
 // Half to one and a half times the doubled base; at least what the server asked for; bounded.
 std::int64_t pause_ms(const HttpOptions& o, int tried, std::int64_t asked_ms, Rng& rng) {
-  const std::int64_t base = std::min<std::int64_t>(o.max_backoff_ms, std::int64_t{o.backoff_ms} << std::min(tried - 1, 16));
-  const std::int64_t jittered = base / 2 + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(base) + 1));
+  const std::int64_t base = std::min<std::int64_t>(
+      o.max_backoff_ms, std::int64_t{o.backoff_ms} << std::min(tried - 1, 16));
+  const std::int64_t jittered =
+      base / 2 + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(base) + 1));
   return std::min<std::int64_t>(o.max_backoff_ms, std::max(jittered, asked_ms));
 }
 
-asio::awaitable<void> converse(std::shared_ptr<State> s, std::string body, std::int64_t wall_ms, std::uint64_t seed,
+asio::awaitable<void> converse(std::shared_ptr<State> s,
+                               std::string body,
+                               std::int64_t wall_ms,
+                               std::uint64_t seed,
                                std::function<void(Result<Reply>)> done) {
   const std::int64_t start_us = monotonic_us();
   Rng rng(hash64(body, seed));
   for (int tried = 1;; ++tried) {
     const std::int64_t left_ms = wall_ms - (monotonic_us() - start_us) / 1000;
-    HttpResponse response = co_await post(*s, request_for(*s, body, std::max<std::int64_t>(1, left_ms)));
+    HttpResponse response =
+        co_await post(*s, request_for(*s, body, std::max<std::int64_t>(1, left_ms)));
     cut_key(*s, response.body);
     cut_key(*s, response.why);
     Outcome outcome = judge(*s, response);
@@ -136,18 +158,22 @@ class HttpClient final : public ModelClient {
   explicit HttpClient(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
   void begin(const EpisodeStart& start) override {
-    seed_ = rng_for(start.seed, start.task_id, static_cast<std::uint64_t>(start.sample), "http").next();
+    seed_ =
+        rng_for(start.seed, start.task_id, static_cast<std::uint64_t>(start.sample), "http").next();
   }
   void ask(const View& view, std::function<void(Result<Reply>)> done) override {
     const std::uint64_t seed = Rng(seed_).fork("turn", view.turns.size()).next();
-    asio::co_spawn(state_->io, converse(state_, request_body(view, state_->options, seed), view.wall_ms_left, seed, std::move(done)),
+    asio::co_spawn(state_->io,
+                   converse(state_, request_body(view, state_->options, seed), view.wall_ms_left,
+                            seed, std::move(done)),
                    asio::detached);
   }
   Result<Reply> reply(const View& view) override {
     std::optional<Result<Reply>> out;
     ask(view, [&out](Result<Reply> answer) { out = std::move(answer); });
     if (state_->io.stopped()) state_->io.restart();
-    while (!out && state_->io.run_one() > 0) {}
+    while (!out && state_->io.run_one() > 0) {
+    }
     if (!out) return failed(*state_, "a loop that was stopped", "start the run again");
     return *std::move(out);
   }
@@ -159,32 +185,40 @@ class HttpClient final : public ModelClient {
 
 Result<std::string> read_key(const std::string& variable) {
   if (variable.empty()) return std::string();
-  const char* found = std::getenv(variable.c_str());  // NOLINT(concurrency-mt-unsafe): nothing here writes the environment
+  const char* found = std::getenv(
+      variable.c_str());  // NOLINT(concurrency-mt-unsafe): nothing here writes the environment
   const std::string key(trim(found == nullptr ? "" : found));
   if (key.empty())
-    return make_error(Where::config, "API key", "$" + variable, "found nothing, wanted the key", "export " + variable + "=...");
+    return make_error(Where::config, "API key", "$" + variable, "found nothing, wanted the key",
+                      "export " + variable + "=...");
   for (const char c : key)
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) == 0x7f)
-      return make_error(Where::config, "API key", "$" + variable, "found a control character or space in it, wanted a key that fits a header",
+      return make_error(Where::config, "API key", "$" + variable,
+                        "found a control character or space in it, wanted a key that fits a header",
                         "set it again");
   return key;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::open(asio::io_context& io, HttpOptions options) {
+Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::open(asio::io_context& io,
+                                                         HttpOptions options) {
   auto state = std::make_shared<State>(io, std::move(options));
   const std::string& base = state->options.base_url;
   state->shown = shown_url(base);
   const std::string lower = lower_ascii(base);
-  if ((lower.rfind("http://", 0) != 0 && lower.rfind("https://", 0) != 0) || base.find_first_of(" \t\r\n") != std::string::npos ||
+  if ((lower.rfind("http://", 0) != 0 && lower.rfind("https://", 0) != 0) ||
+      base.find_first_of(" \t\r\n") != std::string::npos ||
       base.find_first_of("?#") != std::string::npos)
-    return make_error(Where::usage, "model endpoint", "--base-url", "found '" + state->shown + "', wanted http(s)://HOST[:PORT]/v1",
+    return make_error(Where::usage, "model endpoint", "--base-url",
+                      "found '" + state->shown + "', wanted http(s)://HOST[:PORT]/v1",
                       "give the URL up to and with /v1");
   if (state->options.model.empty())
-    return make_error(Where::usage, "model endpoint", "--model-name", "found nothing, wanted the model's name", "name it");
+    return make_error(Where::usage, "model endpoint", "--model-name",
+                      "found nothing, wanted the model's name", "name it");
   if (!state->options.extra.is_null() && !state->options.extra.is_object())
-    return make_error(Where::usage, "model endpoint", "extra members", "found no object, wanted one", "correct it");
+    return make_error(Where::usage, "model endpoint", "extra members",
+                      "found no object, wanted one", "correct it");
   const auto end = base.find_last_not_of('/');
   state->url = base.substr(0, end + 1) + "/chat/completions";
   state->shown = shown_url(state->url);
@@ -194,8 +228,12 @@ Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::open(asio::io_context& io, H
 }
 
 HttpEndpoint::HttpEndpoint(std::shared_ptr<State> state) : state_(std::move(state)) {}
-HttpEndpoint::~HttpEndpoint() { state_->curl.reset(); }
+HttpEndpoint::~HttpEndpoint() {
+  state_->curl.reset();
+}
 
-std::unique_ptr<ModelClient> HttpEndpoint::client() { return std::make_unique<HttpClient>(state_); }
+std::unique_ptr<ModelClient> HttpEndpoint::client() {
+  return std::make_unique<HttpClient>(state_);
+}
 
 }  // namespace seedbed::agent

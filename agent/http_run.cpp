@@ -1,4 +1,7 @@
-// Many rollouts on one thread: each is a coroutine that waits on its endpoint or on its own jail, never on a thread.
+// Many rollouts on one thread: each is a coroutine that waits on its endpoint or on its own jail,
+// never on a thread.
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -12,8 +15,6 @@
 #include <map>
 #include <optional>
 
-#include <unistd.h>
-
 #include "agent/episode_loop.h"
 #include "agent/http_client.h"
 #include "agent/run_plan.h"
@@ -24,8 +25,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr int kGraceMs = 2'000;       // beyond a call's wall time, for the jail to say that it is over
-constexpr int kFailuresInARow = 3;    // of the endpoint or of the jails: then the run ends
+constexpr int kGraceMs = 2'000;  // beyond a call's wall time, for the jail to say that it is over
+constexpr int kFailuresInARow = 3;  // of the endpoint or of the jails: then the run ends
 constexpr std::int64_t kReportUs = 200'000;
 
 // An environment opened once for all the workers that are on it.
@@ -60,9 +61,17 @@ struct Shared {
   std::optional<Job> next() {
     while (environment < plan.environments.size()) {
       const PlannedEnvironment& e = plan.environments[environment];
-      if (task == e.tasks.size()) { ++environment; task = sample = 0; continue; }
+      if (task == e.tasks.size()) {
+        ++environment;
+        task = sample = 0;
+        continue;
+      }
       const PlannedTask& t = e.tasks[task];
-      if (sample == t.samples.size()) { ++task; sample = 0; continue; }
+      if (sample == t.samples.size()) {
+        ++task;
+        sample = 0;
+        continue;
+      }
       return Job{&e, &t, t.samples[sample++]};
     }
     return std::nullopt;
@@ -83,16 +92,22 @@ struct Shared {
     const std::int64_t now = monotonic_us();
     if (!on_progress || now - reported_us < kReportUs) return;
     reported_us = now;
-    on_progress({.done = summary.episodes + summary.infra_errors, .total = plan.total, .solved = summary.solved,
-                 .infra_errors = summary.infra_errors, .seconds = static_cast<double>(now - start_us) / 1e6});
+    on_progress({.done = summary.episodes + summary.infra_errors,
+                 .total = plan.total,
+                 .solved = summary.solved,
+                 .infra_errors = summary.infra_errors,
+                 .seconds = static_cast<double>(now - start_us) / 1e6});
   }
 };
 
 asio::awaitable<std::optional<Result<Reply>>> ask(ModelClient& client, View view) {
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::optional<Result<Reply>>)>(
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
+                                          void(std::optional<Result<Reply>>)>(
       [&client, &view](auto handler) {
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        client.ask(view, [shared](Result<Reply> reply) { std::move (*shared)(std::optional<Result<Reply>>(std::move(reply))); });
+        client.ask(view, [shared](Result<Reply> reply) {
+          std::move (*shared)(std::optional<Result<Reply>>(std::move(reply)));
+        });
       },
       asio::use_awaitable);
 }
@@ -100,7 +115,8 @@ asio::awaitable<std::optional<Result<Reply>>> ask(ModelClient& client, View view
 // One worker: its own jail, its own client, one episode at a time.
 class Worker {
  public:
-  explicit Worker(Shared& shared) : shared_(shared), client_(shared.endpoint.client()), wait_(shared.io), timer_(shared.io) {}
+  explicit Worker(Shared& shared)
+      : shared_(shared), client_(shared.endpoint.client()), wait_(shared.io), timer_(shared.io) {}
 
   asio::awaitable<void> work() {
     while (!shared_.error) {
@@ -120,18 +136,25 @@ class Worker {
     if (!opened.ok()) co_return std::move(opened).error();
     if (opened_ != *opened) {
       opened_ = *opened;
-      if (host_ != nullptr && host_->load(opened_->stored.environment, opened_->stored.image)) close_host();
+      if (host_ != nullptr && host_->load(opened_->stored.environment, opened_->stored.image))
+        close_host();
     }
     auto stored = shared_.store.task(job.task->id);
     if (!stored.ok()) co_return std::move(stored).error();
     const tasks::StoredTask task = *std::move(stored);
     const RunOptions& options = shared_.options;
     const Offered offered(opened_->stored.environment, task.task);
-    const RolloutSpec spec{.environment = opened_->stored.environment, .task = task.task, .offered = offered, .task_id = job.task->id,
-                           .policy = shared_.plan.info.policy, .policy_version = shared_.plan.info.policy_version,
-                           .sample = job.sample, .seed = options.seed,
-                           .budget = options.budget ? smaller(task.task.budget, *options.budget) : task.task.budget,
-                           .call_wall_ms = options.call_wall_ms};
+    const RolloutSpec spec{
+        .environment = opened_->stored.environment,
+        .task = task.task,
+        .offered = offered,
+        .task_id = job.task->id,
+        .policy = shared_.plan.info.policy,
+        .policy_version = shared_.plan.info.policy_version,
+        .sample = job.sample,
+        .seed = options.seed,
+        .budget = options.budget ? smaller(task.task.budget, *options.budget) : task.task.budget,
+        .call_wall_ms = options.call_wall_ms};
     for (int retries = 0;; ++retries) {
       auto made = co_await attempt(spec);
       if (made->ok()) {
@@ -150,23 +173,28 @@ class Worker {
     auto verdict = opened_->judge->judge(verifier, made.evidence);
     if (!verdict.ok()) return std::move(verdict).error();
     made.trajectory.verdict = *std::move(verdict);
-    if (auto failed = shared_.store.put_episode({shared_.plan.run, spec.task_id, spec.sample}, made.trajectory, made.evidence))
+    if (auto failed = shared_.store.put_episode({shared_.plan.run, spec.task_id, spec.sample},
+                                                made.trajectory, made.evidence))
       return failed;
     RunSummary& sum = shared_.summary;
     ++sum.episodes;
     sum.score_sum += made.trajectory.verdict.score;
     if (made.trajectory.verdict.solved) ++sum.solved;
-    for (const auto& turn : made.trajectory.turns) sum.tool_calls += static_cast<std::int64_t>(turn.calls.size());
+    for (const auto& turn : made.trajectory.turns)
+      sum.tool_calls += static_cast<std::int64_t>(turn.calls.size());
     return shared_.store.flush();  // an episode of a model is dear: durable at once
   }
 
-  // What failed outside the agent is counted and tried again by the next run; what fails throughout ends this one.
+  // What failed outside the agent is counted and tried again by the next run; what fails throughout
+  // ends this one.
   Step put_failure(const RolloutSpec& spec, const Error& why) {
     const bool model = why.where == Where::model;
     if (!model && why.where != Where::sandbox) return why;
     int& in_a_row = model ? shared_.model_failures : shared_.jail_failures;
     if (++in_a_row >= kFailuresInARow || (model && !shared_.model_answered)) return why;
-    if (auto failed = shared_.store.put_infra_error({shared_.plan.run, spec.task_id, spec.sample}, why.message)) return failed;
+    if (auto failed = shared_.store.put_infra_error({shared_.plan.run, spec.task_id, spec.sample},
+                                                    why.message))
+      return failed;
     ++shared_.summary.infra_errors;
     return std::nullopt;
   }
@@ -219,15 +247,18 @@ class Worker {
   }
 
   // The jail's socket is watched through a duplicate, so that neither side closes the other's.
-  asio::awaitable<std::optional<Result<schemas::ToolResult>>> call(const schemas::ToolCall& made, int wall_ms) {
+  asio::awaitable<std::optional<Result<schemas::ToolResult>>> call(const schemas::ToolCall& made,
+                                                                   int wall_ms) {
     if (auto failed = host_->send(made)) co_return Result<schemas::ToolResult>(*std::move(failed));
     if (!wait_.is_open()) {
       boost::system::error_code failed;
       const int copy = ::dup(host_->descriptor());
       if (copy >= 0) wait_.assign(copy, failed);
       if (copy < 0 || failed)
-        co_return Result<schemas::ToolResult>(make_error(Where::sandbox, "jail", "socket", "found a descriptor that cannot be watched, wanted a socket",
-                                                         "raise the limit of open files"));
+        co_return Result<schemas::ToolResult>(
+            make_error(Where::sandbox, "jail", "socket",
+                       "found a descriptor that cannot be watched, wanted a socket",
+                       "raise the limit of open files"));
     }
     timer_.expires_after(std::chrono::milliseconds(wall_ms + kGraceMs));
     // Whichever comes first cancels the other; a late cancel of a wait that is over does nothing.
@@ -237,12 +268,15 @@ class Worker {
       if (!failed && *turn) wait_.cancel(ignored);
     });
     boost::system::error_code late;
-    co_await wait_.async_wait(asio::posix::descriptor_base::wait_read, asio::redirect_error(asio::use_awaitable, late));
+    co_await wait_.async_wait(asio::posix::descriptor_base::wait_read,
+                              asio::redirect_error(asio::use_awaitable, late));
     *turn = false;
     timer_.cancel();
     if (late)
-      co_return Result<schemas::ToolResult>(make_error(Where::sandbox, "jail", made.tool, "no answer in " + std::to_string(wall_ms + kGraceMs) + " ms, wanted one",
-                                                       "nothing: the jail is replaced"));
+      co_return Result<schemas::ToolResult>(
+          make_error(Where::sandbox, "jail", made.tool,
+                     "no answer in " + std::to_string(wall_ms + kGraceMs) + " ms, wanted one",
+                     "nothing: the jail is replaced"));
     co_return host_->receive(wall_ms);
   }
 
@@ -257,7 +291,8 @@ class Worker {
 asio::awaitable<void> watch_interrupt(Shared& shared) {
   asio::steady_timer timer(shared.io);
   while (shared.working > 0) {
-    if (shared.options.interrupted != nullptr && shared.options.interrupted->load()) shared.io.stop();
+    if (shared.options.interrupted != nullptr && shared.options.interrupted->load())
+      shared.io.stop();
     timer.expires_after(std::chrono::milliseconds(50));
     co_await timer.async_wait(asio::use_awaitable);
   }
@@ -265,12 +300,24 @@ asio::awaitable<void> watch_interrupt(Shared& shared) {
 
 }  // namespace
 
-Result<RunSummary> run_http(tasks::Store& store, const RunPlan& plan, const RunOptions& options,
-                            const HostFactory& hosts, const OnProgress& progress) {
+Result<RunSummary> run_http(tasks::Store& store,
+                            const RunPlan& plan,
+                            const RunOptions& options,
+                            const HostFactory& hosts,
+                            const OnProgress& progress) {
   asio::io_context io(1);
   SEEDBED_TRY(auto endpoint, HttpEndpoint::open(io, options.http));
-  Shared shared{.io = io, .store = store, .plan = plan, .options = options, .hosts = hosts, .on_progress = progress,
-                .endpoint = *endpoint, .clock = {}, .opened = {}, .summary = {}, .error = {}};
+  Shared shared{.io = io,
+                .store = store,
+                .plan = plan,
+                .options = options,
+                .hosts = hosts,
+                .on_progress = progress,
+                .endpoint = *endpoint,
+                .clock = {},
+                .opened = {},
+                .summary = {},
+                .error = {}};
   const auto count = std::min<std::int64_t>(options.concurrency, plan.total);
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -278,12 +325,15 @@ Result<RunSummary> run_http(tasks::Store& store, const RunPlan& plan, const RunO
     ++shared.working;
     asio::co_spawn(io, workers.back()->work(), [&shared](std::exception_ptr thrown) {
       --shared.working;
-      if (thrown) shared.fail(Error{Where::model, "a rollout's coroutine threw: out of memory or a broken loop"});
+      if (thrown)
+        shared.fail(
+            Error{Where::model, "a rollout's coroutine threw: out of memory or a broken loop"});
     });
   }
   asio::co_spawn(io, watch_interrupt(shared), asio::detached);
   io.run();
-  // What is in flight is dropped here: its coroutines go with the endpoint and the loop, its jails with the workers.
+  // What is in flight is dropped here: its coroutines go with the endpoint and the loop, its jails
+  // with the workers.
   endpoint.reset();
   Step flushed = store.flush();
   if (shared.error) return *std::move(shared.error);

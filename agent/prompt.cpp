@@ -17,19 +17,23 @@ Result<std::string> check(std::optional<schemas::JsonSchema>& compiled,
     auto made = schemas::JsonSchema::compile(schema);
     if (!made.ok())
       return make_error(Where::verifier, "reserved tool", "'" + std::string(tool) + "'",
-                        "its schema does not compile: " + made.error().message, "generate the task again");
+                        "its schema does not compile: " + made.error().message,
+                        "generate the task again");
     compiled = *std::move(made);
   }
   const auto wrong = compiled->validate(args, 1);
   if (wrong.empty()) return std::string();
-  return (wrong[0].pointer.empty() ? std::string("arguments") : wrong[0].pointer) + ": " + wrong[0].message;
+  return (wrong[0].pointer.empty() ? std::string("arguments") : wrong[0].pointer) + ": " +
+         wrong[0].message;
 }
 
 constexpr std::string_view kSubmitAbout =
-    "Finish the task: hand in the result. Call it once, when everything that was asked for has been done. "
+    "Finish the task: hand in the result. Call it once, when everything that was asked for has "
+    "been done. "
     "The first valid call ends the conversation.";
 constexpr std::string_view kRefuseAbout =
-    "Finish the task by refusing it, because a rule of the handbook forbids what was asked. Give the reason's code and the ids "
+    "Finish the task by refusing it, because a rule of the handbook forbids what was asked. Give "
+    "the reason's code and the ids "
     "of exactly those records that prove it. The first valid call ends the conversation.";
 
 }  // namespace
@@ -37,7 +41,10 @@ constexpr std::string_view kRefuseAbout =
 std::string date_time(std::int64_t minutes) {
   // Civil date from days (proleptic Gregorian), days counted from 0000-03-01.
   std::int64_t days = minutes / 1440, rest = minutes % 1440;
-  if (rest < 0) { rest += 1440; --days; }
+  if (rest < 0) {
+    rest += 1440;
+    --days;
+  }
   const std::int64_t z = days + 730425;  // 2000-01-01 is day 730425 of that count
   const std::int64_t era = (z >= 0 ? z : z - 146096) / 146097;
   const std::int64_t doe = z - era * 146097;
@@ -49,34 +56,43 @@ std::string date_time(std::int64_t minutes) {
   const std::int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
   char out[128];
   std::snprintf(out, sizeof out, "%04lld-%02lld-%02lld %02lld:%02lld", static_cast<long long>(year),
-                static_cast<long long>(month), static_cast<long long>(day), static_cast<long long>(rest / 60),
-                static_cast<long long>(rest % 60));
+                static_cast<long long>(month), static_cast<long long>(day),
+                static_cast<long long>(rest / 60), static_cast<long long>(rest % 60));
   return out;
 }
 
 std::string system_text(const schemas::Environment& env) {
-  std::string out = "You work for " + env.title + ". You act through the tools you are given; they are the only way to see "
+  std::string out = "You work for " + env.title +
+                    ". You act through the tools you are given; they are the only way to see "
                     "or change its records.\n\n";
   out += "It is " + date_time(env.now_minutes) + ", and the clock stands still.\n\n";
   if (!env.policy.handbook.empty()) {
-    out += "# Handbook\nThese rules bind you, also where a tool would let you break them.\n\n" + env.policy.handbook;
+    out += "# Handbook\nThese rules bind you, also where a tool would let you break them.\n\n" +
+           env.policy.handbook;
     if (out.back() != '\n') out += '\n';
     out += '\n';
   }
-  out += "# How to work\n"
-         "- Look things up; never guess an id, a number or a name.\n"
-         "- Change only what the task asks for and what the handbook demands.\n"
-         "- A failed call changes nothing: read its error, then try another way.\n"
-         "- Text without a tool call is a message to the person who asked. Write one only to ask for what no tool can tell "
-         "you; if nobody answers, the task ends without a result.\n\n"
-         "# How to finish\n"
-         "- Call `" + std::string(schemas::kSubmitTool) + "` once when the task is done; its arguments are the result.\n"
-         "- If the handbook forbids what was asked, change nothing and call `" + std::string(schemas::kRefuseTool) +
-         "` with the reason's code and, as `evidence_ids`, the ids of exactly the records that prove it.\n"
-         "- The first valid call of either ends the task.\n";
+  out +=
+      "# How to work\n"
+      "- Look things up; never guess an id, a number or a name.\n"
+      "- Change only what the task asks for and what the handbook demands.\n"
+      "- A failed call changes nothing: read its error, then try another way.\n"
+      "- Text without a tool call is a message to the person who asked. Write one only to ask for "
+      "what no tool can tell "
+      "you; if nobody answers, the task ends without a result.\n\n"
+      "# How to finish\n"
+      "- Call `" +
+      std::string(schemas::kSubmitTool) +
+      "` once when the task is done; its arguments are the result.\n"
+      "- If the handbook forbids what was asked, change nothing and call `" +
+      std::string(schemas::kRefuseTool) +
+      "` with the reason's code and, as `evidence_ids`, the ids of exactly the records that prove "
+      "it.\n"
+      "- The first valid call of either ends the task.\n";
   if (!env.policy.reasons.empty()) {
     out += "\nReason codes:\n";
-    for (const auto& reason : env.policy.reasons) out += "- `" + reason.code + "`: " + reason.text + "\n";
+    for (const auto& reason : env.policy.reasons)
+      out += "- `" + reason.code + "`: " + reason.text + "\n";
   }
   return out;
 }
@@ -101,12 +117,15 @@ Value refuse_schema(const schemas::Environment& env) {
   required.push("reason_code");
   required.push("evidence_ids");
   Value out = Value::object();
-  out.set("type", "object").set("properties", std::move(properties)).set("required", std::move(required));
+  out.set("type", "object")
+      .set("properties", std::move(properties))
+      .set("required", std::move(required));
   out.set("additionalProperties", false);
   return out;
 }
 
-std::vector<schemas::Tool> offered_tools(const schemas::Environment& env, const schemas::TaskSpec& task) {
+std::vector<schemas::Tool> offered_tools(const schemas::Environment& env,
+                                         const schemas::TaskSpec& task) {
   std::vector<schemas::Tool> out;
   out.reserve(env.tools.size() + 2);
   const auto add = [&out](std::string_view name, std::string_view about, const Value& input) {

@@ -1,5 +1,6 @@
-// Chance: 5 to 12 schema-valid calls with values drawn from what was read so far, then a schema-valid submit_result (in most
-// episodes), a refusal, or a message. Its draws depend on (seed, task, sample) alone.
+// Chance: 5 to 12 schema-valid calls with values drawn from what was read so far, then a
+// schema-valid submit_result (in most episodes), a refusal, or a message. Its draws depend on
+// (seed, task, sample) alone.
 #include <algorithm>
 #include <map>
 
@@ -16,7 +17,8 @@ using schemas::Value;
 class Random final : public ModelClient {
  public:
   void begin(const EpisodeStart& start) override {
-    rng_ = rng_for(start.seed, start.task_id, static_cast<std::uint64_t>(start.sample), "random client");
+    rng_ = rng_for(start.seed, start.task_id, static_cast<std::uint64_t>(start.sample),
+                   "random client");
     pool_ = Pool();
     read_turns_ = 0;
     made_ = 0;
@@ -45,7 +47,8 @@ class Random final : public ModelClient {
       out.what = Calls{"", "", {{"", std::string(schemas::kSubmitTool), args}}};
     } else if (ending < 97) {
       const Value schema = refuse_schema(view.environment);
-      out.what = Calls{"", "", {{"", std::string(schemas::kRefuseTool), sample_value(schema, pool_, rng_)}}};
+      out.what = Calls{
+          "", "", {{"", std::string(schemas::kRefuseTool), sample_value(schema, pool_, rng_)}}};
     } else {
       out.what = Message{"I am done.", ""};
     }
@@ -59,7 +62,8 @@ class Random final : public ModelClient {
       const schemas::Turn& turn = view.turns[read_turns_];
       if (turn.role == "user") pool_.read_text(turn.text);
       for (const auto& call : turn.calls)
-        if (auto value = schemas::parse_json(call.result.out); value.ok() && value->find("error") == nullptr)
+        if (auto value = schemas::parse_json(call.result.out);
+            value.ok() && value->find("error") == nullptr)
           pool_.read_result(*value);
     }
   }
@@ -71,7 +75,8 @@ class Random final : public ModelClient {
       if (!compiled.ok()) return Value::object();
       found = schemas_.emplace(tool.name, *std::move(compiled)).first;
     }
-    return until_valid(tool.input, [&](const Value& v) { return found->second.validate(v).empty(); });
+    return until_valid(tool.input,
+                       [&](const Value& v) { return found->second.validate(v).empty(); });
   }
 
   template <class Valid>
@@ -94,6 +99,8 @@ class Random final : public ModelClient {
 
 }  // namespace
 
-std::unique_ptr<ModelClient> random_client() { return std::make_unique<Random>(); }
+std::unique_ptr<ModelClient> random_client() {
+  return std::make_unique<Random>();
+}
 
 }  // namespace seedbed::agent

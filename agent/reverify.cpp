@@ -7,7 +7,9 @@
 namespace seedbed::agent {
 namespace {
 
-bool same(const schemas::Verdict& a, const schemas::Verdict& b) { return schemas::to_value(a) == schemas::to_value(b); }
+bool same(const schemas::Verdict& a, const schemas::Verdict& b) {
+  return schemas::to_value(a) == schemas::to_value(b);
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ Result<Reverified> reverify(tasks::Store& store, const std::atomic<bool>* interr
     auto verdict = judge->judge(task->verifier, episode.evidence);
     if (!verdict.ok()) return std::move(verdict).error();
     ++out.checked;
-    if (!same(t.verdict, *verdict)) out.changed.push_back({episode.id, t.verdict, *std::move(verdict)});
+    if (!same(t.verdict, *verdict))
+      out.changed.push_back({episode.id, t.verdict, *std::move(verdict)});
     return std::nullopt;
   });
   if (failed) return *std::move(failed);

@@ -3,7 +3,10 @@
 namespace seedbed::agent {
 namespace {
 
-Result<Rollout> attempt(const RolloutSpec& spec, ModelClient& client, sandbox::ToolHost& host, const Clock& clock) {
+Result<Rollout> attempt(const RolloutSpec& spec,
+                        ModelClient& client,
+                        sandbox::ToolHost& host,
+                        const Clock& clock) {
   if (auto failed = host.reset()) return *std::move(failed);
   client.begin({spec.task_id, spec.task, spec.sample, spec.seed, spec.gold});
   EpisodeLoop loop(spec, clock);
@@ -34,8 +37,10 @@ Result<Rollout> rollout(const RolloutSpec& spec,
     Step failed;
     if (host == nullptr) {
       auto opened = open();
-      if (opened.ok()) host = *std::move(opened);
-      else failed = std::move(opened).error();
+      if (opened.ok())
+        host = *std::move(opened);
+      else
+        failed = std::move(opened).error();
     }
     if (!failed) {
       auto made = attempt(spec, client, *host, clock);

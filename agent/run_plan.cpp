@@ -12,14 +12,23 @@ Step check_options(const RunOptions& o) {
     return make_error(Where::usage, "run", what, found, todo);
   };
   if (o.policy != "http" && scripted_client(o.policy) == nullptr)
-    return usage("--policy", "found '" + o.policy + "', wanted oracle, nop, random or http", "name one of them");
-  if (o.samples < 1) return usage("--samples", "found " + std::to_string(o.samples) + ", wanted at least 1", "raise it");
-  if (o.limit < 0) return usage("--limit", "found " + std::to_string(o.limit) + ", wanted 0 (all) or more", "raise it");
-  if (o.jobs < 1) return usage("--jobs", "found " + std::to_string(o.jobs) + ", wanted at least 1", "raise it");
+    return usage("--policy", "found '" + o.policy + "', wanted oracle, nop, random or http",
+                 "name one of them");
+  if (o.samples < 1)
+    return usage("--samples", "found " + std::to_string(o.samples) + ", wanted at least 1",
+                 "raise it");
+  if (o.limit < 0)
+    return usage("--limit", "found " + std::to_string(o.limit) + ", wanted 0 (all) or more",
+                 "raise it");
+  if (o.jobs < 1)
+    return usage("--jobs", "found " + std::to_string(o.jobs) + ", wanted at least 1", "raise it");
   if (o.concurrency < 1)
-    return usage("--concurrency", "found " + std::to_string(o.concurrency) + ", wanted at least 1", "raise it");
+    return usage("--concurrency", "found " + std::to_string(o.concurrency) + ", wanted at least 1",
+                 "raise it");
   if (o.shards < 1 || o.shard < 0 || o.shard >= o.shards)
-    return usage("--shard", "found " + std::to_string(o.shard) + "/" + std::to_string(o.shards) + ", wanted i/N with 0 <= i < N",
+    return usage("--shard",
+                 "found " + std::to_string(o.shard) + "/" + std::to_string(o.shards) +
+                     ", wanted i/N with 0 <= i < N",
                  "correct it");
   return std::nullopt;
 }
@@ -45,7 +54,8 @@ tasks::RunInfo info_of(const RunOptions& o) {
 }  // namespace
 
 Error interrupted_error(std::int64_t stored) {
-  return make_error(Where::interrupted, "run", "interrupted", std::to_string(stored) + " episodes stored by it",
+  return make_error(Where::interrupted, "run", "interrupted",
+                    std::to_string(stored) + " episodes stored by it",
                     "give the same command again to go on");
 }
 
@@ -66,8 +76,10 @@ Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options) {
       if (index++ % options.shards != options.shard) continue;
       PlannedTask task{id, {}};
       for (std::int64_t sample = 0; sample < options.samples; ++sample) {
-        if (finished.count({id, sample}) == 0) task.samples.push_back(sample);
-        else ++plan.skipped;
+        if (finished.count({id, sample}) == 0)
+          task.samples.push_back(sample);
+        else
+          ++plan.skipped;
       }
       plan.total += static_cast<std::int64_t>(task.samples.size());
       if (!task.samples.empty()) planned.tasks.push_back(std::move(task));

@@ -25,10 +25,16 @@ struct RunPlan {
 
 Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options);
 
-Result<RunSummary> run_scripted(tasks::Store& store, const RunPlan& plan, const RunOptions& options,
-                                const HostFactory& hosts, const OnProgress& progress);
-Result<RunSummary> run_http(tasks::Store& store, const RunPlan& plan, const RunOptions& options,
-                            const HostFactory& hosts, const OnProgress& progress);
+Result<RunSummary> run_scripted(tasks::Store& store,
+                                const RunPlan& plan,
+                                const RunOptions& options,
+                                const HostFactory& hosts,
+                                const OnProgress& progress);
+Result<RunSummary> run_http(tasks::Store& store,
+                            const RunPlan& plan,
+                            const RunOptions& options,
+                            const HostFactory& hosts,
+                            const OnProgress& progress);
 
 Error interrupted_error(std::int64_t stored);
 

@@ -1,5 +1,5 @@
-// Lanes: each a thread pinned to a core with its own jail and its own open judge. A lane takes the next environment, loads it
-// once, and runs all its episodes; the writer stores them.
+// Lanes: each a thread pinned to a core with its own jail and its own open judge. A lane takes the
+// next environment, loads it once, and runs all its episodes; the writer stores them.
 #include <pthread.h>
 #include <sched.h>
 
@@ -35,7 +35,8 @@ void pin_this_thread(int core) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(core, &set);
-  pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // a hint: an unpinned lane is only slower
+  pthread_setaffinity_np(pthread_self(), sizeof set,
+                         &set);  // a hint: an unpinned lane is only slower
 }
 
 struct Shared {
@@ -63,7 +64,10 @@ struct Shared {
 class Lane {
  public:
   Lane(Shared& shared, EpisodeWriter& writer, int core)
-      : shared_(shared), writer_(writer), core_(core), client_(scripted_client(shared.options.policy)) {}
+      : shared_(shared),
+        writer_(writer),
+        core_(core),
+        client_(scripted_client(shared.options.policy)) {}
 
   void work() {
     pin_this_thread(core_);
@@ -110,11 +114,19 @@ class Lane {
     if (!loaded.ok()) return std::move(loaded).error();
     const tasks::StoredTask task = *std::move(loaded);
     const Offered offered(stored_->environment, task.task);
-    RolloutSpec spec{.environment = stored_->environment, .task = task.task, .offered = offered, .task_id = planned.id,
-                     .policy = shared_.plan.info.policy, .policy_version = shared_.plan.info.policy_version, .sample = 0,
+    RolloutSpec spec{.environment = stored_->environment,
+                     .task = task.task,
+                     .offered = offered,
+                     .task_id = planned.id,
+                     .policy = shared_.plan.info.policy,
+                     .policy_version = shared_.plan.info.policy_version,
+                     .sample = 0,
                      .seed = shared_.options.seed,
-                     .budget = shared_.options.budget ? smaller(task.task.budget, *shared_.options.budget) : task.task.budget,
-                     .call_wall_ms = shared_.options.call_wall_ms, .gold = client_->needs_gold() ? &task.gold : nullptr};
+                     .budget = shared_.options.budget
+                                   ? smaller(task.task.budget, *shared_.options.budget)
+                                   : task.task.budget,
+                     .call_wall_ms = shared_.options.call_wall_ms,
+                     .gold = client_->needs_gold() ? &task.gold : nullptr};
     for (const std::int64_t sample : planned.samples) {
       if (shared_.stopping()) return std::nullopt;
       spec.sample = sample;
@@ -124,8 +136,10 @@ class Lane {
   }
 
   Step run_episode(const RolloutSpec& spec, const schemas::Verifier& verifier) {
-    EpisodeWriter::Item item{.task_id = spec.task_id, .sample = spec.sample, .rollout = {}, .infra_why = {}};
-    auto made = rollout(spec, *client_, host_, [this] { return open_host(); }, clock_);
+    EpisodeWriter::Item item{
+        .task_id = spec.task_id, .sample = spec.sample, .rollout = {}, .infra_why = {}};
+    auto made = rollout(
+        spec, *client_, host_, [this] { return open_host(); }, clock_);
     if (made.ok()) {
       infra_in_a_row_ = 0;
       item.rollout = *std::move(made);
@@ -164,26 +178,39 @@ class Lane {
 
 }  // namespace
 
-Result<RunSummary> run_scripted(tasks::Store& store, const RunPlan& plan, const RunOptions& options,
-                                const HostFactory& hosts, const OnProgress& progress) {
-  Shared shared{.store = store, .plan = plan, .options = options, .hosts = hosts, .store_mutex = {}, .next = {}, .stop = {},
-                .error_mutex = {}, .error = {}};
+Result<RunSummary> run_scripted(tasks::Store& store,
+                                const RunPlan& plan,
+                                const RunOptions& options,
+                                const HostFactory& hosts,
+                                const OnProgress& progress) {
+  Shared shared{.store = store,
+                .plan = plan,
+                .options = options,
+                .hosts = hosts,
+                .store_mutex = {},
+                .next = {},
+                .stop = {},
+                .error_mutex = {},
+                .error = {}};
   RunSummary summary;
   Step write_error;
   {
     EpisodeWriter writer(store, shared.store_mutex, plan.run, plan.total, progress);
     const std::vector<int> cores = allowed_cores();
-    const std::size_t lanes = std::min<std::size_t>(static_cast<std::size_t>(options.jobs),
-                                                    std::max<std::size_t>(1, plan.environments.size()));
+    const std::size_t lanes = std::min<std::size_t>(
+        static_cast<std::size_t>(options.jobs), std::max<std::size_t>(1, plan.environments.size()));
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < lanes; ++i)
-      threads.emplace_back([&shared, &writer, core = cores[i % cores.size()]] { Lane(shared, writer, core).work(); });
+      threads.emplace_back([&shared, &writer, core = cores[i % cores.size()]] {
+        Lane(shared, writer, core).work();
+      });
     for (auto& thread : threads) thread.join();
     write_error = writer.close(summary);
   }
   if (write_error) return *std::move(write_error);
   if (shared.error) return *std::move(shared.error);
-  if (options.interrupted != nullptr && options.interrupted->load()) return interrupted_error(summary.episodes);
+  if (options.interrupted != nullptr && options.interrupted->load())
+    return interrupted_error(summary.episodes);
   summary.skipped = plan.skipped;
   summary.run = plan.run;
   return summary;

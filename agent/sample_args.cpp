@@ -16,7 +16,8 @@ constexpr std::size_t kMaxString = 200;
 constexpr int kMaxDepth = 12;
 
 bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || (static_cast<unsigned char>(c) & 0x80U) != 0;
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' ||
+         (static_cast<unsigned char>(c) & 0x80U) != 0;
 }
 
 bool is_date(std::string_view s) {
@@ -33,16 +34,21 @@ class Sampler {
   Value sample(const Value& schema, int depth) {
     if (depth > kMaxDepth || !schema.is_object()) return {};
     if (const Value* ref = schema.find("$ref"); ref != nullptr && ref->is_string())
-      if (const Value* target = resolve(ref->as_string()); target != nullptr) return sample(*target, depth + 1);
+      if (const Value* target = resolve(ref->as_string()); target != nullptr)
+        return sample(*target, depth + 1);
     if (const Value* constant = schema.find("const")) return *constant;
-    if (const Value* words = schema.find("enum"); words != nullptr && words->is_array() && !words->items().empty())
+    if (const Value* words = schema.find("enum");
+        words != nullptr && words->is_array() && !words->items().empty())
       return rng_.pick(words->items());
-    if (const Value* value = schema.find("default"); value != nullptr && rng_.chance(1, 3)) return *value;
+    if (const Value* value = schema.find("default"); value != nullptr && rng_.chance(1, 3))
+      return *value;
     for (const char* key : {"anyOf", "oneOf"})
-      if (const Value* any = schema.find(key); any != nullptr && any->is_array() && !any->items().empty())
+      if (const Value* any = schema.find(key);
+          any != nullptr && any->is_array() && !any->items().empty())
         return sample(rng_.pick(any->items()), depth + 1);
-    if (const Value* all = schema.find("allOf"); all != nullptr && all->is_array() && !all->items().empty() &&
-        schema.find("type") == nullptr)
+    if (const Value* all = schema.find("allOf"); all != nullptr && all->is_array() &&
+                                                 !all->items().empty() &&
+                                                 schema.find("type") == nullptr)
       return sample(all->items()[0], depth + 1);
     return by_type(schema, type_of(schema), depth);
   }
@@ -66,7 +72,9 @@ class Sampler {
       const Value& one = rng_.pick(type->items());
       return one.is_string() ? one.as_string() : "null";
     }
-    return schema.find("properties") != nullptr ? "object" : schema.find("items") != nullptr ? "array" : "string";
+    return schema.find("properties") != nullptr ? "object"
+           : schema.find("items") != nullptr    ? "array"
+                                                : "string";
   }
 
   Value by_type(const Value& schema, const std::string& type, int depth) {
@@ -100,8 +108,10 @@ class Sampler {
 
   Value text(const Value& schema) {
     const std::string format = schema.text("format");
-    const auto shortest = static_cast<std::size_t>(std::clamp<std::int64_t>(bound(schema, "minLength", 0), 0, 1000));
-    const auto longest = static_cast<std::size_t>(std::clamp<std::int64_t>(bound(schema, "maxLength", 1000), 0, 1000));
+    const auto shortest =
+        static_cast<std::size_t>(std::clamp<std::int64_t>(bound(schema, "minLength", 0), 0, 1000));
+    const auto longest = static_cast<std::size_t>(
+        std::clamp<std::int64_t>(bound(schema, "maxLength", 1000), 0, 1000));
     const bool plain = schema.find("pattern") == nullptr;
     std::optional<schemas::JsonSchema> compiled;
     if (!plain)
@@ -123,21 +133,26 @@ class Sampler {
 
   std::string made_date() {
     const auto two = [](std::int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
-    return std::to_string(rng_.between(2020, 2035)) + "-" + two(rng_.between(1, 12)) + "-" + two(rng_.between(1, 28));
+    return std::to_string(rng_.between(2020, 2035)) + "-" + two(rng_.between(1, 12)) + "-" +
+           two(rng_.between(1, 28));
   }
 
   Value array(const Value& schema, int depth) {
     Value out = Value::array();
     const std::int64_t lo = std::clamp<std::int64_t>(bound(schema, "minItems", 0), 0, 32);
     const std::int64_t hi = std::clamp<std::int64_t>(bound(schema, "maxItems", lo + 3), lo, lo + 3);
-    const std::int64_t count = rng_.between(std::max<std::int64_t>(lo, std::min<std::int64_t>(1, hi)), hi);
+    const std::int64_t count =
+        rng_.between(std::max<std::int64_t>(lo, std::min<std::int64_t>(1, hi)), hi);
     const Value* first = schema.find("prefixItems");
     const Value* rest = schema.find("items");
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const Value* item = first != nullptr && first->is_array() && at < first->items().size() ? &first->items()[at] : rest;
+      const Value* item = first != nullptr && first->is_array() && at < first->items().size()
+                              ? &first->items()[at]
+                              : rest;
       Value made = item == nullptr ? Value("x") : sample(*item, depth + 1);
-      const bool twice = std::find(out.items().begin(), out.items().end(), made) != out.items().end();
+      const bool twice =
+          std::find(out.items().begin(), out.items().end(), made) != out.items().end();
       if (twice && i >= lo) continue;
       out.push(std::move(made));
     }
@@ -152,7 +167,8 @@ class Sampler {
     for (const auto& [key, sub] : properties->members()) {
       bool needed = false;
       if (required != nullptr && required->is_array())
-        for (const auto& name : required->items()) needed = needed || (name.is_string() && name.as_string() == key);
+        for (const auto& name : required->items())
+          needed = needed || (name.is_string() && name.as_string() == key);
       if (needed || rng_.chance(1, 2)) out.set(key, sample(sub, depth + 1));
     }
     return out;
@@ -175,7 +191,9 @@ void Pool::add(std::string_view text) {
 }
 
 void Pool::add(std::int64_t number) {
-  if (integers_.size() >= kMaxPool || std::find(integers_.begin(), integers_.end(), number) != integers_.end()) return;
+  if (integers_.size() >= kMaxPool ||
+      std::find(integers_.begin(), integers_.end(), number) != integers_.end())
+    return;
   integers_.push_back(number);
 }
 
@@ -184,17 +202,23 @@ void Pool::read_text(std::string_view text) {
     const char c = text[i];
     if (c == '"' || c == '\'') {
       const std::size_t close = text.find(c, i + 1);
-      const bool opens = i == 0 || !is_word(text[i - 1]);  // an apostrophe inside a word opens nothing
-      if (opens && close != std::string_view::npos && close - i <= kMaxString) add(text.substr(i + 1, close - i - 1));
+      const bool opens =
+          i == 0 || !is_word(text[i - 1]);  // an apostrophe inside a word opens nothing
+      if (opens && close != std::string_view::npos && close - i <= kMaxString)
+        add(text.substr(i + 1, close - i - 1));
       ++i;
       continue;
     }
-    if (!is_word(c)) { ++i; continue; }
+    if (!is_word(c)) {
+      ++i;
+      continue;
+    }
     std::size_t end = i;
     while (end < text.size() && is_word(text[end])) ++end;
     const std::string_view word = text.substr(i, end - i);
     add(word);
-    if (word.size() <= 15 && std::all_of(word.begin(), word.end(), [](char d) { return d >= '0' && d <= '9'; }))
+    if (word.size() <= 15 &&
+        std::all_of(word.begin(), word.end(), [](char d) { return d >= '0' && d <= '9'; }))
       add(static_cast<std::int64_t>(std::stoll(std::string(word))));
     i = end;
   }
@@ -202,18 +226,25 @@ void Pool::read_text(std::string_view text) {
 
 void Pool::read_result(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::integer: add(value.as_int()); break;
-    case Value::Kind::string: add(value.as_string()); break;
+    case Value::Kind::integer:
+      add(value.as_int());
+      break;
+    case Value::Kind::string:
+      add(value.as_string());
+      break;
     case Value::Kind::array:
       for (const auto& item : value.items()) read_result(item);
       break;
     case Value::Kind::object:
       for (const auto& [ignored, item] : value.members()) read_result(item);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
-Value sample_value(const Value& schema, const Pool& pool, Rng& rng) { return Sampler(schema, pool, rng).sample(schema, 0); }
+Value sample_value(const Value& schema, const Pool& pool, Rng& rng) {
+  return Sampler(schema, pool, rng).sample(schema, 0);
+}
 
 }  // namespace seedbed::agent

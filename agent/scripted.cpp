@@ -40,7 +40,8 @@ class Oracle final : public ModelClient {
       return out;
     }
     Calls calls;
-    while (next_ < gold_->steps.size() && calls.calls.size() < per_turn_ && gold_->steps[next_].kind != GoldKind::say)
+    while (next_ < gold_->steps.size() && calls.calls.size() < per_turn_ &&
+           gold_->steps[next_].kind != GoldKind::say)
       calls.calls.push_back(call_of(gold_->steps[next_++]));
     out.what = std::move(calls);
     return out;
@@ -48,8 +49,10 @@ class Oracle final : public ModelClient {
 
  private:
   static ReplyCall call_of(const schemas::GoldStep& step) {
-    std::string tool = step.kind == GoldKind::call ? step.tool
-                       : std::string(step.kind == GoldKind::submit ? schemas::kSubmitTool : schemas::kRefuseTool);
+    std::string tool = step.kind == GoldKind::call
+                           ? step.tool
+                           : std::string(step.kind == GoldKind::submit ? schemas::kSubmitTool
+                                                                       : schemas::kRefuseTool);
     schemas::Value args = step.args;
     if (args.is_null()) args = schemas::Value::object();
     return {"", std::move(tool), std::move(args)};

@@ -21,7 +21,8 @@ std::string brief(std::string text, std::size_t bytes = 100) {
   for (char& c : text)
     if (c == '\n') c = ' ';
   if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;  // between characters
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U)
+    --bytes;  // between characters
   return text.substr(0, bytes) + "...";
 }
 
@@ -30,14 +31,19 @@ std::string pretty(const std::string& json) {
   return parsed.ok() ? dump_pretty(*parsed) : json;
 }
 
-std::string name_of(schemas::End end) { return std::string(enum_names(end)[static_cast<std::size_t>(end)]); }
-std::string name_of(schemas::Stop stop) { return std::string(enum_names(stop)[static_cast<std::size_t>(stop)]); }
+std::string name_of(schemas::End end) {
+  return std::string(enum_names(end)[static_cast<std::size_t>(end)]);
+}
+std::string name_of(schemas::Stop stop) {
+  return std::string(enum_names(stop)[static_cast<std::size_t>(stop)]);
+}
 
 void put_tools(Page& page, const std::vector<schemas::Tool>& tools) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& tool : tools) {
     std::string args;
-    if (const Value* properties = tool.input.find("properties"); properties != nullptr && properties->is_object())
+    if (const Value* properties = tool.input.find("properties");
+        properties != nullptr && properties->is_object())
       for (const auto& [key, sub] : properties->members()) {
         const std::string type = sub.text("type", sub.find("enum") != nullptr ? "enum" : "any");
         args += (args.empty() ? "" : ", ") + key + ": " + type;
@@ -57,22 +63,31 @@ void put_rules(Page& page, const schemas::Environment& env) {
 void put_plan(Page& page, const std::vector<schemas::GoldStep>& steps) {
   int at = 0;
   for (const auto& step : steps) {
-    const std::string what = step.kind == schemas::GoldKind::call ? step.tool : std::string(enum_names(step.kind)[static_cast<std::size_t>(step.kind)]);
-    page.text(std::to_string(++at) + ". " + what + " " + (step.kind == schemas::GoldKind::say ? step.text : dump(step.args)));
+    const std::string what =
+        step.kind == schemas::GoldKind::call
+            ? step.tool
+            : std::string(enum_names(step.kind)[static_cast<std::size_t>(step.kind)]);
+    page.text(std::to_string(++at) + ". " + what + " " +
+              (step.kind == schemas::GoldKind::say ? step.text : dump(step.args)));
   }
 }
 
 void put_verdict(Page& page, const schemas::Verdict& verdict) {
-  page.heading(2, "Verdict: " + std::string(verdict.solved ? "solved" : "not solved") + ", score " + number(verdict.score));
+  page.heading(2, "Verdict: " + std::string(verdict.solved ? "solved" : "not solved") + ", score " +
+                      number(verdict.score));
   if (!verdict.why.empty()) page.text(verdict.why);
-  for (const auto& part : verdict.parts) page.mark(part.holds, part.name + " (weight " + number(part.weight) + ")");
+  for (const auto& part : verdict.parts)
+    page.mark(part.holds, part.name + " (weight " + number(part.weight) + ")");
 }
 
 void put_call(Page& page, const schemas::MadeCall& call) {
   const std::string args = call.args.is_string() ? call.args.as_string() : dump(call.args);
-  page.open(call.result.end == schemas::End::ok ? "call" : "call, " + name_of(call.result.end), call.tool + " " + brief(args), false);
+  page.open(call.result.end == schemas::End::ok ? "call" : "call, " + name_of(call.result.end),
+            call.tool + " " + brief(args), false);
   page.code(call.args.is_string() ? args : dump_pretty(call.args));
-  page.text("result (" + name_of(call.result.end) + (call.reserved ? ", answered by the parent" : "") + ")" + (call.malformed ? ", malformed" : ""));
+  page.text("result (" + name_of(call.result.end) +
+            (call.reserved ? ", answered by the parent" : "") + ")" +
+            (call.malformed ? ", malformed" : ""));
   page.code(pretty(call.result.out));
   page.close();
 }
@@ -88,7 +103,9 @@ void put_turn(Page& page, const schemas::Turn& turn) {
   for (const auto& call : turn.calls) put_call(page, call);
 }
 
-std::string title_of(const char* kind, const std::string& id) { return std::string("seedbed ") + kind + " " + id; }
+std::string title_of(const char* kind, const std::string& id) {
+  return std::string("seedbed ") + kind + " " + id;
+}
 
 Result<Page> environment_page(tasks::Store& store, const std::string& id) {
   SEEDBED_TRY(const auto stored, store.environment(id));
@@ -101,10 +118,18 @@ Result<Page> environment_page(tasks::Store& store, const std::string& id) {
     return out.empty() ? std::string("none") : out;
   };
   const schemas::Recipe& r = env.recipe;
-  page.facts({{"place", env.title}, {"family", env.family}, {"now", date_time(env.now_minutes)}, {"split", r.split}, {"lexicon", r.lexicon},
-              {"mechanisms", list(r.mechanisms)}, {"interactions", list(r.interactions)}, {"layout passes", list(r.layout_passes)},
-              {"surface passes", list(r.surface_passes)}, {"schema class", r.schema_class},
-              {"seed, slot, attempt", r.seed + ", " + std::to_string(r.slot) + ", " + std::to_string(r.attempt)},
+  page.facts({{"place", env.title},
+              {"family", env.family},
+              {"now", date_time(env.now_minutes)},
+              {"split", r.split},
+              {"lexicon", r.lexicon},
+              {"mechanisms", list(r.mechanisms)},
+              {"interactions", list(r.interactions)},
+              {"layout passes", list(r.layout_passes)},
+              {"surface passes", list(r.surface_passes)},
+              {"schema class", r.schema_class},
+              {"seed, slot, attempt",
+               r.seed + ", " + std::to_string(r.slot) + ", " + std::to_string(r.attempt)},
               {"image", env.image_hash + " (" + std::to_string(stored.image.size()) + " bytes)"}});
   page.heading(2, "Handbook");
   put_rules(page, env);
@@ -118,7 +143,8 @@ Result<Page> environment_page(tasks::Store& store, const std::string& id) {
   }
   page.heading(2, "The state as facts");
   std::vector<std::vector<std::string>> views;
-  for (const auto& view : env.views) views.push_back({view.concept_name, view.view + " (" + view.key + ")", list(view.attributes)});
+  for (const auto& view : env.views)
+    views.push_back({view.concept_name, view.view + " (" + view.key + ")", list(view.attributes)});
   page.table({"concept", "view (key)", "attributes"}, std::move(views));
   page.heading(2, "Tasks (" + std::to_string(ids.size()) + ")");
   std::vector<std::vector<std::string>> rows;
@@ -136,9 +162,13 @@ Result<Page> task_page(tasks::Store& store, const std::string& id) {
   SEEDBED_TRY(const auto certificate, store.certificate(id));
   const schemas::TaskSpec& task = stored.task;
   Page page(title_of("task", id));
-  page.facts({{"place", place.environment.title}, {"environment", task.environment_id}, {"kind", task.kind},
-              {"budget", std::to_string(task.budget.max_turns) + " turns, " + std::to_string(task.budget.max_calls) + " calls, " +
-                         std::to_string(task.budget.wall_ms / 1000) + " s, " + std::to_string(task.budget.output_kib) + " KiB"}});
+  page.facts({{"place", place.environment.title},
+              {"environment", task.environment_id},
+              {"kind", task.kind},
+              {"budget", std::to_string(task.budget.max_turns) + " turns, " +
+                             std::to_string(task.budget.max_calls) + " calls, " +
+                             std::to_string(task.budget.wall_ms / 1000) + " s, " +
+                             std::to_string(task.budget.output_kib) + " KiB"}});
   page.heading(2, "Prompt");
   page.text(task.prompt);
   page.heading(2, "What submit_result takes");
@@ -153,7 +183,8 @@ Result<Page> task_page(tasks::Store& store, const std::string& id) {
   page.facts(std::move(knobs));
   page.heading(2, "Certificate");
   for (const auto& gate : certificate.gates)
-    page.mark(true, gate.gate + ", " + std::to_string(gate.checked) + " checked" + (gate.note.empty() ? "" : ": " + gate.note));
+    page.mark(true, gate.gate + ", " + std::to_string(gate.checked) + " checked" +
+                        (gate.note.empty() ? "" : ": " + gate.note));
   page.heading(2, "Solution, seen by the oracle and the gates alone");
   page.open("", "gold plan", false);
   put_plan(page, stored.gold.steps);
@@ -181,16 +212,22 @@ Result<Page> episode_page(tasks::Store& store, const std::string& id) {
   Page page(title_of("episode", id));
   std::size_t calls = 0;
   for (const auto& turn : t.turns) calls += turn.calls.size();
-  page.facts({{"policy", t.policy + " (version " + t.policy_version + ")"}, {"task", t.task_id + " (" + task.task.kind + ")"},
+  page.facts({{"policy", t.policy + " (version " + t.policy_version + ")"},
+              {"task", t.task_id + " (" + task.task.kind + ")"},
               {"environment", t.environment_id + " (" + place.environment.title + ")"},
-              {"sample, seed", std::to_string(t.sample) + ", " + t.seed}, {"stopped", name_of(t.stop) + (t.stop_detail.empty() ? "" : ": " + t.stop_detail)},
+              {"sample, seed", std::to_string(t.sample) + ", " + t.seed},
+              {"stopped", name_of(t.stop) + (t.stop_detail.empty() ? "" : ": " + t.stop_detail)},
               {"calls", std::to_string(calls) + ", malformed " + std::to_string(t.malformed_calls)},
-              {"tokens", std::to_string(t.prompt_tokens) + " in, " + std::to_string(t.completion_tokens) + " out"},
+              {"tokens", std::to_string(t.prompt_tokens) + " in, " +
+                             std::to_string(t.completion_tokens) + " out"},
               {"time", std::to_string(t.wall_us / 1000) + " ms"}});
   put_verdict(page, t.verdict);
   page.heading(2, "Conversation");
   for (const auto& turn : t.turns) {
-    if (turn.role != "system") { put_turn(page, turn); continue; }
+    if (turn.role != "system") {
+      put_turn(page, turn);
+      continue;
+    }
     page.open("system", "place, handbook, how to finish", false);
     page.text(turn.text.empty() ? system_text(place.environment) : turn.text);
     page.close();

@@ -1,4 +1,5 @@
-// One environment, task or episode for people: as text, or as one HTML file that needs nothing else.
+// One environment, task or episode for people: as text, or as one HTML file that needs nothing
+// else.
 #pragma once
 #include <string>
 
@@ -9,7 +10,8 @@ namespace seedbed::agent {
 
 enum class ShowForm : std::uint8_t { text, html };
 
-// `id`: a full hash or a unique prefix of one. Error{usage} or Error{store} as Store::resolve gives it.
+// `id`: a full hash or a unique prefix of one. Error{usage} or Error{store} as Store::resolve gives
+// it.
 Result<std::string> show(tasks::Store& store, const std::string& id, ShowForm form);
 
 }  // namespace seedbed::agent

@@ -21,7 +21,8 @@ details{border:1px solid var(--line);border-radius:4px;margin:.5rem 0;padding:.3
 
 // Indented by the depth of what is open.
 void put_lines(std::string& out, int depth, std::string_view text) {
-  for (const auto& line : split(text, '\n')) out += std::string(static_cast<std::size_t>(depth) * 2, ' ') + line + "\n";
+  for (const auto& line : split(text, '\n'))
+    out += std::string(static_cast<std::size_t>(depth) * 2, ' ') + line + "\n";
 }
 
 void text_table(std::string& out, int depth, const std::vector<std::vector<std::string>>& rows) {
@@ -35,7 +36,8 @@ void text_table(std::string& out, int depth, const std::vector<std::vector<std::
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
       line += row[i];
-      if (i + 1 < row.size()) line += std::string(widths[i] > row[i].size() ? widths[i] - row[i].size() + 2 : 2, ' ');
+      if (i + 1 < row.size())
+        line += std::string(widths[i] > row[i].size() ? widths[i] - row[i].size() + 2 : 2, ' ');
     }
     put_lines(out, depth, line);
   }
@@ -43,7 +45,8 @@ void text_table(std::string& out, int depth, const std::vector<std::vector<std::
 
 std::string cells(const std::vector<std::string>& row, const char* element) {
   std::string out = "<tr>";
-  for (const auto& cell : row) out += std::string("<") + element + ">" + html_escape(cell) + "</" + element + ">";
+  for (const auto& cell : row)
+    out += std::string("<") + element + ">" + html_escape(cell) + "</" + element + ">";
   return out + "</tr>\n";
 }
 
@@ -54,14 +57,25 @@ std::string html_escape(std::string_view text) {
   out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
       default:
         // Control characters do nothing good in a page or a terminal.
-        out += (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? ' ' : c;
+        out +=
+            (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? ' ' : c;
     }
   }
   return out;
@@ -77,9 +91,15 @@ void Page::heading(int level, std::string text) {
   part.level = level;
   part.text = std::move(text);
 }
-void Page::text(std::string text) { add(Part::Kind::text).text = std::move(text); }
-void Page::code(std::string text) { add(Part::Kind::code).text = std::move(text); }
-void Page::facts(std::vector<std::vector<std::string>> rows) { add(Part::Kind::facts).rows = std::move(rows); }
+void Page::text(std::string text) {
+  add(Part::Kind::text).text = std::move(text);
+}
+void Page::code(std::string text) {
+  add(Part::Kind::code).text = std::move(text);
+}
+void Page::facts(std::vector<std::vector<std::string>> rows) {
+  add(Part::Kind::facts).rows = std::move(rows);
+}
 void Page::table(std::vector<std::string> head, std::vector<std::vector<std::string>> rows) {
   Part& part = add(Part::Kind::table);
   part.head = std::move(head);
@@ -96,21 +116,42 @@ void Page::open(std::string tag, std::string summary, bool at_first) {
   part.text = std::move(summary);
   part.level = at_first ? 1 : 0;
 }
-void Page::close() { add(Part::Kind::close); }
+void Page::close() {
+  add(Part::Kind::close);
+}
 
 std::string Page::as_text() const {
-  std::string out = title_ + "\n" + std::string(std::min<std::size_t>(title_.size(), 100), '=') + "\n";
+  std::string out =
+      title_ + "\n" + std::string(std::min<std::size_t>(title_.size(), 100), '=') + "\n";
   int depth = 0;
   for (const auto& part : parts_) {
     switch (part.kind) {
-      case Part::Kind::heading: out += "\n"; put_lines(out, depth, (part.level <= 2 ? "## " : "### ") + part.text); break;
-      case Part::Kind::text: put_lines(out, depth, part.text); break;
-      case Part::Kind::code: put_lines(out, depth + 1, part.text); break;
-      case Part::Kind::facts: text_table(out, depth, part.rows); break;
-      case Part::Kind::table: text_table(out, depth, part.rows); break;
-      case Part::Kind::mark: put_lines(out, depth, (part.holds ? "[x] " : "[ ] ") + part.text); break;
-      case Part::Kind::open: put_lines(out, depth, (part.tag.empty() ? "" : part.tag + ": ") + part.text); ++depth; break;
-      case Part::Kind::close: --depth; break;
+      case Part::Kind::heading:
+        out += "\n";
+        put_lines(out, depth, (part.level <= 2 ? "## " : "### ") + part.text);
+        break;
+      case Part::Kind::text:
+        put_lines(out, depth, part.text);
+        break;
+      case Part::Kind::code:
+        put_lines(out, depth + 1, part.text);
+        break;
+      case Part::Kind::facts:
+        text_table(out, depth, part.rows);
+        break;
+      case Part::Kind::table:
+        text_table(out, depth, part.rows);
+        break;
+      case Part::Kind::mark:
+        put_lines(out, depth, (part.holds ? "[x] " : "[ ] ") + part.text);
+        break;
+      case Part::Kind::open:
+        put_lines(out, depth, (part.tag.empty() ? "" : part.tag + ": ") + part.text);
+        ++depth;
+        break;
+      case Part::Kind::close:
+        --depth;
+        break;
     }
   }
   // A tool's bytes must not steer the reader's terminal.
@@ -120,16 +161,26 @@ std::string Page::as_text() const {
 }
 
 std::string Page::as_html() const {
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>" +
-                    html_escape(title_) + "</title>\n<style>" + std::string(kStyle) + "</style></head><body>\n<h1>" + html_escape(title_) + "</h1>\n";
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\">\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+      "'unsafe-inline'\">\n<title>" +
+      html_escape(title_) + "</title>\n<style>" + std::string(kStyle) +
+      "</style></head><body>\n<h1>" + html_escape(title_) + "</h1>\n";
   for (const auto& part : parts_) {
     const std::string text = html_escape(part.text);
     const std::string level = std::to_string(std::clamp(part.level, 2, 4));
     switch (part.kind) {
-      case Part::Kind::heading: out += "<h" + level + ">" + text + "</h" + level + ">\n"; break;
-      case Part::Kind::text: out += "<p>" + text + "</p>\n"; break;
-      case Part::Kind::code: out += "<pre>" + text + "</pre>\n"; break;
+      case Part::Kind::heading:
+        out += "<h" + level + ">" + text + "</h" + level + ">\n";
+        break;
+      case Part::Kind::text:
+        out += "<p>" + text + "</p>\n";
+        break;
+      case Part::Kind::code:
+        out += "<pre>" + text + "</pre>\n";
+        break;
       case Part::Kind::facts:
       case Part::Kind::table:
         out += "<table>\n";
@@ -138,13 +189,18 @@ std::string Page::as_html() const {
         out += "</table>\n";
         break;
       case Part::Kind::mark:
-        out += std::string("<p class=\"mark\"><span class=\"") + (part.holds ? "yes\">&#10003;" : "no\">&#10007;") + "</span> " + text + "</p>\n";
+        out += std::string("<p class=\"mark\"><span class=\"") +
+               (part.holds ? "yes\">&#10003;" : "no\">&#10007;") + "</span> " + text + "</p>\n";
         break;
       case Part::Kind::open:
-        out += std::string("<details") + (part.level == 1 ? " open" : "") + "><summary>" +
-               (part.tag.empty() ? "" : "<span class=\"tag\">" + html_escape(part.tag) + "</span>") + text + "</summary>\n";
+        out +=
+            std::string("<details") + (part.level == 1 ? " open" : "") + "><summary>" +
+            (part.tag.empty() ? "" : "<span class=\"tag\">" + html_escape(part.tag) + "</span>") +
+            text + "</summary>\n";
         break;
-      case Part::Kind::close: out += "</details>\n"; break;
+      case Part::Kind::close:
+        out += "</details>\n";
+        break;
     }
   }
   return out + "</body></html>\n";

@@ -1,4 +1,5 @@
-// A page as a list of parts, so that text and HTML say the same. Everything in it is plain text; the HTML writer escapes it all.
+// A page as a list of parts, so that text and HTML say the same. Everything in it is plain text;
+// the HTML writer escapes it all.
 #pragma once
 #include <string>
 #include <utility>
@@ -9,10 +10,10 @@ namespace seedbed::agent {
 struct Part {
   enum class Kind : std::uint8_t { heading, text, code, facts, table, mark, open, close };
   Kind kind = Kind::text;
-  int level = 2;               // heading; open: 1 where it stands open at first
-  bool holds = false;          // mark
-  std::string text;            // heading, text, code, mark; open: the summary line
-  std::string tag;             // open: a word before the summary (role, outcome)
+  int level = 2;                               // heading; open: 1 where it stands open at first
+  bool holds = false;                          // mark
+  std::string text;                            // heading, text, code, mark; open: the summary line
+  std::string tag;                             // open: a word before the summary (role, outcome)
   std::vector<std::string> head;               // table
   std::vector<std::vector<std::string>> rows;  // facts (name, value), table
 };

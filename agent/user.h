@@ -1,4 +1,5 @@
-// The deterministic user of a task: says what its script says on the terms that it states (schemas/task.h).
+// The deterministic user of a task: says what its script says on the terms that it states
+// (schemas/task.h).
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -12,7 +13,8 @@ namespace seedbed::agent {
 
 class User {
  public:
-  explicit User(const schemas::UserScript& script) : script_(&script), used_(script.reveals.size(), false) {}
+  explicit User(const schemas::UserScript& script)
+      : script_(&script), used_(script.reveals.size(), false) {}
 
   // The answer to a message of the agent; empty where the user has left.
   std::optional<std::string> answer(std::string_view message);

@@ -12,9 +12,17 @@ constexpr std::int64_t kReportUs = 200'000;
 
 }  // namespace
 
-EpisodeWriter::EpisodeWriter(tasks::Store& store, std::mutex& store_mutex, std::string run, std::int64_t total, OnProgress progress)
-    : store_(store), store_mutex_(store_mutex), run_(std::move(run)), on_progress_(std::move(progress)),
-      start_us_(monotonic_us()), reported_us_(start_us_) {
+EpisodeWriter::EpisodeWriter(tasks::Store& store,
+                             std::mutex& store_mutex,
+                             std::string run,
+                             std::int64_t total,
+                             OnProgress progress)
+    : store_(store),
+      store_mutex_(store_mutex),
+      run_(std::move(run)),
+      on_progress_(std::move(progress)),
+      start_us_(monotonic_us()),
+      reported_us_(start_us_) {
   progress_.total = total;
   thread_ = std::thread([this] { work(); });
 }
@@ -86,7 +94,8 @@ Step EpisodeWriter::store_batch(std::deque<Item>& batch) {
     ++summary_.episodes;
     summary_.score_sum += trajectory.verdict.score;
     if (trajectory.verdict.solved) ++summary_.solved;
-    for (const auto& turn : trajectory.turns) summary_.tool_calls += static_cast<std::int64_t>(turn.calls.size());
+    for (const auto& turn : trajectory.turns)
+      summary_.tool_calls += static_cast<std::int64_t>(turn.calls.size());
   }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
-// The one writer of a run: lanes hand finished episodes over a bounded queue, one thread stores them in batches.
+// The one writer of a run: lanes hand finished episodes over a bounded queue, one thread stores
+// them in batches.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -22,14 +23,19 @@ class EpisodeWriter {
   };
 
   // `store_mutex` guards every use of the store while the writer lives.
-  EpisodeWriter(tasks::Store& store, std::mutex& store_mutex, std::string run, std::int64_t total, OnProgress progress);
+  EpisodeWriter(tasks::Store& store,
+                std::mutex& store_mutex,
+                std::string run,
+                std::int64_t total,
+                OnProgress progress);
   ~EpisodeWriter();
   EpisodeWriter(const EpisodeWriter&) = delete;
   EpisodeWriter& operator=(const EpisodeWriter&) = delete;
 
   // Blocks while the queue is full. False once storing has failed: the caller stops.
   bool put(Item item);
-  // Stores all that was put, flushes, ends the thread; the first error met. `summary` gets what was stored.
+  // Stores all that was put, flushes, ends the thread; the first error met. `summary` gets what was
+  // stored.
   Step close(RunSummary& summary);
 
  private:

@@ -1,4 +1,5 @@
-// A local HTTP server that behaves as badly as it is told. Plain sockets: it must be able to break the protocol.
+// A local HTTP server that behaves as badly as it is told. Plain sockets: it must be able to break
+// the protocol.
 #pragma once
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -25,9 +26,9 @@ struct Answer {
   std::string body = {};
   std::string headers = "Content-Type: application/json\r\n";
   int delay_ms = 0;
-  bool silent = false;     // never answers
-  bool cut = false;        // announces more than it sends
-  int drip_ms = 0;         // pause between bytes
+  bool silent = false;  // never answers
+  bool cut = false;     // announces more than it sends
+  int drip_ms = 0;      // pause between bytes
 };
 
 class BadServer {
@@ -39,7 +40,8 @@ class BadServer {
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof at;
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || ::listen(listener_, 64) != 0 ||
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
+        ::listen(listener_, 64) != 0 ||
         ::getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size) != 0)
       std::abort();
     port_ = ntohs(at.sin_port);
@@ -55,7 +57,9 @@ class BadServer {
   BadServer& operator=(const BadServer&) = delete;
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
-  std::string url_with_user() const { return "http://ada:hunter2@127.0.0.1:" + std::to_string(port_) + "/v1"; }
+  std::string url_with_user() const {
+    return "http://ada:hunter2@127.0.0.1:" + std::to_string(port_) + "/v1";
+  }
   int port() const { return port_; }
   std::vector<Asked> asked() const {
     const std::lock_guard lock(mutex_);
@@ -73,11 +77,16 @@ class BadServer {
   void accept_all() {
     while (readable(listener_)) {
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd >= 0) serving_.emplace_back([this, fd] { serve(fd); ::close(fd); });
+      if (fd >= 0)
+        serving_.emplace_back([this, fd] {
+          serve(fd);
+          ::close(fd);
+        });
     }
   }
   void pause(int ms) const {
-    for (int spent = 0; spent < ms && !stop_; spent += 5) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (int spent = 0; spent < ms && !stop_; spent += 5)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   void serve(int fd) {
     std::string buffer;
@@ -87,7 +96,8 @@ class BadServer {
         if (!more(fd, buffer)) return;
       Asked request{buffer.substr(0, head_end), ""};
       const std::size_t length_at = request.head.find("Content-Length: ");
-      const std::size_t length = length_at == std::string::npos ? 0 : std::stoul(request.head.substr(length_at + 16));
+      const std::size_t length =
+          length_at == std::string::npos ? 0 : std::stoul(request.head.substr(length_at + 16));
       while (buffer.size() < head_end + 4 + length)
         if (!more(fd, buffer)) return;
       request.body = buffer.substr(head_end + 4, length);
@@ -115,8 +125,10 @@ class BadServer {
       while (!stop_) pause(20);
       return false;
     }
-    const std::string text = "HTTP/1.1 " + std::to_string(a.status) + " X\r\n" + a.headers + "Content-Length: " +
-                             std::to_string(a.body.size() + (a.cut ? 100 : 0)) + "\r\n\r\n" + a.body;
+    const std::string text =
+        "HTTP/1.1 " + std::to_string(a.status) + " X\r\n" + a.headers +
+        "Content-Length: " + std::to_string(a.body.size() + (a.cut ? 100 : 0)) + "\r\n\r\n" +
+        a.body;
     if (a.drip_ms == 0) return ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) >= 0 && !a.cut;
     for (const char c : text) {
       if (::send(fd, &c, 1, MSG_NOSIGNAL) < 0) return false;

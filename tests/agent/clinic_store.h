@@ -1,4 +1,5 @@
-// A store of two clinics with four tasks each, and a host that runs their tools in the test's process.
+// A store of two clinics with four tasks each, and a host that runs their tools in the test's
+// process.
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -40,7 +41,8 @@ class ClinicHost final : public sandbox::ToolHost {
     return std::nullopt;
   }
   Result<schemas::ToolResult> call(const schemas::ToolCall& call, int) override {
-    if (dies_at_call_ >= 0 && made_++ >= dies_at_call_) return Error{Where::sandbox, "jail 'test': it died, wanted an answer; nothing"};
+    if (dies_at_call_ >= 0 && made_++ >= dies_at_call_)
+      return Error{Where::sandbox, "jail 'test': it died, wanted an answer; nothing"};
     calls_.push_back(call);
     SEEDBED_TRY(const auto played, clinic_world::play(env_, image_, {calls_}));
     return played[0].results.back();
@@ -49,7 +51,8 @@ class ClinicHost final : public sandbox::ToolHost {
     SEEDBED_TRY(const auto played, clinic_world::play(env_, image_, {calls_}));
     return played[0].changes;
   }
-  Result<std::vector<sandbox::Played>> play(const std::vector<std::vector<schemas::ToolCall>>&, int) override {
+  Result<std::vector<sandbox::Played>> play(const std::vector<std::vector<schemas::ToolCall>>&,
+                                            int) override {
     return std::vector<sandbox::Played>{};
   }
   Result<std::string> digest() override { return env_.image_hash; }
@@ -84,7 +87,10 @@ inline agent::HostFactory clinic_hosts() {
 inline schemas::GoldStep gold_call(const std::string& tool, std::string_view args) {
   return {schemas::GoldKind::call, tool, json(args), "", {}, {}};
 }
-inline tasks::Draft draft(const std::string& environment_id, const std::string& kind, const std::string& prompt, std::int64_t number) {
+inline tasks::Draft draft(const std::string& environment_id,
+                          const std::string& kind,
+                          const std::string& prompt,
+                          std::int64_t number) {
   tasks::Draft d;
   d.task.environment_id = environment_id;
   d.task.kind = kind;
@@ -95,23 +101,35 @@ inline tasks::Draft draft(const std::string& environment_id, const std::string& 
 }
 
 inline std::vector<tasks::Draft> clinic_tasks(const std::string& env) {
-  const auto fee = json(R"({"type":"object","properties":{"fee":{"type":"integer"}},"required":["fee"],"additionalProperties":false})");
+  const auto fee = json(
+      R"({"type":"object","properties":{"fee":{"type":"integer"}},"required":["fee"],"additionalProperties":false})");
   const schemas::GoldStep person = gold_call("find_person", R"({"name":"Bo AHal"})");
   const schemas::GoldStep list = gold_call("list_bookings", R"({"person_id":"P-102"})");
-  const schemas::GoldStep submit_fee{schemas::GoldKind::submit, "", json(R"({"fee":1037})"), "", {}, {}};
+  const schemas::GoldStep submit_fee{
+      schemas::GoldKind::submit, "", json(R"({"fee":1037})"), "", {}, {}};
   tasks::Draft lookup = draft(env, "lookup", "What does the booking of Bo AHal cost, in cents?", 0);
   lookup.task.submit_schema = fee;
   lookup.gold.steps = {person, list, submit_fee};
   lookup.verifier.answer = {{"fee", schemas::AnswerType::integer, {"1037"}}};
 
   tasks::Draft achieve = draft(env, "achieve", "Please cancel the booking of Bo AHal.", 1);
-  achieve.gold.steps = {person, list, gold_call("cancel", R"({"booking_id":"B-302"})"), {schemas::GoldKind::submit, "", json("{}"), "", {}, {}}};
-  achieve.verifier.delta = {{schemas::ChangeKind::set, "booking", "B-302", "state", "cancelled", {}},
-                            {schemas::ChangeKind::set, "slot", "S-202", "free", 3, {}}};
+  achieve.gold.steps = {person,
+                        list,
+                        gold_call("cancel", R"({"booking_id":"B-302"})"),
+                        {schemas::GoldKind::submit, "", json("{}"), "", {}, {}}};
+  achieve.verifier.delta = {
+      {schemas::ChangeKind::set, "booking", "B-302", "state", "cancelled", {}},
+      {schemas::ChangeKind::set, "slot", "S-202", "free", 3, {}}};
 
   tasks::Draft refuse = draft(env, "refuse", "Please cancel the booking of Ada AAda.", 2);
-  refuse.gold.steps = {gold_call("find_person", R"({"name":"Ada AAda"})"), gold_call("list_bookings", R"({"person_id":"P-101"})"),
-                       {schemas::GoldKind::refuse, "", json(R"({"reason_code":"gold_member","evidence_ids":["P-101","B-301"]})"), "", {}, {}}};
+  refuse.gold.steps = {gold_call("find_person", R"({"name":"Ada AAda"})"),
+                       gold_call("list_bookings", R"({"person_id":"P-101"})"),
+                       {schemas::GoldKind::refuse,
+                        "",
+                        json(R"({"reason_code":"gold_member","evidence_ids":["P-101","B-301"]})"),
+                        "",
+                        {},
+                        {}}};
   refuse.verifier.outcome = schemas::Outcome::refuse;
   refuse.verifier.refuse_codes = {"gold_member"};
   refuse.verifier.refuse_evidence = {"P-101", "B-301"};
@@ -121,7 +139,8 @@ inline std::vector<tasks::Draft> clinic_tasks(const std::string& env) {
   ask.task.number = 3;
   ask.task.prompt = "What does my booking cost, in cents?";
   ask.task.user = schemas::UserScript{{{{"name"}, "I am Bo AHal."}}, "I do not know.", 3};
-  ask.gold.steps.insert(ask.gold.steps.begin(), {schemas::GoldKind::say, "", {}, "What is your name?", {}, {}});
+  ask.gold.steps.insert(ask.gold.steps.begin(),
+                        {schemas::GoldKind::say, "", {}, "What is your name?", {}, {}});
   return {lookup, achieve, refuse, ask};
 }
 
@@ -129,7 +148,8 @@ class ClinicStore : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder = std::filesystem::temp_directory_path() / (std::string("seedbed-agent-") + std::to_string(::getpid()) + "-" + info->name());
+    folder = std::filesystem::temp_directory_path() /
+             (std::string("seedbed-agent-") + std::to_string(::getpid()) + "-" + info->name());
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
     store = fresh("a.db");
@@ -140,10 +160,18 @@ class ClinicStore : public ::testing::Test {
   }
 
   std::unique_ptr<tasks::Store> fresh(const std::string& name) {
-    auto opened = tasks::Store::open((folder / name).string(), {.create = true, .fresh = false, .upgrade = false, .read_only = false});
+    auto opened =
+        tasks::Store::open((folder / name).string(),
+                           {.create = true, .fresh = false, .upgrade = false, .read_only = false});
     EXPECT_TRUE(opened.ok()) << opened.error().message;
     auto made = *std::move(opened);
-    EXPECT_FALSE(made->set_request({.generator = "1", .family = "general", .seed = "7", .envs = 2, .tasks_per_env = 4, .split = "all", .packs = "p"}));
+    EXPECT_FALSE(made->set_request({.generator = "1",
+                                    .family = "general",
+                                    .seed = "7",
+                                    .envs = 2,
+                                    .tasks_per_env = 4,
+                                    .split = "all",
+                                    .packs = "p"}));
     for (std::int64_t slot = 0; slot < 2; ++slot) {
       schemas::Environment env = clinic_world::environment();
       env.title += slot == 0 ? " in the north" : " in the south";
@@ -154,8 +182,10 @@ class ClinicStore : public ::testing::Test {
       tasks::SlotRecord record;
       record.slot = slot;
       record.rejections = {{"G3", 5}};
-      record.environment = tasks::AdmissionForTests::environment(std::move(env), clinic_world::image());
-      for (auto& d : clinic_tasks(record.environment->id())) record.tasks.push_back(tasks::AdmissionForTests::task(std::move(d)));
+      record.environment =
+          tasks::AdmissionForTests::environment(std::move(env), clinic_world::image());
+      for (auto& d : clinic_tasks(record.environment->id()))
+        record.tasks.push_back(tasks::AdmissionForTests::task(std::move(d)));
       auto failed = made->put_slot(std::move(record));
       EXPECT_FALSE(failed) << failed->message;
     }

@@ -35,7 +35,8 @@ class ExportTest : public test::ClinicStore {
     run(options("oracle"));
     run(options("random"));
   }
-  agent::ExportOptions to(const std::string& name, agent::ExportFormat format = agent::ExportFormat::trl) {
+  agent::ExportOptions to(const std::string& name,
+                          agent::ExportFormat format = agent::ExportFormat::trl) {
     agent::ExportOptions o;
     o.format = format;
     o.out = (folder / name).string();
@@ -58,13 +59,16 @@ TEST_F(ExportTest, EachFormatWritesCheckedLinesForBothSplitsAndACard) {
     for (const auto& line : train) EXPECT_EQ(agent::check_line(line, format), "");
     const auto first = test::json(train[0]);
     const auto& messages = first.find("messages")->items();
-    EXPECT_NE(messages[0].text("content").find("How to finish"), std::string::npos);  // self-contained: the system turn is filled in
-    const auto* args = messages[2].find("tool_calls")->items()[0].find("function")->find("arguments");
+    EXPECT_NE(messages[0].text("content").find("How to finish"),
+              std::string::npos);  // self-contained: the system turn is filled in
+    const auto* args =
+        messages[2].find("tool_calls")->items()[0].find("function")->find("arguments");
     EXPECT_EQ(args->is_object(), format == agent::ExportFormat::trl);
     EXPECT_EQ(args->is_string(), format == agent::ExportFormat::openai);
     EXPECT_EQ(messages[3].text("role"), "tool");
     const std::string card = text_of(fs::path(o.out) / "README.md");
-    for (const char* part : {"split: heldout", "list: json", "| G3 | 10 |", "`oracle` | 8 | 8 | 1.0000", "| seed | 7 |", "license: mit"})
+    for (const char* part : {"split: heldout", "list: json", "| G3 | 10 |",
+                             "`oracle` | 8 | 8 | 1.0000", "| seed | 7 |", "license: mit"})
       EXPECT_NE(card.find(part), std::string::npos) << part << "\n" << card;
   }
 }
@@ -80,7 +84,8 @@ TEST_F(ExportTest, ScoreAndPolicyFilter) {
   o.policy = "random";
   made = agent::export_dataset(*store, o);
   ASSERT_TRUE(made.ok());
-  for (const auto& line : lines_of(fs::path(o.out) / "data/train-00000.jsonl")) EXPECT_EQ(test::json(line).text("policy"), "random");
+  for (const auto& line : lines_of(fs::path(o.out) / "data/train-00000.jsonl"))
+    EXPECT_EQ(test::json(line).text("policy"), "random");
   o.policy = "nobody";
   made = agent::export_dataset(*store, to("none"));
   ASSERT_TRUE(made.ok());
@@ -110,22 +115,27 @@ TEST_F(ExportTest, OnlyAnEarlierExportIsReplaced) {
   EXPECT_FALSE(agent::export_dataset(*store, to("out")).ok());
   std::ofstream(folder / "file") << "x";
   EXPECT_FALSE(agent::export_dataset(*store, to("file")).ok());
-  for (const auto& entry : fs::directory_iterator(folder)) EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos);
+  for (const auto& entry : fs::directory_iterator(folder))
+    EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos);
 }
 
 TEST(ExportLine, TheCheckFindsEachBrokenPart) {
   const auto trl = agent::ExportFormat::trl;
-  const std::string head = R"({"id":"1","group_id":"g","environment_id":"e","kind":"k","policy":"p","policy_version":"1","seed":"5","stop":"answered","score":1.0,)"
-                           R"("tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"})";
-  const std::string call = R"(,{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{}}}]})";
+  const std::string head =
+      R"({"id":"1","group_id":"g","environment_id":"e","kind":"k","policy":"p","policy_version":"1","seed":"5","stop":"answered","score":1.0,)"
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"})";
+  const std::string call =
+      R"(,{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{}}}]})";
   const std::string result = R"(,{"role":"tool","name":"f","tool_call_id":"a","content":"{}"})";
   EXPECT_EQ(agent::check_line(head + call + result + "]}", trl), "");
-  EXPECT_NE(agent::check_line(head + call + "]}", trl), "");                       // no result
-  EXPECT_NE(agent::check_line(head + result + "]}", trl), "");                     // no call
-  EXPECT_NE(agent::check_line(head + call + result + result + "]}", trl), "");     // two results
-  EXPECT_NE(agent::check_line(head + call + result + call + result + "]}", trl), "");  // an id twice
-  EXPECT_NE(agent::check_line(head + call + result + "]}", agent::ExportFormat::openai), "");  // arguments of the other form
-  EXPECT_NE(agent::check_line(head + call + result + "]", trl), "");               // half a line
+  EXPECT_NE(agent::check_line(head + call + "]}", trl), "");                    // no result
+  EXPECT_NE(agent::check_line(head + result + "]}", trl), "");                  // no call
+  EXPECT_NE(agent::check_line(head + call + result + result + "]}", trl), "");  // two results
+  EXPECT_NE(agent::check_line(head + call + result + call + result + "]}", trl),
+            "");  // an id twice
+  EXPECT_NE(agent::check_line(head + call + result + "]}", agent::ExportFormat::openai),
+            "");                                                      // arguments of the other form
+  EXPECT_NE(agent::check_line(head + call + result + "]", trl), "");  // half a line
   EXPECT_NE(agent::check_line(R"({"messages":[]})", trl), "");
 }
 
@@ -133,13 +143,21 @@ TEST(ExportLine, ArgumentsThatWereNoObjectKeepTheirText) {
   tasks::StoredEpisode episode;
   episode.id = "e";
   auto& t = episode.trajectory;
-  t.turns = {test::turn_of("system", ""), test::turn_of("user", "u"), test::turn_of("assistant", "")};
-  t.turns[2].calls.push_back({.id = "a", .tool = "f", .args = "{\"half\": ", .result = {schemas::End::tool_error, "{}"}, .reserved = false, .malformed = true});
+  t.turns = {test::turn_of("system", ""), test::turn_of("user", "u"),
+             test::turn_of("assistant", "")};
+  t.turns[2].calls.push_back({.id = "a",
+                              .tool = "f",
+                              .args = "{\"half\": ",
+                              .result = {schemas::End::tool_error, "{}"},
+                              .reserved = false,
+                              .malformed = true});
   const auto tools = test::json(R"([{"type":"function","function":{"name":"f","parameters":{}}}])");
-  const std::string trl = dump(agent::export_line(episode, "k", "s", tools, agent::ExportFormat::trl));
+  const std::string trl =
+      dump(agent::export_line(episode, "k", "s", tools, agent::ExportFormat::trl));
   EXPECT_EQ(agent::check_line(trl, agent::ExportFormat::trl), "");
   EXPECT_NE(trl.find(R"("_unparsed":"{\"half\": ")"), std::string::npos);
-  const std::string openai = dump(agent::export_line(episode, "k", "s", tools, agent::ExportFormat::openai));
+  const std::string openai =
+      dump(agent::export_line(episode, "k", "s", tools, agent::ExportFormat::openai));
   EXPECT_EQ(agent::check_line(openai, agent::ExportFormat::openai), "");
   EXPECT_NE(openai.find(R"("arguments":"{\"half\": ")"), std::string::npos);
 }
@@ -165,7 +183,8 @@ TEST_F(ExportTest, ShowsEnvironmentTaskAndEpisodeAsTextAndHtml) {
   }
   auto shown = agent::show(*store, episode, agent::ShowForm::text);
   ASSERT_TRUE(shown.ok());
-  for (const char* part : {"Verdict: solved, score 1", "[x] ", "find_person", "How to finish"}) EXPECT_NE(shown->find(part), std::string::npos) << part;
+  for (const char* part : {"Verdict: solved, score 1", "[x] ", "find_person", "How to finish"})
+    EXPECT_NE(shown->find(part), std::string::npos) << part;
   EXPECT_FALSE(agent::show(*store, "ffffffffffffffffffffffffffffffff", agent::ShowForm::text).ok());
 }
 

@@ -18,26 +18,31 @@ namespace seedbed::test {
 
 inline schemas::Value json(std::string_view text) {
   auto parsed = schemas::parse_json(text);
-  return parsed.ok() ? *std::move(parsed) : schemas::Value("unreadable literal: " + parsed.error().message);
+  return parsed.ok() ? *std::move(parsed)
+                     : schemas::Value("unreadable literal: " + parsed.error().message);
 }
 
 inline schemas::Environment clinic() {
   schemas::Environment env;
   env.family = "general";
   env.title = "a veterinary clinic";
-  env.policy.handbook = "1. A confirmed booking may be cancelled up to 24 hours before it starts.\n";
-  env.policy.reasons = {{"too_late", "the deadline has passed"}, {"not_owner", "the record belongs to somebody else"}};
+  env.policy.handbook =
+      "1. A confirmed booking may be cancelled up to 24 hours before it starts.\n";
+  env.policy.reasons = {{"too_late", "the deadline has passed"},
+                        {"not_owner", "the record belongs to somebody else"}};
   env.now_minutes = 16'409'180;
   schemas::Tool find;
   find.name = "find_booking";
   find.description = "Find a booking by its id.";
-  find.input = json(R"({"type":"object","properties":{"booking_id":{"type":"string"},"verbose":{"type":"boolean"}},)"
-                    R"("required":["booking_id"],"additionalProperties":false})");
+  find.input = json(
+      R"({"type":"object","properties":{"booking_id":{"type":"string"},"verbose":{"type":"boolean"}},)"
+      R"("required":["booking_id"],"additionalProperties":false})");
   schemas::Tool cancel;
   cancel.name = "cancel_booking";
   cancel.description = "Cancel a confirmed booking.";
-  cancel.input = json(R"({"type":"object","properties":{"booking_id":{"type":"string"},"fee":{"type":"integer","minimum":0}},)"
-                      R"("required":["booking_id"],"additionalProperties":false})");
+  cancel.input = json(
+      R"({"type":"object","properties":{"booking_id":{"type":"string"},"fee":{"type":"integer","minimum":0}},)"
+      R"("required":["booking_id"],"additionalProperties":false})");
   env.tools = {find, cancel};
   return env;
 }
@@ -47,7 +52,8 @@ inline schemas::TaskSpec task_for(const schemas::Environment& env) {
   task.environment_id = schemas::environment_id(env);
   task.kind = "achieve";
   task.prompt = "Please cancel booking BK-17 and tell me the fee in cents.";
-  task.submit_schema = json(R"({"type":"object","properties":{"fee":{"type":"integer"}},"required":["fee"],"additionalProperties":false})");
+  task.submit_schema = json(
+      R"({"type":"object","properties":{"fee":{"type":"integer"}},"required":["fee"],"additionalProperties":false})");
   return task;
 }
 
@@ -70,20 +76,32 @@ class FakeHost final : public sandbox::ToolHost {
   using Answer = std::function<Result<schemas::ToolResult>(const schemas::ToolCall&)>;
   explicit FakeHost(Answer answer = {}) : answer_(std::move(answer)) {}
 
-  Step load(const schemas::Environment&, const std::string&) override { ++loads; return std::nullopt; }
-  Step reset() override { ++resets; calls.clear(); return std::nullopt; }
+  Step load(const schemas::Environment&, const std::string&) override {
+    ++loads;
+    return std::nullopt;
+  }
+  Step reset() override {
+    ++resets;
+    calls.clear();
+    return std::nullopt;
+  }
   Result<schemas::ToolResult> call(const schemas::ToolCall& call, int) override {
     calls.push_back(call);
     if (answer_) return answer_(call);
     return schemas::ToolResult{schemas::End::ok, R"({"id":"BK-17","owner":"Ada Low","fee":250})"};
   }
-  Result<std::vector<schemas::RowChange>> changes() override { return std::vector<schemas::RowChange>{}; }
-  Result<std::vector<sandbox::Played>> play(const std::vector<std::vector<schemas::ToolCall>>&, int) override {
+  Result<std::vector<schemas::RowChange>> changes() override {
+    return std::vector<schemas::RowChange>{};
+  }
+  Result<std::vector<sandbox::Played>> play(const std::vector<std::vector<schemas::ToolCall>>&,
+                                            int) override {
     return std::vector<sandbox::Played>{};
   }
   Result<std::string> digest() override { return std::string("0"); }
   Step send(const schemas::ToolCall&) override { return Error{Where::sandbox, "not in this host"}; }
-  Result<schemas::ToolResult> receive(int) override { return Error{Where::sandbox, "not in this host"}; }
+  Result<schemas::ToolResult> receive(int) override {
+    return Error{Where::sandbox, "not in this host"};
+  }
   int descriptor() const override { return -1; }
 
   int loads = 0, resets = 0;

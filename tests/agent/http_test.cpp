@@ -21,10 +21,13 @@ using test::BadServer;
 constexpr const char* kSecret = "sk-very-secret-0123456789";
 
 Answer ok(std::string_view message, std::string_view finish = "stop") {
-  return {.body = R"({"id":"1","choices":[{"index":0,"message":)" + std::string(message) + R"(,"finish_reason":")" + std::string(finish) +
+  return {.body = R"({"id":"1","choices":[{"index":0,"message":)" + std::string(message) +
+                  R"(,"finish_reason":")" + std::string(finish) +
                   R"("}],"usage":{"prompt_tokens":11,"completion_tokens":5,"total_tokens":16}})"};
 }
-Answer ok_text(std::string_view text) { return ok(R"({"role":"assistant","content":")" + std::string(text) + "\"}"); }
+Answer ok_text(std::string_view text) {
+  return ok(R"({"role":"assistant","content":")" + std::string(text) + "\"}");
+}
 
 class HttpTest : public ::testing::Test {
  protected:
@@ -58,14 +61,19 @@ class HttpTest : public ::testing::Test {
     return out;
   }
   agent::View view(std::int64_t wall_ms = 60'000) { return {env, task, offered, turns, wall_ms}; }
-  Result<Reply> one(agent::HttpOptions o, std::int64_t wall_ms = 60'000) { return client(std::move(o))->reply(view(wall_ms)); }
+  Result<Reply> one(agent::HttpOptions o, std::int64_t wall_ms = 60'000) {
+    return client(std::move(o))->reply(view(wall_ms));
+  }
 
   void expect_error(const Result<Reply>& got, const BadServer& server, std::string_view part) {
     ASSERT_FALSE(got.ok());
     EXPECT_EQ(got.error().where, Where::model);
     EXPECT_NE(got.error().message.find(part), std::string::npos) << got.error().message;
-    EXPECT_NE(got.error().message.find(std::to_string(server.port()) + "/v1/chat/completions"), std::string::npos) << got.error().message;
-    EXPECT_NE(got.error().message.find("wanted a chat completion"), std::string::npos) << got.error().message;
+    EXPECT_NE(got.error().message.find(std::to_string(server.port()) + "/v1/chat/completions"),
+              std::string::npos)
+        << got.error().message;
+    EXPECT_NE(got.error().message.find("wanted a chat completion"), std::string::npos)
+        << got.error().message;
   }
 };
 
@@ -88,14 +96,19 @@ TEST_F(HttpTest, SendsToolsMessagesAndOptions) {
   EXPECT_NE(body.find("seed"), nullptr);
   EXPECT_EQ(body.find("tools")->items().size(), 4U);
   EXPECT_EQ(body.find("messages")->items().at(0).text("role"), "system");
-  EXPECT_NE(body.find("messages")->items().at(0).text("content").find("Handbook"), std::string::npos);
+  EXPECT_NE(body.find("messages")->items().at(0).text("content").find("Handbook"),
+            std::string::npos);
   EXPECT_EQ(body.find("messages")->items().at(1).text("content"), task.prompt);
 }
 
 TEST_F(HttpTest, EachUnreadableAnswerIsAnErrorThatNamesTheUrlAndTheFirstBytes) {
-  struct Case { Answer answer; const char* part; };
+  struct Case {
+    Answer answer;
+    const char* part;
+  };
   const Case cases[] = {
-      {{.body = "<!doctype html><html><body>Welcome", .headers = "Content-Type: text/html\r\n"}, "HTML (first bytes: '<!doctype html>"},
+      {{.body = "<!doctype html><html><body>Welcome", .headers = "Content-Type: text/html\r\n"},
+       "HTML (first bytes: '<!doctype html>"},
       {{.body = R"({"id":"1","choices":[{"message":{"content":"hal)"}, "breaks off"},
       {{.body = ""}, "an empty body (first bytes: none)"},
       {{.body = "[]"}, "no member 'choices'"},
@@ -111,7 +124,11 @@ TEST_F(HttpTest, EachUnreadableAnswerIsAnErrorThatNamesTheUrlAndTheFirstBytes) {
 }
 
 TEST_F(HttpTest, AnAnswerThatBreaksOffOnTheWireIsTriedAgainThenAnError) {
-  BadServer server([](const Asked&, int) { Answer a = ok_text("hi"); a.cut = true; return a; });
+  BadServer server([](const Asked&, int) {
+    Answer a = ok_text("hi");
+    a.cut = true;
+    return a;
+  });
   expect_error(one(options(server.url())), server, "no connection");
   EXPECT_EQ(server.asked().size(), 3U);
 }
@@ -126,7 +143,10 @@ TEST_F(HttpTest, AServerThatNeverAnswersIsGivenUp) {
 
 TEST_F(HttpTest, NobodyListeningIsAnError) {
   std::string url;
-  { BadServer server([](const Asked&, int) { return Answer{}; }); url = server.url(); }
+  {
+    BadServer server([](const Asked&, int) { return Answer{}; });
+    url = server.url();
+  }
   auto got = one(options(url));
   ASSERT_FALSE(got.ok());
   EXPECT_NE(got.error().message.find("no connection"), std::string::npos) << got.error().message;
@@ -160,7 +180,12 @@ TEST_F(HttpTest, ServerErrorsAreTriedOftenEnoughAndNoMore) {
 }
 
 TEST_F(HttpTest, ASlowAnswerIsRead) {
-  BadServer server([](const Asked&, int) { Answer a = ok_text("hi"); a.drip_ms = 1; a.delay_ms = 50; return a; });
+  BadServer server([](const Asked&, int) {
+    Answer a = ok_text("hi");
+    a.drip_ms = 1;
+    a.delay_ms = 50;
+    return a;
+  });
   auto got = one(options(server.url()));
   ASSERT_TRUE(got.ok()) << got.error().message;
 }
@@ -174,10 +199,12 @@ TEST_F(HttpTest, AnEndlessAnswerIsCutAtItsBound) {
 
 TEST_F(HttpTest, ParallelCallsKeepTheirOrderAndBadArgumentsTheirText) {
   BadServer server([](const Asked&, int) {
-    return ok(R"({"role":"assistant","content":null,"reasoning_content":"hm","tool_calls":[)"
-              R"({"id":"a","type":"function","function":{"name":"find_booking","arguments":"{\"booking_id\": \"BK-1\"}"}},)"
-              R"({"id":"b","type":"function","function":{"name":"find_booking","arguments":"{\"booking_id\": "}},)"
-              R"({"id":"c","type":"function","function":{"name":"find_booking","arguments":""}}]})", "tool_calls");
+    return ok(
+        R"({"role":"assistant","content":null,"reasoning_content":"hm","tool_calls":[)"
+        R"({"id":"a","type":"function","function":{"name":"find_booking","arguments":"{\"booking_id\": \"BK-1\"}"}},)"
+        R"({"id":"b","type":"function","function":{"name":"find_booking","arguments":"{\"booking_id\": "}},)"
+        R"({"id":"c","type":"function","function":{"name":"find_booking","arguments":""}}]})",
+        "tool_calls");
   });
   auto got = one(options(server.url()));
   ASSERT_TRUE(got.ok()) << got.error().message;
@@ -190,7 +217,9 @@ TEST_F(HttpTest, ParallelCallsKeepTheirOrderAndBadArgumentsTheirText) {
 }
 
 TEST_F(HttpTest, ACallWithoutANameIsTheModelsMistake) {
-  BadServer server([](const Asked&, int) { return ok(R"({"content":null,"tool_calls":[{"id":"a","function":{"arguments":"{}"}}]})"); });
+  BadServer server([](const Asked&, int) {
+    return ok(R"({"content":null,"tool_calls":[{"id":"a","function":{"arguments":"{}"}}]})");
+  });
   auto got = one(options(server.url()));
   ASSERT_TRUE(got.ok()) << got.error().message;
   EXPECT_TRUE(std::holds_alternative<agent::Malformed>(got->what));
@@ -202,7 +231,10 @@ TEST_F(HttpTest, ACutReplyAndAFullWindowEndTheEpisodeOutOfTokens) {
   ASSERT_TRUE(got.ok());
   EXPECT_EQ(got->stop, schemas::Stop::out_of_tokens);
   BadServer full([](const Asked&, int) {
-    return Answer{.status = 400, .body = R"({"error":{"message":"This model's maximum context length is 2048 tokens","code":"context_length_exceeded"}})"};
+    return Answer{
+        .status = 400,
+        .body =
+            R"({"error":{"message":"This model's maximum context length is 2048 tokens","code":"context_length_exceeded"}})"};
   });
   got = one(options(full.url()));
   ASSERT_TRUE(got.ok()) << got.error().message;
@@ -214,16 +246,25 @@ TEST_F(HttpTest, ReasoningGoesBackInsideAToolLoopAndIsDroppedAfterANewUserMessag
   BadServer server([](const Asked&, int n) {
     const std::string thought = R"("reasoning_content":"thought )" + std::to_string(n) + "\"";
     const auto call = [&](const char* tool, const char* args) {
-      return ok(R"({"content":"",)" + thought + R"(,"tool_calls":[{"id":"x","type":"function","function":{"name":")" + tool +
-                R"(","arguments":")" + args + R"("}}]})", "tool_calls");
+      return ok(R"({"content":"",)" + thought +
+                    R"(,"tool_calls":[{"id":"x","type":"function","function":{"name":")" + tool +
+                    R"(","arguments":")" + args + R"("}}]})",
+                "tool_calls");
     };
     if (n == 0) return call("find_booking", R"({\"booking_id\":\"BK-17\"})");
     if (n == 1) return ok(R"({"content":"which one?",)" + thought + "}");
     return call("submit_result", R"({\"fee\":250})");
   });
   auto model = client(options(server.url()));
-  const agent::RolloutSpec spec{.environment = env, .task = task, .offered = offered, .task_id = task_id, .policy = "http:tiny",
-                                .policy_version = "1", .sample = 0, .seed = 1, .budget = task.budget};
+  const agent::RolloutSpec spec{.environment = env,
+                                .task = task,
+                                .offered = offered,
+                                .task_id = task_id,
+                                .policy = "http:tiny",
+                                .policy_version = "1",
+                                .sample = 0,
+                                .seed = 1,
+                                .budget = task.budget};
   std::unique_ptr<sandbox::ToolHost> host = std::make_unique<test::FakeHost>();
   const Clock clock;
   auto made = agent::rollout(spec, *model, host, {}, clock);
@@ -266,13 +307,16 @@ TEST_F(HttpTest, UserAndPasswordOfTheUrlAreShownNowhere) {
 }
 
 TEST_F(HttpTest, ARedirectIsNotFollowed) {
-  BadServer server([](const Asked&, int) { return Answer{.status = 302, .body = "", .headers = "Location: http://127.0.0.1:1/\r\n"}; });
+  BadServer server([](const Asked&, int) {
+    return Answer{.status = 302, .body = "", .headers = "Location: http://127.0.0.1:1/\r\n"};
+  });
   expect_error(one(options(server.url())), server, "HTTP 302");
   EXPECT_EQ(server.asked().size(), 1U);
 }
 
 TEST_F(HttpTest, BadOptionsAreRefusedBeforeAnythingIsSent) {
-  for (const char* url : {"", "ftp://x/v1", "127.0.0.1:80/v1", "http://x/v1?key=1", "http://x /v1"}) {
+  for (const char* url :
+       {"", "ftp://x/v1", "127.0.0.1:80/v1", "http://x/v1?key=1", "http://x /v1"}) {
     auto opened = agent::HttpEndpoint::open(io, options(url));
     ASSERT_FALSE(opened.ok()) << url;
     EXPECT_EQ(opened.error().where, Where::usage);
@@ -286,7 +330,11 @@ TEST_F(HttpTest, BadOptionsAreRefusedBeforeAnythingIsSent) {
 }
 
 TEST_F(HttpTest, ManyConversationsWaitAtOnce) {
-  BadServer server([](const Asked&, int) { Answer a = ok_text("hi"); a.delay_ms = 100; return a; });
+  BadServer server([](const Asked&, int) {
+    Answer a = ok_text("hi");
+    a.delay_ms = 100;
+    return a;
+  });
   (void)client(options(server.url()));
   constexpr int kMany = 24;
   std::vector<std::unique_ptr<agent::ModelClient>> clients;
@@ -295,12 +343,15 @@ TEST_F(HttpTest, ManyConversationsWaitAtOnce) {
   const auto start = monotonic_us();
   for (int i = 0; i < kMany; ++i) {
     clients.push_back(endpoint->client());
-    clients.back()->ask(seen, [&](Result<Reply> reply) { if (reply.ok()) ++answered; });
+    clients.back()->ask(seen, [&](Result<Reply> reply) {
+      if (reply.ok()) ++answered;
+    });
   }
   io.restart();
   io.run();
   EXPECT_EQ(answered, kMany);
-  EXPECT_LT(monotonic_us() - start, kMany * 100'000 / 2);  // one after another would take kMany * 100 ms
+  EXPECT_LT(monotonic_us() - start,
+            kMany * 100'000 / 2);  // one after another would take kMany * 100 ms
 }
 
 TEST_F(HttpTest, ALoopDroppedInTheMiddleLeavesNothingBehind) {

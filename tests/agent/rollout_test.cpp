@@ -30,12 +30,21 @@ class RolloutTest : public ::testing::Test {
 
   Result<Rollout> go(agent::ModelClient& client, agent::OpenHost open = {}) {
     const agent::Offered offered(env, task);
-    const agent::RolloutSpec spec{.environment = env, .task = task, .offered = offered, .task_id = task_id, .policy = "p",
-                                  .policy_version = "1", .sample = 3, .seed = 7, .budget = task.budget, .gold = &gold};
-    if (!open) open = [this]() -> Result<std::unique_ptr<sandbox::ToolHost>> {
-      ++opened;
-      return std::unique_ptr<sandbox::ToolHost>(std::make_unique<FakeHost>());
-    };
+    const agent::RolloutSpec spec{.environment = env,
+                                  .task = task,
+                                  .offered = offered,
+                                  .task_id = task_id,
+                                  .policy = "p",
+                                  .policy_version = "1",
+                                  .sample = 3,
+                                  .seed = 7,
+                                  .budget = task.budget,
+                                  .gold = &gold};
+    if (!open)
+      open = [this]() -> Result<std::unique_ptr<sandbox::ToolHost>> {
+        ++opened;
+        return std::unique_ptr<sandbox::ToolHost>(std::make_unique<FakeHost>());
+      };
     return agent::rollout(spec, client, host, open, clock);
   }
   Rollout recite(std::deque<agent::Reply> replies) {
@@ -97,7 +106,8 @@ TEST_F(RolloutTest, NopEndsStoppedWithoutASubmission) {
 }
 
 TEST_F(RolloutTest, AnInvalidSubmissionIsAToolErrorAndTheNextOneCounts) {
-  const Rollout made = recite({calls_of({a_call("submit_result", R"({"fee":"much"})")}), calls_of({a_call("submit_result", R"({"fee":9})")})});
+  const Rollout made = recite({calls_of({a_call("submit_result", R"({"fee":"much"})")}),
+                               calls_of({a_call("submit_result", R"({"fee":9})")})});
   EXPECT_EQ(made.trajectory.stop, Stop::answered);
   EXPECT_EQ(made.trajectory.malformed_calls, 1);
   EXPECT_EQ(made.trajectory.turns.at(2).calls.at(0).result.end, End::tool_error);
@@ -106,15 +116,18 @@ TEST_F(RolloutTest, AnInvalidSubmissionIsAToolErrorAndTheNextOneCounts) {
 }
 
 TEST_F(RolloutTest, ARefusalNeedsAReasonOfTheHandbook) {
-  const Rollout made = recite({calls_of({a_call("refuse", R"({"reason_code":"bored","evidence_ids":[]})")}),
-                               calls_of({a_call("refuse", R"({"reason_code":"too_late","evidence_ids":["BK-17"]})")})});
+  const Rollout made = recite(
+      {calls_of({a_call("refuse", R"({"reason_code":"bored","evidence_ids":[]})")}),
+       calls_of({a_call("refuse", R"({"reason_code":"too_late","evidence_ids":["BK-17"]})")})});
   EXPECT_EQ(made.trajectory.stop, Stop::refused);
   EXPECT_EQ(made.trajectory.malformed_calls, 1);
   EXPECT_EQ(made.evidence.submitted.text("reason_code"), "too_late");
 }
 
 TEST_F(RolloutTest, ArgumentsThatAreNoObjectReachNoHost) {
-  const Rollout made = recite({calls_of({a_call("find_booking", "{\"booking_id\": "), a_call("find_booking", "[1]")}), says("bye")});
+  const Rollout made = recite(
+      {calls_of({a_call("find_booking", "{\"booking_id\": "), a_call("find_booking", "[1]")}),
+       says("bye")});
   EXPECT_EQ(made.trajectory.malformed_calls, 2);
   EXPECT_TRUE(fake().calls.empty());
   EXPECT_TRUE(made.evidence.calls.empty());
@@ -123,8 +136,10 @@ TEST_F(RolloutTest, ArgumentsThatAreNoObjectReachNoHost) {
 }
 
 TEST_F(RolloutTest, CallsOfOneTurnRunInOrderAndNoneAfterAValidSubmit) {
-  const Rollout made = recite({calls_of({a_call("find_booking", R"({"booking_id":"A"})"), a_call("cancel_booking", R"({"booking_id":"B"})"),
-                                         a_call("submit_result", R"({"fee":1})"), a_call("cancel_booking", R"({"booking_id":"C"})")})});
+  const Rollout made = recite({calls_of({a_call("find_booking", R"({"booking_id":"A"})"),
+                                         a_call("cancel_booking", R"({"booking_id":"B"})"),
+                                         a_call("submit_result", R"({"fee":1})"),
+                                         a_call("cancel_booking", R"({"booking_id":"C"})")})});
   EXPECT_EQ(made.trajectory.stop, Stop::answered);
   ASSERT_EQ(fake().calls.size(), 2U);
   EXPECT_EQ(fake().calls[0].args.text("booking_id"), "A");
@@ -133,7 +148,10 @@ TEST_F(RolloutTest, CallsOfOneTurnRunInOrderAndNoneAfterAValidSubmit) {
 }
 
 TEST_F(RolloutTest, CallIdsAreUniqueInTheTrajectory) {
-  const Rollout made = recite({calls_of({a_call("find_booking", "{}", "x"), a_call("find_booking", "{}", "x"), a_call("find_booking", "{}")}), says("bye")});
+  const Rollout made =
+      recite({calls_of({a_call("find_booking", "{}", "x"), a_call("find_booking", "{}", "x"),
+                        a_call("find_booking", "{}")}),
+              says("bye")});
   const auto& calls = made.trajectory.turns.at(2).calls;
   EXPECT_EQ(calls.at(0).id, "x");
   EXPECT_NE(calls.at(1).id, "x");
@@ -180,10 +198,11 @@ TEST_F(RolloutTest, InvalidUtf8OfAToolNeverReachesTheRecord) {
 }
 
 TEST_F(RolloutTest, AFailedJailIsReplacedOnceAndTheRolloutMadeAgain) {
-  host = std::make_unique<FakeHost>([n = 0](const schemas::ToolCall&) mutable -> Result<schemas::ToolResult> {
-    if (++n == 2) return Error{Where::sandbox, "jail died"};
-    return schemas::ToolResult{End::ok, "{}"};
-  });
+  host = std::make_unique<FakeHost>(
+      [n = 0](const schemas::ToolCall&) mutable -> Result<schemas::ToolResult> {
+        if (++n == 2) return Error{Where::sandbox, "jail died"};
+        return schemas::ToolResult{End::ok, "{}"};
+      });
   auto client = agent::scripted_client("oracle");
   auto made = go(*client);
   ASSERT_TRUE(made.ok()) << made.error().message;
@@ -194,7 +213,9 @@ TEST_F(RolloutTest, AFailedJailIsReplacedOnceAndTheRolloutMadeAgain) {
 }
 
 TEST_F(RolloutTest, AJailThatFailsTwiceIsAnInfrastructureErrorAndNoTrajectory) {
-  const auto dies = [](const schemas::ToolCall&) -> Result<schemas::ToolResult> { return Error{Where::sandbox, "jail died"}; };
+  const auto dies = [](const schemas::ToolCall&) -> Result<schemas::ToolResult> {
+    return Error{Where::sandbox, "jail died"};
+  };
   host = std::make_unique<FakeHost>(dies);
   auto client = agent::scripted_client("oracle");
   auto made = go(*client, [&]() -> Result<std::unique_ptr<sandbox::ToolHost>> {
@@ -208,8 +229,12 @@ TEST_F(RolloutTest, AJailThatFailsTwiceIsAnInfrastructureErrorAndNoTrajectory) {
 }
 
 TEST_F(RolloutTest, TheScriptedUserRevealsOnAskingAndLeaves) {
-  task.user = schemas::UserScript{{{{"which booking", "booking id"}, "It is BK-17."}, {{"fee"}, "I do not know."}}, "Sorry?", 2};
-  const Rollout made = recite({says("WHICH Booking do you mean?"), says("What colour?"), says("And the booking id?")});
+  task.user = schemas::UserScript{
+      {{{"which booking", "booking id"}, "It is BK-17."}, {{"fee"}, "I do not know."}},
+      "Sorry?",
+      2};
+  const Rollout made = recite(
+      {says("WHICH Booking do you mean?"), says("What colour?"), says("And the booking id?")});
   EXPECT_EQ(made.trajectory.stop, Stop::stopped);
   EXPECT_EQ(made.trajectory.stop_detail, "the user has left");
   EXPECT_EQ(made.trajectory.turns.at(3).text, "It is BK-17.");
@@ -242,11 +267,13 @@ TEST_F(RolloutTest, RandomSubmitsMostlyAndItsCallsAreSchemaValid) {
     for (const auto& call : made->evidence.calls) {
       const auto& schema = call.tool == "find_booking" ? *tool_schema : *other_schema;
       EXPECT_TRUE(schema.validate(call.args).empty()) << dump(call.args);
-      if (call.args.text("booking_id") == "BK-17" || call.args.text("booking_id") == "Ada Low") ++read_back;
+      if (call.args.text("booking_id") == "BK-17" || call.args.text("booking_id") == "Ada Low")
+        ++read_back;
     }
     if (i == 0) first = schemas::dump_record(made->trajectory);
     if (i == 150) {
-      EXPECT_EQ(schemas::dump_record(made->trajectory), first);  // (seed, task, sample) alone decides
+      EXPECT_EQ(schemas::dump_record(made->trajectory),
+                first);  // (seed, task, sample) alone decides
     }
   }
   EXPECT_GE(submitted, kEpisodes * 80 / 100);
@@ -256,7 +283,8 @@ TEST_F(RolloutTest, RandomSubmitsMostlyAndItsCallsAreSchemaValid) {
 
 TEST(Prompt, SaysThePlaceTheRulesTheTimeAndHowToFinish) {
   const std::string text = agent::system_text(test::clinic());
-  for (const char* part : {"a veterinary clinic", "24 hours", "submit_result", "refuse", "too_late", "evidence_ids", "2031-03-14 06:20"})
+  for (const char* part : {"a veterinary clinic", "24 hours", "submit_result", "refuse", "too_late",
+                           "evidence_ids", "2031-03-14 06:20"})
     EXPECT_NE(text.find(part), std::string::npos) << part;
   EXPECT_EQ(agent::date_time(0), "2000-01-01 00:00");
   EXPECT_EQ(agent::date_time(59 * 1440 + 61), "2000-02-29 01:01");

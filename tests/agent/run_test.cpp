@@ -61,7 +61,8 @@ TEST_F(RunTest, LanesShardsAndResumingGiveTheSameBytes) {
 }
 
 TEST_F(RunTest, JailsThatDieAreReplacedAndWhatStillFailsIsNeverScored) {
-  // Each jail survives three calls: episodes of three host calls or fewer pass, at the latest in a fresh one.
+  // Each jail survives three calls: episodes of three host calls or fewer pass, at the latest in a
+  // fresh one.
   int opened = 0;
   const agent::HostFactory dying = [&opened](int) -> Result<std::unique_ptr<sandbox::ToolHost>> {
     ++opened;
@@ -81,7 +82,9 @@ TEST_F(RunTest, JailsThatDieAreReplacedAndWhatStillFailsIsNeverScored) {
 }
 
 TEST_F(RunTest, JailsThatNeverWorkEndTheRun) {
-  const agent::HostFactory broken = [](int) -> Result<std::unique_ptr<sandbox::ToolHost>> { return Error{Where::sandbox, "no namespaces"}; };
+  const agent::HostFactory broken = [](int) -> Result<std::unique_ptr<sandbox::ToolHost>> {
+    return Error{Where::sandbox, "no namespaces"};
+  };
   auto o = options("oracle");
   o.samples = 50;
   auto made = agent::run_policy(*store, o, broken);
@@ -100,7 +103,8 @@ TEST_F(RunTest, AnInterruptFlushesWhatIsFinished) {
   int hosts = 0;
   const agent::HostFactory counting = [&](int) -> Result<std::unique_ptr<sandbox::ToolHost>> {
     if (++hosts == 2) interrupted = true;
-    return std::unique_ptr<sandbox::ToolHost>(std::make_unique<test::ClinicHost>(hosts == 1 ? 40 : -1));
+    return std::unique_ptr<sandbox::ToolHost>(
+        std::make_unique<test::ClinicHost>(hosts == 1 ? 40 : -1));
   };
   o.jobs = 1;
   auto made = agent::run_policy(*store, o, counting);
@@ -134,7 +138,10 @@ TEST_F(RunTest, ReverifyAgreesWithTheRunAndMendsWhatWasChanged) {
   EXPECT_EQ(checked->checked, 16);
   EXPECT_TRUE(checked->changed.empty());
   std::string id;
-  EXPECT_FALSE(store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step { id = e.id; return std::nullopt; }));
+  EXPECT_FALSE(store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step {
+    id = e.id;
+    return std::nullopt;
+  }));
   schemas::Verdict forged;
   forged.score = 0.25;
   EXPECT_FALSE(store->set_verdict(id, forged));
@@ -154,7 +161,9 @@ std::string call_text(const std::string& tool, const std::string& args) {
   schemas::Value function = schemas::Value::object();
   function.set("name", tool).set("arguments", args);
   return R"({"choices":[{"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":)" +
-         dump(function) + "}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":2}}";
+         dump(function) +
+         "}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":10,\"completion_"
+         "tokens\":2}}";
 }
 
 // A model that knows the lookup and asks for the name; anything else it answers with words.
@@ -163,10 +172,14 @@ test::Answer clinic_model(const test::Asked& asked, int) {
   const auto& messages = body.find("messages")->items();
   const std::string prompt = messages[1].text("content");
   if (prompt.find("my booking") != std::string::npos && messages.size() == 2)
-    return {.body = std::string(R"({"choices":[{"message":{"content":"Your name? My key is )") + kKey + "\"}}]}"};
-  if (prompt.find("cost") == std::string::npos) return {.body = R"({"choices":[{"message":{"content":"I would rather not."}}]})"};
-  if (messages.back().text("role") == "user") return {.body = call_text("find_person", R"({"name":"Bo AHal"})")};
-  if (messages.back().text("name") == "find_person") return {.body = call_text("list_bookings", R"({"person_id":"P-102"})")};
+    return {.body = std::string(R"({"choices":[{"message":{"content":"Your name? My key is )") +
+                    kKey + "\"}}]}"};
+  if (prompt.find("cost") == std::string::npos)
+    return {.body = R"({"choices":[{"message":{"content":"I would rather not."}}]})"};
+  if (messages.back().text("role") == "user")
+    return {.body = call_text("find_person", R"({"name":"Bo AHal"})")};
+  if (messages.back().text("name") == "find_person")
+    return {.body = call_text("list_bookings", R"({"person_id":"P-102"})")};
   return {.body = call_text("submit_result", R"({"fee":1037})")};
 }
 
@@ -228,8 +241,10 @@ TEST_F(RunTest, AnEndpointThatIsNoneEndsTheRunWithNothingStored) {
 TEST_F(RunTest, AnHttpRunSurvivesAJailThatDies) {
   test::BadServer server(clinic_model);
   int opened = 0;
-  const agent::HostFactory first_dies = [&opened](int) -> Result<std::unique_ptr<sandbox::ToolHost>> {
-    return std::unique_ptr<sandbox::ToolHost>(std::make_unique<test::ClinicHost>(opened++ == 0 ? 1 : -1));
+  const agent::HostFactory first_dies =
+      [&opened](int) -> Result<std::unique_ptr<sandbox::ToolHost>> {
+    return std::unique_ptr<sandbox::ToolHost>(
+        std::make_unique<test::ClinicHost>(opened++ == 0 ? 1 : -1));
   };
   auto made = agent::run_policy(*store, http_options(server), first_dies);
   ASSERT_TRUE(made.ok()) << made.error().message;
@@ -250,7 +265,8 @@ TEST_F(RunTest, AnInterruptedHttpRunDropsWhatIsInFlight) {
   auto made = agent::run_policy(*store, o, test::clinic_hosts());
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(made.error().where, Where::interrupted);
-  EXPECT_TRUE(store->finished_episodes(tasks::Store::run_id({})).ok());  // the store is still usable
+  EXPECT_TRUE(
+      store->finished_episodes(tasks::Store::run_id({})).ok());  // the store is still usable
 }
 
 }  // namespace
