@@ -1,4 +1,5 @@
-// Admission: gates as theorems. Only Admission makes an Admitted*, and the store accepts nothing else. The jail comes in as callables, so tasks never sees a process.
+// Admission: gates as theorems. Only Admission makes an Admitted*, and the store accepts nothing
+// else. The jail comes in as callables, so tasks never sees a process.
 #pragma once
 #include <functional>
 #include <memory>
@@ -24,21 +25,24 @@ using PlayCalls = std::function<Result<std::vector<PlayedPlan>>(const Plans&)>;
 
 struct Player {
   PlayCalls play;
-  PlayCalls play_again;                         // the same in another host (or at least after another reset): for G1
+  PlayCalls play_again;  // the same in another host (or at least after another reset): for G1
   std::function<Result<std::string>()> digest;  // hash of the host's state now: for G17
 };
 
-// The second oracle (the World in memory), bound by envgen; facts are lines as fact_line() prints them. After each step only
-// the difference from the initial facts is said: a whole listing a step would cost more than the replay.
+// The second oracle (the World in memory), bound by envgen; facts are lines as fact_line() prints
+// them. After each step only the difference from the initial facts is said: a whole listing a step
+// would cost more than the replay.
 struct OracleStep {
-  bool ok = true;         // the call succeeds
-  bool changed = false;   // gone and come are filled; else they are those of the step before (at first both empty)
+  bool ok = true;        // the call succeeds
+  bool changed = false;  // gone and come are filled; else they are those of the step before (at
+                         // first both empty)
   std::vector<std::string> gone;  // sorted: initial lines that no longer hold
   std::vector<std::string> come;  // sorted: lines that hold now and did not at first
 };
 struct Oracle {
   std::function<Result<std::vector<std::string>>()> initial;  // all initial facts, sorted
-  std::function<Result<std::vector<OracleStep>>(const std::vector<schemas::ToolCall>&)> run;  // from the initial facts
+  std::function<Result<std::vector<OracleStep>>(const std::vector<schemas::ToolCall>&)>
+      run;  // from the initial facts
 };
 
 struct Draft {  // a task not yet admitted; its environment is admitted before
@@ -77,17 +81,18 @@ class AdmittedTask {
   schemas::Certificate certificate_;
 };
 
-// The gates of one environment: open once, then its tasks one by one. Walks that do not depend on the task (random callers)
-// are made once and judged by every task.
+// The gates of one environment: open once, then its tasks one by one. Walks that do not depend on
+// the task (random callers) are made once and judged by every task.
 class Admission {
  public:
-  // Checks the environment itself: every table has a NOT NULL primary key, tools have schemas, reset is exact (G17), random
-  // walks agree with the oracle (G14).
-  static Result<std::variant<std::unique_ptr<Admission>, Rejected>> open(const schemas::Environment& env,
-                                                                         std::string image,
-                                                                         Player player,
-                                                                         Oracle oracle,
-                                                                         std::uint64_t seed);
+  // Checks the environment itself: every table has a NOT NULL primary key, tools have schemas,
+  // reset is exact (G17), random walks agree with the oracle (G14).
+  static Result<std::variant<std::unique_ptr<Admission>, Rejected>> open(
+      const schemas::Environment& env,
+      std::string image,
+      Player player,
+      Oracle oracle,
+      std::uint64_t seed);
   ~Admission();
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;

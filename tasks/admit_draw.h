@@ -1,5 +1,6 @@
-// Schema-valid random arguments: what a caller without any plan would send. Values come from the schema (enums, bounds), from
-// the state's columns and from what results have shown; a parameter prefers values that were seen under its own name.
+// Schema-valid random arguments: what a caller without any plan would send. Values come from the
+// schema (enums, bounds), from the state's columns and from what results have shown; a parameter
+// prefers values that were seen under its own name.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -21,7 +22,10 @@ class Draw {
   void learn(const schemas::Value& seen);  // scalars of a result, by the names of their members
   void learn(const schemas::ToolResult& result);
   // A value for the schema; valid in most cases, so the caller validates and draws again.
-  [[nodiscard]] schemas::Value value(const schemas::Value& schema, const std::string& name, Rng& rng, int depth = 0) const;
+  [[nodiscard]] schemas::Value value(const schemas::Value& schema,
+                                     const std::string& name,
+                                     Rng& rng,
+                                     int depth = 0) const;
 
  private:
   struct Pool {
@@ -30,8 +34,12 @@ class Draw {
   };
   void add(const std::string& name, const schemas::Value& scalar);
   [[nodiscard]] const Pool* pool_for(const std::string& name) const;
-  [[nodiscard]] schemas::Value text(const schemas::Value& schema, const std::string& name, Rng& rng) const;
-  [[nodiscard]] schemas::Value integer(const schemas::Value& schema, const std::string& name, Rng& rng) const;
+  [[nodiscard]] schemas::Value text(const schemas::Value& schema,
+                                    const std::string& name,
+                                    Rng& rng) const;
+  [[nodiscard]] schemas::Value integer(const schemas::Value& schema,
+                                       const std::string& name,
+                                       Rng& rng) const;
   [[nodiscard]] schemas::Value object(const schemas::Value& schema, Rng& rng, int depth) const;
 
   std::map<std::string, Pool> by_name_;

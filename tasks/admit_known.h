@@ -1,4 +1,5 @@
-// What somebody who has read a text and some results knows: the values that may be said without guessing (G10, G11).
+// What somebody who has read a text and some results knows: the values that may be said without
+// guessing (G10, G11).
 #pragma once
 #include <string>
 #include <string_view>
@@ -18,8 +19,9 @@ class Known {
   void see(const schemas::ToolResult& result);
   // Enums, constants and defaults of a JSON Schema, wherever they stand in it.
   void see_choices(const schemas::Value& schema);
-  // The scalar as a whole word of the prose (case and repeated space aside; 1250 also as 1,250 or, up to twelve, in words) or
-  // among the values. Booleans, null and the empty text are always known.
+  // The scalar as a whole word of the prose (case and repeated space aside; 1250 also as 1,250 or,
+  // up to twelve, in words) or among the values. Booleans, null and the empty text are always
+  // known.
   [[nodiscard]] bool has(const schemas::Value& scalar) const;
 
  private:
@@ -28,7 +30,8 @@ class Known {
   std::unordered_set<std::string> values_;
 };
 
-// Words of a prompt that a caller could echo: quoted texts, ids, numbers, capitalised names; each once, in order.
+// Words of a prompt that a caller could echo: quoted texts, ids, numbers, capitalised names; each
+// once, in order.
 std::vector<std::string> echo_words(std::string_view prompt);
 bool is_id_like(std::string_view word);  // has a digit and, beside digits, letters or a dash
 

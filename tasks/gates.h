@@ -1,6 +1,8 @@
-// The gates of one task, as functions over one record of it (Case). Inside tasks only; admit.h is the way in.
+// The gates of one task, as functions over one record of it (Case). Inside tasks only; admit.h is
+// the way in.
 //
-// Everything is played in two frames: gold in one host, then gold and every other plan in the other. A gate only judges.
+// Everything is played in two frames: gold in one host, then gold and every other plan in the
+// other. A gate only judges.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -48,9 +50,11 @@ struct Kit {
   std::uint64_t seed = 0;
   Draw draw;
   Known docs;     // handbook and tools as prose: what must not hold an answer (G10)
-  Known choices;  // handbook as prose, enums and defaults of tools: what an argument may come from (G11)
+  Known choices;  // handbook as prose, enums and defaults of tools: what an argument may come from
+                  // (G11)
   std::map<std::string, schemas::JsonSchema> schemas;  // by tool
-  std::vector<schemas::ToolCall> reads, writes;        // random calls that succeed, most of them from the initial state
+  std::vector<schemas::ToolCall> reads,
+      writes;  // random calls that succeed, most of them from the initial state
   std::vector<Walk> walks;
   std::int64_t integers = 0, texts = 0;  // distinct values in the state
 
@@ -58,7 +62,9 @@ struct Kit {
   // Whether the call changed more than bookkeeping.
   [[nodiscard]] bool writes_facts(const PlayedPlan& played, int call) const;
   // A schema-valid random call of the tool; empty where none was found in a few tries.
-  [[nodiscard]] std::optional<schemas::ToolCall> random_call(const schemas::Tool& tool, const Draw& from, Rng& rng) const;
+  [[nodiscard]] std::optional<schemas::ToolCall> random_call(const schemas::Tool& tool,
+                                                             const Draw& from,
+                                                             Rng& rng) const;
 };
 
 // A plan beside gold, and what is expected of it.
@@ -67,12 +73,15 @@ struct Trial {
   Kind kind = Kind::wrong;
   std::string gate, name;
   Script script;
-  int plan = -1;  // index into Case::plays
+  int plan = -1;     // index into Case::plays
   int retried = -1;  // retry: the call that must fail
 };
 
 struct Case {
-  Case(Kit& k, const Draft& d) : kit(k), draft(d), rng(rng_for(k.seed, k.id, static_cast<std::uint64_t>(d.task.number), "admit")) {}
+  Case(Kit& k, const Draft& d)
+      : kit(k),
+        draft(d),
+        rng(rng_for(k.seed, k.id, static_cast<std::uint64_t>(d.task.number), "admit")) {}
 
   Kit& kit;
   const Draft& draft;
@@ -81,7 +90,7 @@ struct Case {
   Script gold;
   PlayedPlan first;  // gold in the second host
   std::vector<Trial> trials;
-  Plans plans;       // distinct; 0 is gold
+  Plans plans;  // distinct; 0 is gold
   std::vector<PlayedPlan> plays;
   std::unordered_map<std::string, int> plan_of;
   LineDiff gold_facts;
@@ -89,7 +98,8 @@ struct Case {
   void add(Trial trial);
   Step play();  // whatever of `plans` is not played yet, in one frame
   [[nodiscard]] bool valid_submission(const schemas::Value& submitted) const;
-  Result<bool> solves(const Script& script, const PlayedPlan& played) const;  // played may hold more than the script's calls
+  Result<bool> solves(const Script& script, const PlayedPlan& played)
+      const;  // played may hold more than the script's calls
   Result<bool> solves_without_calls(schemas::Stop stop, const schemas::Value& submitted) const;
 };
 
@@ -120,12 +130,18 @@ Result<GateOutcome> gate_g17_reset(Case& c);
 void add_trials(Case& c);
 void add_more_strays(Case& c);
 // Other values beside `value` that the same argument could have had: nearest first, at most `most`.
-std::vector<schemas::Value> siblings(const Kit& kit, const schemas::Value& schema, const std::string& name, const schemas::Value& value, std::size_t most);
+std::vector<schemas::Value> siblings(const Kit& kit,
+                                     const schemas::Value& schema,
+                                     const std::string& name,
+                                     const schemas::Value& value,
+                                     std::size_t most);
 // Submissions that differ from gold's in one place.
 std::vector<schemas::Value> mutated_submissions(const Case& c);
 // Submissions that mean the same as gold's, spelled otherwise, as far as the schema takes them.
 std::vector<schemas::Value> respelled_submissions(const Case& c);
 // Compares the oracle with a play, step by step; empty text where they agree.
-Result<std::string> oracle_differs(Kit& kit, const std::vector<schemas::ToolCall>& calls, const PlayedPlan& played);
+Result<std::string> oracle_differs(Kit& kit,
+                                   const std::vector<schemas::ToolCall>& calls,
+                                   const PlayedPlan& played);
 
 }  // namespace seedbed::tasks

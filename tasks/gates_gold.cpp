@@ -1,5 +1,6 @@
-// Gates on gold's own evidence: what is reachable, and that doing less, or anything at random, is not enough. A prefix of
-// gold is judged from gold's recorded changes; G1 has shown that they come out the same twice.
+// Gates on gold's own evidence: what is reachable, and that doing less, or anything at random, is
+// not enough. A prefix of gold is judged from gold's recorded changes; G1 has shown that they come
+// out the same twice.
 #include <algorithm>
 
 #include "base/text.h"
@@ -13,7 +14,9 @@ using schemas::Outcome;
 using schemas::Stop;
 using schemas::Value;
 
-GateOutcome rejected(const char* gate, std::string why) { return Rejected{gate, std::move(why)}; }
+GateOutcome rejected(const char* gate, std::string why) {
+  return Rejected{gate, std::move(why)};
+}
 
 // The first scalar inside that is not known, else nullptr.
 const Value* unknown_in(const Value& value, const Known& known) {
@@ -31,7 +34,9 @@ const Value* unknown_in(const Value& value, const Known& known) {
 }
 
 // What the scripted user says to the message; `used` marks reveals that are spent.
-std::string reply(const schemas::UserScript& user, const std::string& message, std::vector<bool>& used) {
+std::string reply(const schemas::UserScript& user,
+                  const std::string& message,
+                  std::vector<bool>& used) {
   const std::string heard = lower_ascii(message);
   for (std::size_t r = 0; r < user.reveals.size(); ++r) {
     if (used[r]) continue;
@@ -68,7 +73,8 @@ std::vector<Value> echoes(const Case& c, const std::vector<std::string>& words, 
   for (const auto& list : choices) all = std::min<std::size_t>(all * list.size(), 1'000'000);
   for (std::size_t n = 0; n < most && n < all; ++n) {
     // Spread over the whole product: neighbours differ in every field.
-    std::size_t code = all <= most ? n : n * (all / most) + n % std::max<std::size_t>(1, all / most);
+    std::size_t code =
+        all <= most ? n : n * (all / most) + n % std::max<std::size_t>(1, all / most);
     Value args = Value::object();
     for (std::size_t f = 0; f < choices.size(); ++f) {
       args.set(properties->members()[f].first, choices[f][code % choices[f].size()]);
@@ -109,8 +115,10 @@ Result<GateOutcome> gate_g11_reachable(Case& c) {
       }
       ++checked;
       if (const auto* odd = unknown_in(value, known))
-        return rejected("G11", "step " + std::to_string(i) + ": argument '" + name + "' = " + dump(*odd) +
-                                   " stands neither in the prompt, the handbook or the tools nor in an earlier result");
+        return rejected("G11", "step " + std::to_string(i) + ": argument '" + name +
+                                   "' = " + dump(*odd) +
+                                   " stands neither in the prompt, the handbook or the tools nor "
+                                   "in an earlier result");
     }
     if (step.kind == GoldKind::call) known.see(c.first.results[call++]);
   }
@@ -126,21 +134,31 @@ Result<GateOutcome> gate_g2_nop(Case& c) {
 Result<GateOutcome> gate_g3_prefixes(Case& c) {
   int checked = 0, dropped = 0;
   for (std::size_t n = 0; n <= c.gold.calls.size(); ++n) {
-    const Script prefix{.calls = {c.gold.calls.begin(), c.gold.calls.begin() + static_cast<std::ptrdiff_t>(n)}, .stop = Stop::stopped, .submitted = {}};
+    const Script prefix{
+        .calls = {c.gold.calls.begin(), c.gold.calls.begin() + static_cast<std::ptrdiff_t>(n)},
+        .stop = Stop::stopped,
+        .submitted = {}};
     SEEDBED_TRY(const bool solved, c.solves(prefix, c.first));
     ++checked;
-    if (solved) return rejected("G3", "the first " + std::to_string(n) + " calls of gold solve it without an answer");
+    if (solved)
+      return rejected(
+          "G3", "the first " + std::to_string(n) + " calls of gold solve it without an answer");
   }
   for (const auto& trial : c.trials) {
     if (trial.gate != "G3") continue;
-    SEEDBED_TRY(const bool solved, c.solves(trial.script, c.plays[static_cast<std::size_t>(trial.plan)]));
+    SEEDBED_TRY(const bool solved,
+                c.solves(trial.script, c.plays[static_cast<std::size_t>(trial.plan)]));
     ++checked, ++dropped;
     if (!solved) continue;
-    SEEDBED_TRY(const LineDiff facts, c.kit.judge->difference(c.plays[static_cast<std::size_t>(trial.plan)].changes, static_cast<int>(trial.script.calls.size())));
-    if (facts != c.gold_facts) return rejected("G3", "gold " + trial.name + " solves it too: " + show(trial.script));
+    SEEDBED_TRY(const LineDiff facts,
+                c.kit.judge->difference(c.plays[static_cast<std::size_t>(trial.plan)].changes,
+                                        static_cast<int>(trial.script.calls.size())));
+    if (facts != c.gold_facts)
+      return rejected("G3", "gold " + trial.name + " solves it too: " + show(trial.script));
     return rejected("G3", "gold's last write changes nothing in the end: " + trial.name);
   }
-  return GateOutcome(Passed{"G3", checked, dropped > 0 ? "prefixes, and without the last write" : "prefixes"});
+  return GateOutcome(
+      Passed{"G3", checked, dropped > 0 ? "prefixes, and without the last write" : "prefixes"});
 }
 
 Result<GateOutcome> gate_g4_empty_ways(Case& c) {
@@ -153,7 +171,9 @@ Result<GateOutcome> gate_g4_empty_ways(Case& c) {
     ++checked;
     SEEDBED_TRY(const bool solved, c.solves_without_calls(stop, args));
     if (!solved) return std::optional<Rejected>();
-    return std::optional<Rejected>(Rejected{"G4", std::string("without any call, ") + (stop == Stop::refused ? "refuse" : "submit") + dump(args) + " solves it"});
+    return std::optional<Rejected>(Rejected{
+        "G4", std::string("without any call, ") + (stop == Stop::refused ? "refuse" : "submit") +
+                  dump(args) + " solves it"});
   };
   std::vector<std::pair<Stop, Value>> ways = {{Stop::answered, Value::object()}};
   for (const auto& reason : c.kit.env.policy.reasons) {
@@ -169,11 +189,12 @@ Result<GateOutcome> gate_g4_empty_ways(Case& c) {
     SEEDBED_TRY(auto found, try_one(stop, args));
     if (found) return GateOutcome(*std::move(found));
   }
-  return GateOutcome(Passed{"G4", checked, "refusals with each code, empty and echoed submissions"});
+  return GateOutcome(
+      Passed{"G4", checked, "refusals with each code, empty and echoed submissions"});
 }
 
-// The walks were made once for the environment; every task judges them, ended early, midway and in the end, each with a
-// random well-typed submission (and refusal, where that is what is wanted).
+// The walks were made once for the environment; every task judges them, ended early, midway and in
+// the end, each with a random well-typed submission (and refusal, where that is what is wanted).
 Result<GateOutcome> gate_g5_random(Case& c) {
   int checked = 0;
   for (const auto& walk : c.kit.walks) {
@@ -184,7 +205,8 @@ Result<GateOutcome> gate_g5_random(Case& c) {
       if (c.draft.verifier.outcome == Outcome::refuse) {
         script.stop = Stop::refused;
         const Value word = Value(Value::Object{{"type", "string"}});
-        script.submitted = refusal(c.rng.pick(c.kit.env.policy.reasons).code, {walk.seen.value(word, "id", c.rng).as_string()});
+        script.submitted = refusal(c.rng.pick(c.kit.env.policy.reasons).code,
+                                   {walk.seen.value(word, "id", c.rng).as_string()});
       } else {
         script.submitted = walk.seen.value(c.draft.task.submit_schema, "", c.rng);
       }
@@ -193,7 +215,8 @@ Result<GateOutcome> gate_g5_random(Case& c) {
       if (solved) return rejected("G5", "a random caller solves it: " + show(script));
     }
   }
-  return GateOutcome(Passed{"G5", checked, std::to_string(c.kit.walks.size()) + " shared walks, random submissions"});
+  return GateOutcome(Passed{
+      "G5", checked, std::to_string(c.kit.walks.size()) + " shared walks, random submissions"});
 }
 
 }  // namespace seedbed::tasks

@@ -1,4 +1,5 @@
-// Gates on what was played: gold twice, mutants, stray writes, other right ways, the second oracle, the reset.
+// Gates on what was played: gold twice, mutants, stray writes, other right ways, the second oracle,
+// the reset.
 #include <algorithm>
 
 #include "tasks/gates.h"
@@ -11,21 +12,29 @@ using schemas::Outcome;
 using schemas::Value;
 using Kind = Trial::Kind;
 
-GateOutcome rejected(const char* gate, std::string why) { return Rejected{gate, std::move(why)}; }
+GateOutcome rejected(const char* gate, std::string why) {
+  return Rejected{gate, std::move(why)};
+}
 
-const PlayedPlan& play_of(const Case& c, const Trial& trial) { return c.plays[static_cast<std::size_t>(trial.plan)]; }
+const PlayedPlan& play_of(const Case& c, const Trial& trial) {
+  return c.plays[static_cast<std::size_t>(trial.plan)];
+}
 
 bool same_results(const PlayedPlan& a, const PlayedPlan& b) {
-  return a.changes == b.changes && std::equal(a.results.begin(), a.results.end(), b.results.begin(), b.results.end(),
-                                              [](const auto& x, const auto& y) { return x.end == y.end && x.out == y.out; });
+  return a.changes == b.changes &&
+         std::equal(a.results.begin(), a.results.end(), b.results.begin(), b.results.end(),
+                    [](const auto& x, const auto& y) { return x.end == y.end && x.out == y.out; });
 }
 
 Result<LineDiff> facts_after(const Case& c, const Trial& trial) {
-  return c.kit.judge->difference(play_of(c, trial).changes, static_cast<int>(trial.script.calls.size()));
+  return c.kit.judge->difference(play_of(c, trial).changes,
+                                 static_cast<int>(trial.script.calls.size()));
 }
 
 // A choice may have several right ways, so a mutant of it may be right too; a delta has one.
-bool many_ways(const Case& c) { return !c.draft.verifier.choose.empty() || !c.draft.verifier.post.empty(); }
+bool many_ways(const Case& c) {
+  return !c.draft.verifier.choose.empty() || !c.draft.verifier.post.empty();
+}
 
 }  // namespace
 
@@ -33,16 +42,26 @@ Result<GateOutcome> gate_g1_gold(Case& c) {
   const PlayedPlan& second = c.plays.front();
   for (std::size_t i = 0; i < c.gold.calls.size(); ++i)
     if (second.results[i].end != End::ok)
-      return rejected("G1", "gold's call " + std::to_string(i) + " " + c.gold.calls[i].tool + dump(c.gold.calls[i].args) + " fails: " + second.results[i].out.substr(0, 200));
-  if (!same_results(c.first, second)) return rejected("G1", "gold does not come out the same twice: " + show(c.gold));
-  Episode episode{.calls = c.gold.calls, .results = second.results, .changes = second.changes, .stop = c.gold.stop, .submitted = c.gold.submitted};
+      return rejected("G1", "gold's call " + std::to_string(i) + " " + c.gold.calls[i].tool +
+                                dump(c.gold.calls[i].args) +
+                                " fails: " + second.results[i].out.substr(0, 200));
+  if (!same_results(c.first, second))
+    return rejected("G1", "gold does not come out the same twice: " + show(c.gold));
+  Episode episode{.calls = c.gold.calls,
+                  .results = second.results,
+                  .changes = second.changes,
+                  .stop = c.gold.stop,
+                  .submitted = c.gold.submitted};
   SEEDBED_TRY(const auto verdict, c.kit.judge->judge(c.draft.verifier, episode));
-  if (!verdict.solved) return rejected("G1", "gold is not solved: " + verdict.why + "; " + show(c.gold));
+  if (!verdict.solved)
+    return rejected("G1", "gold is not solved: " + verdict.why + "; " + show(c.gold));
   std::size_t bytes = 0;
   for (const auto& result : second.results) bytes += result.out.size();
   if (bytes > static_cast<std::size_t>(std::max(0, c.draft.task.budget.output_kib)) * 1024)
-    return rejected("G18", "gold reads " + std::to_string(bytes) + " bytes, the budget is " + std::to_string(c.draft.task.budget.output_kib) + " KiB");
-  SEEDBED_TRY(c.gold_facts, c.kit.judge->difference(second.changes, static_cast<int>(c.gold.calls.size())));
+    return rejected("G18", "gold reads " + std::to_string(bytes) + " bytes, the budget is " +
+                               std::to_string(c.draft.task.budget.output_kib) + " KiB");
+  SEEDBED_TRY(c.gold_facts,
+              c.kit.judge->difference(second.changes, static_cast<int>(c.gold.calls.size())));
   return GateOutcome(Passed{"G1", 2, "same transcript in two hosts"});
 }
 
@@ -60,20 +79,29 @@ Result<GateOutcome> gate_g6_mutants(Case& c) {
       continue;
     }
     SEEDBED_TRY(const LineDiff facts, facts_after(c, trial));
-    if (trial.kind == Kind::mutant && facts == c.gold_facts) ++same;
-    else if (trial.kind == Kind::mutant && many_ways(c)) ++also_right;
-    else return rejected("G6", trial.name + " solves it: " + show(trial.script));
+    if (trial.kind == Kind::mutant && facts == c.gold_facts)
+      ++same;
+    else if (trial.kind == Kind::mutant && many_ways(c))
+      ++also_right;
+    else
+      return rejected("G6", trial.name + " solves it: " + show(trial.script));
   }
   for (const auto& args : mutated_submissions(c)) {
     Script script = c.gold;
     script.submitted = args;
     SEEDBED_TRY(const bool solved, c.solves(script, c.plays.front()));
-    if (!solved) ++failed;
-    else if (many_ways(c)) ++also_right;
-    else return rejected("G6", "another submission solves it: " + dump(args));
+    if (!solved)
+      ++failed;
+    else if (many_ways(c))
+      ++also_right;
+    else
+      return rejected("G6", "another submission solves it: " + dump(args));
   }
-  if (failed == 0) return rejected("G6", "no mutant of gold fails (" + std::to_string(same) + " change nothing, " + std::to_string(also_right) + " are right too)");
-  std::string note = std::to_string(failed) + " mutants and " + std::to_string(misses) + " near misses fail";
+  if (failed == 0)
+    return rejected("G6", "no mutant of gold fails (" + std::to_string(same) + " change nothing, " +
+                              std::to_string(also_right) + " are right too)");
+  std::string note =
+      std::to_string(failed) + " mutants and " + std::to_string(misses) + " near misses fail";
   if (same > 0) note += ", " + std::to_string(same) + " equal gold";
   if (also_right > 0) note += ", " + std::to_string(also_right) + " are right too";
   return GateOutcome(Passed{"G6", failed + misses, std::move(note)});
@@ -90,12 +118,16 @@ Result<GateOutcome> gate_g7_stray(Case& c) {
       if (facts == c.gold_facts) continue;  // wrote nothing that shows
       ++effective;
       SEEDBED_TRY(const bool solved, c.solves(trial.script, play_of(c, trial)));
-      if (solved) return rejected("G7", "gold and a " + trial.name + " solves it: " + show(trial.script));
+      if (solved)
+        return rejected("G7", "gold and a " + trial.name + " solves it: " + show(trial.script));
     }
   }
   const auto& tools = c.kit.env.tools;
-  if (effective == 0 && std::any_of(tools.begin(), tools.end(), may_write)) return rejected("G7", "no stray write took effect after gold");
-  return GateOutcome(Passed{"G7", effective, effective == 0 ? "no tool of the environment writes" : "stray writes after gold"});
+  if (effective == 0 && std::any_of(tools.begin(), tools.end(), may_write))
+    return rejected("G7", "no stray write took effect after gold");
+  return GateOutcome(
+      Passed{"G7", effective,
+             effective == 0 ? "no tool of the environment writes" : "stray writes after gold"});
 }
 
 Result<GateOutcome> gate_g9_other_ways(Case& c) {
@@ -106,13 +138,17 @@ Result<GateOutcome> gate_g9_other_ways(Case& c) {
     if (trial.kind == Kind::retry) {
       const auto at = static_cast<std::size_t>(trial.retried);
       if (played.results[at].end == End::ok) continue;  // it did not fail after all
-      if (std::any_of(played.changes.begin(), played.changes.end(), [&](const auto& x) { return x.call == trial.retried; }))
-        return rejected("G9", "a failed call of " + trial.script.calls[at].tool + " changed the state");
+      if (std::any_of(played.changes.begin(), played.changes.end(),
+                      [&](const auto& x) { return x.call == trial.retried; }))
+        return rejected("G9",
+                        "a failed call of " + trial.script.calls[at].tool + " changed the state");
     }
     SEEDBED_TRY(const bool solved, c.solves(trial.script, played));
     if (!solved) {
       const Script& s = trial.script;
-      SEEDBED_TRY(const auto verdict, c.kit.judge->judge(c.draft.verifier, {s.calls, played.results, played.changes, s.stop, s.submitted}));
+      SEEDBED_TRY(const auto verdict,
+                  c.kit.judge->judge(c.draft.verifier, {s.calls, played.results, played.changes,
+                                                        s.stop, s.submitted}));
       return rejected("G9", "gold, " + trial.name + ", fails: " + verdict.why + "; " + show(s));
     }
     ++checked;
@@ -126,22 +162,31 @@ Result<GateOutcome> gate_g9_other_ways(Case& c) {
     ++checked;
     if (!solved) return rejected("G9", "the right answer spelled " + dump(args) + " fails");
   }
-  return GateOutcome(Passed{"G9", checked, std::to_string(variants) + " permutations, " + std::to_string(spelled.size()) + " spellings, extra reads, a retry"});
+  return GateOutcome(Passed{"G9", checked,
+                            std::to_string(variants) + " permutations, " +
+                                std::to_string(spelled.size()) +
+                                " spellings, extra reads, a retry"});
 }
 
 Result<GateOutcome> gate_g14_oracle(Case& c) {
   int steps = 0;
   for (std::size_t i = 0; i < c.plans.size(); ++i) {
     SEEDBED_TRY(const std::string differs, oracle_differs(c.kit, c.plans[i], c.plays[i]));
-    if (!differs.empty()) return rejected("G14", differs + "; in " + show({.calls = c.plans[i], .stop = schemas::Stop::stopped, .submitted = {}}));
+    if (!differs.empty())
+      return rejected(
+          "G14", differs + "; in " +
+                     show({.calls = c.plans[i], .stop = schemas::Stop::stopped, .submitted = {}}));
     steps += static_cast<int>(c.plans[i].size());
   }
-  return GateOutcome(Passed{"G14", steps, std::to_string(c.plans.size()) + " plans, facts and outcome of every step"});
+  return GateOutcome(Passed{
+      "G14", steps, std::to_string(c.plans.size()) + " plans, facts and outcome of every step"});
 }
 
 Result<GateOutcome> gate_g17_reset(Case& c) {
   SEEDBED_TRY(const std::string digest, c.kit.player.digest());
-  if (digest != c.kit.image_hash) return rejected("G17", "after the plays the host's state is " + digest + ", the image is " + c.kit.image_hash);
+  if (digest != c.kit.image_hash)
+    return rejected("G17", "after the plays the host's state is " + digest + ", the image is " +
+                               c.kit.image_hash);
   return GateOutcome(Passed{"G17", 1, std::to_string(c.plans.size()) + " plans before it"});
 }
 

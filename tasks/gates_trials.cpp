@@ -28,11 +28,14 @@ Value to_value(const Scalar& scalar) {
 }
 
 // The column that holds the value: one named like the argument, else a key, else any.
-const FactColumn* column_of(const std::vector<FactColumn>& columns, const std::string& name, const Value& value) {
+const FactColumn* column_of(const std::vector<FactColumn>& columns,
+                            const std::string& name,
+                            const Value& value) {
   const FactColumn* best = nullptr;
   int best_rank = 0;
   for (const auto& column : columns) {
-    const bool holds = std::any_of(column.values.begin(), column.values.end(), [&](const Scalar& s) { return same_value(s, value); });
+    const bool holds = std::any_of(column.values.begin(), column.values.end(),
+                                   [&](const Scalar& s) { return same_value(s, value); });
     if (!holds || column.values.size() < 2) continue;
     const int rank = column.column == name ? 3 : column.attribute.empty() ? 2 : 1;
     if (rank > best_rank) best = &column, best_rank = rank;
@@ -41,8 +44,12 @@ const FactColumn* column_of(const std::vector<FactColumn>& columns, const std::s
 }
 
 // Neighbours of the value in its column's order: below and above by turns.
-void add_neighbours(const FactColumn& column, const Value& value, std::size_t most, std::vector<Value>& out) {
-  const auto at = std::find_if(column.values.begin(), column.values.end(), [&](const Scalar& s) { return same_value(s, value); });
+void add_neighbours(const FactColumn& column,
+                    const Value& value,
+                    std::size_t most,
+                    std::vector<Value>& out) {
+  const auto at = std::find_if(column.values.begin(), column.values.end(),
+                               [&](const Scalar& s) { return same_value(s, value); });
   const auto index = static_cast<std::size_t>(at - column.values.begin());
   for (std::size_t step = 1; out.size() < most && step <= column.values.size(); ++step) {
     if (index + step < column.values.size()) out.push_back(to_value(column.values[index + step]));
@@ -68,7 +75,10 @@ void add_dropped(Case& c, const std::vector<int>& writing) {
     const int i = writing[writing.size() - 1 - n];
     Script script = c.gold;
     script.calls.erase(script.calls.begin() + i);
-    c.add({.kind = Trial::Kind::mutant, .gate = n == 0 ? "G3" : "G6", .name = "without call " + std::to_string(i), .script = std::move(script)});
+    c.add({.kind = Trial::Kind::mutant,
+           .gate = n == 0 ? "G3" : "G6",
+           .name = "without call " + std::to_string(i),
+           .script = std::move(script)});
   }
 }
 
@@ -97,14 +107,18 @@ std::vector<Value> swapped_arguments(const Case& c, const ToolCall& call) {
 
 void add_swapped(Case& c, const std::vector<int>& writing) {
   std::vector<std::pair<int, std::vector<Value>>> ways;
-  for (const int i : writing) ways.emplace_back(i, swapped_arguments(c, c.gold.calls[static_cast<std::size_t>(i)]));
+  for (const int i : writing)
+    ways.emplace_back(i, swapped_arguments(c, c.gold.calls[static_cast<std::size_t>(i)]));
   std::size_t made = 0;
   for (std::size_t round = 0; round < 8 && made < kMaxSwapped; ++round)
     for (auto& [i, args] : ways) {
       if (round >= args.size() || made >= kMaxSwapped) continue;
       Script script = c.gold;
       script.calls[static_cast<std::size_t>(i)].args = args[round];
-      c.add({.kind = Trial::Kind::mutant, .gate = "G6", .name = "call " + std::to_string(i) + " with " + dump(args[round]), .script = std::move(script)});
+      c.add({.kind = Trial::Kind::mutant,
+             .gate = "G6",
+             .name = "call " + std::to_string(i) + " with " + dump(args[round]),
+             .script = std::move(script)});
       ++made;
     }
 }
@@ -112,14 +126,19 @@ void add_swapped(Case& c, const std::vector<int>& writing) {
 void add_stray(Case& c, const ToolCall& call) {
   Script script = c.gold;
   script.calls.push_back(call);
-  c.add({.kind = Trial::Kind::stray, .gate = "G7", .name = "stray " + call.tool, .script = std::move(script)});
+  c.add({.kind = Trial::Kind::stray,
+         .gate = "G7",
+         .name = "stray " + call.tool,
+         .script = std::move(script)});
 }
 
-// Writes of other callers; and gold's own last write with another argument, which is right by its kind and wrong by its place.
+// Writes of other callers; and gold's own last write with another argument, which is right by its
+// kind and wrong by its place.
 void add_strays(Case& c, const std::vector<int>& writing) {
   if (!c.kit.writes.empty()) {
     const auto begin = static_cast<std::size_t>(c.rng.below(c.kit.writes.size()));
-    for (std::size_t n = 0; n < kStrays && n < c.kit.writes.size(); ++n) add_stray(c, c.kit.writes[(begin + n) % c.kit.writes.size()]);
+    for (std::size_t n = 0; n < kStrays && n < c.kit.writes.size(); ++n)
+      add_stray(c, c.kit.writes[(begin + n) % c.kit.writes.size()]);
   }
   if (writing.empty()) return;
   ToolCall again = c.gold.calls[static_cast<std::size_t>(writing.back())];
@@ -136,7 +155,10 @@ void add_extra_reads(Case& c) {
   script.calls.insert(script.calls.begin() + middle, c.rng.pick(c.kit.reads));
   script.calls.insert(script.calls.begin(), c.rng.pick(c.kit.reads));
   script.calls.push_back(c.rng.pick(c.kit.reads));
-  c.add({.kind = Trial::Kind::right, .gate = "G9", .name = "with extra reads", .script = std::move(script)});
+  c.add({.kind = Trial::Kind::right,
+         .gate = "G9",
+         .name = "with extra reads",
+         .script = std::move(script)});
 }
 
 // A call of the same tool that fails, then the right one.
@@ -149,7 +171,11 @@ void add_retry(Case& c, const std::vector<int>& writing) {
   if (!changed) wrong.args.set("no_such_argument", 1);
   Script script = c.gold;
   script.calls.insert(script.calls.begin() + static_cast<std::ptrdiff_t>(at), std::move(wrong));
-  c.add({.kind = Trial::Kind::retry, .gate = "G9", .name = "with a failed call retried", .script = std::move(script), .retried = static_cast<int>(at)});
+  c.add({.kind = Trial::Kind::retry,
+         .gate = "G9",
+         .name = "with a failed call retried",
+         .script = std::move(script),
+         .retried = static_cast<int>(at)});
 }
 
 std::string upper_ascii(std::string text) {
@@ -160,10 +186,13 @@ std::string upper_ascii(std::string text) {
 
 // "5 March 2031", "05/03/2031" for a date in normal form, its time kept.
 std::vector<Value> respelled_date(const std::string& normal) {
-  static const char* const kMonths[] = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
+  static const char* const kMonths[] = {"January",   "February", "March",    "April",
+                                        "May",       "June",     "July",     "August",
+                                        "September", "October",  "November", "December"};
   const auto month = static_cast<std::size_t>(std::stoi(normal.substr(5, 2)));
   const std::string time = normal.substr(10);
-  return {std::to_string(std::stoi(normal.substr(8, 2))) + " " + kMonths[month - 1] + " " + normal.substr(0, 4) + time,
+  return {std::to_string(std::stoi(normal.substr(8, 2))) + " " + kMonths[month - 1] + " " +
+              normal.substr(0, 4) + time,
           normal.substr(8, 2) + "/" + normal.substr(5, 2) + "/" + normal.substr(0, 4) + time};
 }
 
@@ -178,17 +207,26 @@ std::vector<Value> respelled(const schemas::AnswerField& field, const Value& val
   const auto form = normal_form(field.type, value);
   if (!form) return {};
   switch (field.type) {
-    case AnswerType::integer: return {Value(static_cast<double>(std::stoll(*form))), Value(*form), Value(" " + *form + ".0 "), Value(std::int64_t{std::stoll(*form)})};
-    case AnswerType::date: return respelled_date(*form);
-    case AnswerType::text: return {Value(upper_ascii(*form)), Value("  " + *form + "."), Value(*form)};
-    case AnswerType::set: break;
+    case AnswerType::integer:
+      return {Value(static_cast<double>(std::stoll(*form))), Value(*form),
+              Value(" " + *form + ".0 "), Value(std::int64_t{std::stoll(*form)})};
+    case AnswerType::date:
+      return respelled_date(*form);
+    case AnswerType::text:
+      return {Value(upper_ascii(*form)), Value("  " + *form + "."), Value(*form)};
+    case AnswerType::set:
+      break;
   }
   return {};
 }
 
 }  // namespace
 
-std::vector<Value> siblings(const Kit& kit, const Value& schema, const std::string& name, const Value& value, std::size_t most) {
+std::vector<Value> siblings(const Kit& kit,
+                            const Value& schema,
+                            const std::string& name,
+                            const Value& value,
+                            std::size_t most) {
   std::vector<Value> out;
   if (!value.is_string() && !value.is_int()) return out;
   if (const Value* words = schema.find("enum"); words != nullptr && words->is_array()) {
@@ -196,7 +234,8 @@ std::vector<Value> siblings(const Kit& kit, const Value& schema, const std::stri
       if (word != value && out.size() < most) out.push_back(word);
     return out;
   }
-  if (const auto* column = column_of(kit.judge->columns(), name, value)) add_neighbours(*column, value, most, out);
+  if (const auto* column = column_of(kit.judge->columns(), name, value))
+    add_neighbours(*column, value, most, out);
   if (value.is_int())
     for (const std::int64_t step : {1, -1, 2, -2})
       if (out.size() < most) out.emplace_back(value.as_int() + step);
@@ -213,7 +252,8 @@ std::vector<Value> mutated_submissions(const Case& c) {
   };
   if (c.draft.verifier.outcome == Outcome::refuse) {
     for (const auto& reason : c.kit.env.policy.reasons)
-      if (std::find(c.draft.verifier.refuse_codes.begin(), c.draft.verifier.refuse_codes.end(), reason.code) == c.draft.verifier.refuse_codes.end())
+      if (std::find(c.draft.verifier.refuse_codes.begin(), c.draft.verifier.refuse_codes.end(),
+                    reason.code) == c.draft.verifier.refuse_codes.end())
         out.push_back(with("reason_code", reason.code));
     const Value* ids = gold.find("evidence_ids");
     if (ids == nullptr || !ids->is_array()) return out;
@@ -230,16 +270,19 @@ std::vector<Value> mutated_submissions(const Case& c) {
   }
   for (const auto& [name, value] : gold.members()) {
     const Value* schema = property(c.draft.task.submit_schema, name);
-    std::vector<Value> others = siblings(c.kit, schema == nullptr ? Value::object() : *schema, name, value, 4);
+    std::vector<Value> others =
+        siblings(c.kit, schema == nullptr ? Value::object() : *schema, name, value, 4);
     if (value.is_array())
       for (std::size_t i = 0; i < value.items().size() && i < 4; ++i) {
         others.push_back(value);
         others.back().items().erase(others.back().items().begin() + static_cast<std::ptrdiff_t>(i));
       }
-    if (const auto day = value.is_string() ? normal_date(value.as_string()) : std::nullopt; day && others.empty())
+    if (const auto day = value.is_string() ? normal_date(value.as_string()) : std::nullopt;
+        day && others.empty())
       others = {Value("2001-02-03"), Value("2001-02-03 04:05")};
     for (auto& other : others)
-      if (Value args = with(name, std::move(other)); c.valid_submission(args)) out.push_back(std::move(args));
+      if (Value args = with(name, std::move(other)); c.valid_submission(args))
+        out.push_back(std::move(args));
   }
   return out;
 }
@@ -257,7 +300,8 @@ std::vector<Value> respelled_submissions(const Case& c) {
     }
   };
   for (const auto& field : c.draft.verifier.answer) add(field, true);
-  if (c.draft.verifier.outcome == Outcome::refuse) add({.name = "evidence_ids", .type = AnswerType::set, .accept = {}}, false);
+  if (c.draft.verifier.outcome == Outcome::refuse)
+    add({.name = "evidence_ids", .type = AnswerType::set, .accept = {}}, false);
   return out;
 }
 
@@ -267,10 +311,16 @@ void add_trials(Case& c) {
   add_dropped(c, writing);
   add_swapped(c, writing);
   for (const auto& miss : c.draft.gold.near_misses)
-    c.add({.kind = Trial::Kind::wrong, .gate = "G6", .name = "near miss " + miss.name, .script = script_of(miss.steps)});
+    c.add({.kind = Trial::Kind::wrong,
+           .gate = "G6",
+           .name = "near miss " + miss.name,
+           .script = script_of(miss.steps)});
   add_strays(c, writing);
   for (std::size_t i = 0; i < c.draft.gold.variants.size(); ++i)
-    c.add({.kind = Trial::Kind::right, .gate = "G9", .name = "variant " + std::to_string(i), .script = script_of(c.draft.gold.variants[i])});
+    c.add({.kind = Trial::Kind::right,
+           .gate = "G9",
+           .name = "variant " + std::to_string(i),
+           .script = script_of(c.draft.gold.variants[i])});
   add_extra_reads(c);
   add_retry(c, writing);
 }
@@ -284,7 +334,8 @@ void add_more_strays(Case& c) {
       add_stray(c, again);
     }
   }
-  for (std::size_t n = 0; n < kMoreStrays && n < c.kit.writes.size(); ++n) add_stray(c, c.kit.writes[n]);
+  for (std::size_t n = 0; n < kMoreStrays && n < c.kit.writes.size(); ++n)
+    add_stray(c, c.kit.writes[n]);
 }
 
 }  // namespace seedbed::tasks

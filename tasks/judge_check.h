@@ -9,7 +9,8 @@
 
 namespace seedbed::tasks {
 
-// Names, forms and symbols: fields that read as their type, concepts and attributes of views, tools and reasons that exist.
+// Names, forms and symbols: fields that read as their type, concepts and attributes of views, tools
+// and reasons that exist.
 Step check_shape(const schemas::Verifier& verifier, const schemas::Environment& env);
 // Properties of the tool's input schema.
 std::vector<std::string> argument_names(const schemas::Environment& env, const std::string& tool);

@@ -10,27 +10,78 @@
 namespace seedbed::tasks {
 namespace {
 
-using schemas::RowChange;
 using schemas::Scalar;
 using schemas::Value;
 
 constexpr std::size_t kMaxImageBytes = 64U << 20;
 constexpr int kMaxTables = 512;
 constexpr int kOpsPerTick = 4'000;
-constexpr std::int64_t kTicksPerRead = 2'500;  // 10 million virtual machine steps a read
 
-// Deterministic, bounded, and integer or text in their results. No clocks, no random draws, no floats.
-constexpr std::array<std::string_view, 52> kFunctions = {
-    "abs",          "coalesce",    "count",       "sum",         "min",           "max",          "length",
-    "lower",        "upper",       "substr",      "substring",   "instr",         "trim",         "ltrim",
-    "rtrim",        "replace",     "ifnull",      "iif",         "nullif",        "typeof",       "like",
-    "glob",         "unicode",     "char",        "hex",         "printf",        "format",       "sign",
-    "group_concat", "json",        "json_each",   "json_tree",   "json_array",    "json_object",  "json_array_length",
-    "json_extract", "json_type",   "json_valid",  "json_group_array", "json_group_object", "->", "->>",
-    "row_number",   "rank",        "dense_rank",  "lag",         "lead",          "first_value",  "last_value",
-    "nth_value",    "likelihood",  "likely"};
+// Deterministic, bounded, and integer or text in their results. No clocks, no random draws, no
+// floats.
+constexpr std::array<std::string_view, 52> kFunctions = {"abs",
+                                                         "coalesce",
+                                                         "count",
+                                                         "sum",
+                                                         "min",
+                                                         "max",
+                                                         "length",
+                                                         "lower",
+                                                         "upper",
+                                                         "substr",
+                                                         "substring",
+                                                         "instr",
+                                                         "trim",
+                                                         "ltrim",
+                                                         "rtrim",
+                                                         "replace",
+                                                         "ifnull",
+                                                         "iif",
+                                                         "nullif",
+                                                         "typeof",
+                                                         "like",
+                                                         "glob",
+                                                         "unicode",
+                                                         "char",
+                                                         "hex",
+                                                         "printf",
+                                                         "format",
+                                                         "sign",
+                                                         "group_concat",
+                                                         "json",
+                                                         "json_each",
+                                                         "json_tree",
+                                                         "json_array",
+                                                         "json_object",
+                                                         "json_array_length",
+                                                         "json_extract",
+                                                         "json_type",
+                                                         "json_valid",
+                                                         "json_group_array",
+                                                         "json_group_object",
+                                                         "->",
+                                                         "->>",
+                                                         "row_number",
+                                                         "rank",
+                                                         "dense_rank",
+                                                         "lag",
+                                                         "lead",
+                                                         "first_value",
+                                                         "last_value",
+                                                         "nth_value",
+                                                         "likelihood",
+                                                         "likely"};
 
-std::string quoted(std::string_view name) {
+std::string text_of(sqlite3_stmt* stmt, int column) {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(stmt, column));
+  return text == nullptr
+             ? ""
+             : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(stmt, column)));
+}
+
+}  // namespace
+
+std::string quoted_name(std::string_view name) {
   std::string out = "\"";
   for (const char c : name) {
     if (c == '"') out.push_back('"');
@@ -39,28 +90,13 @@ std::string quoted(std::string_view name) {
   return out + "\"";
 }
 
-void bind_scalar(sqlite3_stmt* stmt, int index, const Scalar& value) {
-  if (const auto* i = std::get_if<std::int64_t>(&value)) {
-    sqlite3_bind_int64(stmt, index, *i);
-  } else if (const auto* s = std::get_if<std::string>(&value)) {
-    sqlite3_bind_text64(stmt, index, s->data(), s->size(), SQLITE_STATIC, SQLITE_UTF8);  // outlives the step
-  } else {
-    sqlite3_bind_null(stmt, index);
-  }
-}
-
-std::string text_of(sqlite3_stmt* stmt, int column) {
-  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(stmt, column));
-  return text == nullptr ? "" : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(stmt, column)));
-}
-
-Error bad_image(const std::string& found, const char* todo = "make the environment again") {
+Error bad_image(const std::string& found, const char* todo) {
   return make_error(Where::verifier, "state image", "the judge's copy", found, todo);
 }
 
-}  // namespace
-
-Statement::~Statement() { sqlite3_finalize(stmt_); }
+Statement::~Statement() {
+  sqlite3_finalize(stmt_);
+}
 
 JudgeDb::~JudgeDb() {
   tables_.clear();
@@ -68,7 +104,9 @@ JudgeDb::~JudgeDb() {
   sqlite3_close_v2(db_);  // statements that the owner still holds are freed with it
 }
 
-std::string JudgeDb::message() const { return sqlite3_errmsg(db_); }
+std::string JudgeDb::message() const {
+  return sqlite3_errmsg(db_);
+}
 
 const TableInfo* JudgeDb::table(const std::string& name) const {
   const auto it = tables_.find(name);
@@ -89,7 +127,8 @@ Result<std::unique_ptr<JudgeDb>> JudgeDb::open(const std::string& image) {
   if (auto e = db->learn_tables()) return *std::move(e);
   if (auto e = db->run("BEGIN; SAVEPOINT judged")) return *std::move(e);
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v3(db->db_, "ROLLBACK TO judged", -1, SQLITE_PREPARE_PERSISTENT, &stmt, nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v3(db->db_, "ROLLBACK TO judged", -1, SQLITE_PREPARE_PERSISTENT, &stmt,
+                         nullptr) != SQLITE_OK)
     return bad_image(db->message());
   db->rollback_ = Statement(stmt);
   sqlite3_set_authorizer(db->db_, &JudgeDb::authorize, db.get());
@@ -98,37 +137,52 @@ Result<std::unique_ptr<JudgeDb>> JudgeDb::open(const std::string& image) {
 }
 
 Step JudgeDb::load(const std::string& image) {
-  if (image.size() < 512 || image.size() > kMaxImageBytes || image.compare(0, 15, "SQLite format 3") != 0)
-    return bad_image(std::to_string(image.size()) + " bytes, wanted a SQLite database of at most 64 MiB");
-  if (sqlite3_open_v2(":memory:", &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX, nullptr) !=
-      SQLITE_OK)
+  if (image.size() < 512 || image.size() > kMaxImageBytes ||
+      image.compare(0, 15, "SQLite format 3") != 0)
+    return bad_image(std::to_string(image.size()) +
+                     " bytes, wanted a SQLite database of at most 64 MiB");
+  if (sqlite3_open_v2(":memory:", &db_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX,
+                      nullptr) != SQLITE_OK)
     return bad_image(db_ == nullptr ? "SQLite gave no memory" : message());
   auto* bytes = static_cast<unsigned char*>(sqlite3_malloc64(image.size()));
   if (bytes == nullptr) return bad_image("SQLite gave no memory");
   std::memcpy(bytes, image.data(), image.size());
   const auto size = static_cast<sqlite3_int64>(image.size());
-  if (sqlite3_deserialize(db_, "main", bytes, size, size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) !=
+  if (sqlite3_deserialize(db_, "main", bytes, size, size,
+                          SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) !=
       SQLITE_OK)
     return bad_image(message());
   return std::nullopt;
 }
 
 Step JudgeDb::harden() {
-  const auto set = [this](int option, int value) { return sqlite3_db_config(db_, option, value, nullptr) == SQLITE_OK; };
+  const auto set = [this](int option, int value) {
+    return sqlite3_db_config(db_, option, value, nullptr) == SQLITE_OK;
+  };
   const bool hard = set(SQLITE_DBCONFIG_DEFENSIVE, 1) && set(SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0) &&
                     set(SQLITE_DBCONFIG_ENABLE_TRIGGER, 0) && set(SQLITE_DBCONFIG_ENABLE_FKEY, 0) &&
-                    set(SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0) && set(SQLITE_DBCONFIG_DQS_DML, 0) &&
-                    set(SQLITE_DBCONFIG_DQS_DDL, 0) && set(SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
+                    set(SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0) &&
+                    set(SQLITE_DBCONFIG_DQS_DML, 0) && set(SQLITE_DBCONFIG_DQS_DDL, 0) &&
+                    set(SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0);
   if (!hard) return bad_image("SQLite refuses a hardening option", "use SQLite 3.40 or later");
-  for (const auto& [limit, value] : {std::pair{SQLITE_LIMIT_LENGTH, 1 << 20}, {SQLITE_LIMIT_SQL_LENGTH, 1 << 18},
-                                     {SQLITE_LIMIT_COLUMN, 200}, {SQLITE_LIMIT_EXPR_DEPTH, 200},
-                                     {SQLITE_LIMIT_COMPOUND_SELECT, 64}, {SQLITE_LIMIT_VDBE_OP, 100'000},
-                                     {SQLITE_LIMIT_FUNCTION_ARG, 32}, {SQLITE_LIMIT_ATTACHED, 0},
-                                     {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256}, {SQLITE_LIMIT_WORKER_THREADS, 0}})
+  for (const auto& [limit, value] : {std::pair{SQLITE_LIMIT_LENGTH, 1 << 20},
+                                     {SQLITE_LIMIT_SQL_LENGTH, 1 << 18},
+                                     {SQLITE_LIMIT_COLUMN, 200},
+                                     {SQLITE_LIMIT_EXPR_DEPTH, 200},
+                                     {SQLITE_LIMIT_COMPOUND_SELECT, 64},
+                                     {SQLITE_LIMIT_VDBE_OP, 100'000},
+                                     {SQLITE_LIMIT_FUNCTION_ARG, 32},
+                                     {SQLITE_LIMIT_ATTACHED, 0},
+                                     {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256},
+                                     {SQLITE_LIMIT_WORKER_THREADS, 0}})
     sqlite3_limit(db_, limit, value);
-  // The first use of json_each declares a table, which the authorizer would refuse: it is used once before.
-  return run("PRAGMA journal_mode=MEMORY; PRAGMA cell_size_check=ON; PRAGMA secure_delete=OFF; PRAGMA temp_store=MEMORY;"
-             "SELECT 1 FROM json_each('[1]'), json_tree('[1]')");
+  // The first use of json_each declares a table, which the authorizer would refuse: it is used once
+  // before.
+  return run(
+      "PRAGMA journal_mode=MEMORY; PRAGMA cell_size_check=ON; PRAGMA secure_delete=OFF; PRAGMA "
+      "temp_store=MEMORY;"
+      "SELECT 1 FROM json_each('[1]'), json_tree('[1]')");
 }
 
 Step JudgeDb::run(const char* sql) {
@@ -138,8 +192,10 @@ Step JudgeDb::run(const char* sql) {
 
 Step JudgeDb::learn_tables() {
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v2(db_, "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name", -1,
-                         &stmt, nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v2(
+          db_,
+          "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name",
+          -1, &stmt, nullptr) != SQLITE_OK)
     return bad_image(message());
   Statement list(stmt);
   std::vector<std::string> tables;
@@ -147,7 +203,8 @@ Step JudgeDb::learn_tables() {
   while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
     const std::string name = text_of(stmt, 1);
     if (name.rfind("sqlite_", 0) == 0) continue;
-    if (text_of(stmt, 2).compare(0, 14, "CREATE VIRTUAL") == 0) return bad_image("virtual table " + name);
+    if (text_of(stmt, 2).compare(0, 14, "CREATE VIRTUAL") == 0)
+      return bad_image("virtual table " + name);
     readable_.insert(name);
     if (text_of(stmt, 0) == "table") tables.push_back(name);
   }
@@ -159,78 +216,72 @@ Step JudgeDb::learn_tables() {
 }
 
 Step JudgeDb::learn_table(const std::string& name) {
-  TableInfo info{.name = name, .columns = {}, .key = {}, .other_unique = false, .insert = {}, .remove = {}, .update = {}};
+  TableInfo info{.name = name,
+                 .columns = {},
+                 .key = {},
+                 .other_unique = false,
+                 .insert = {},
+                 .remove = {},
+                 .update = {}};
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v2(db_, ("PRAGMA table_xinfo(" + quoted(name) + ")").c_str(), -1, &stmt, nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v2(db_, ("PRAGMA table_xinfo(" + quoted_name(name) + ")").c_str(), -1, &stmt,
+                         nullptr) != SQLITE_OK)
     return bad_image(message());
   const Statement columns(stmt);
   std::vector<std::pair<int, int>> key;  // (position in the key, column)
   std::vector<bool> not_null;
   std::vector<std::string> types;
   while (sqlite3_step(stmt) == SQLITE_ROW) {
-    if (sqlite3_column_int(stmt, 6) != 0) return bad_image("table " + name + " has a generated or hidden column");
-    if (const int part = sqlite3_column_int(stmt, 5); part > 0) key.emplace_back(part, static_cast<int>(info.columns.size()));
+    if (sqlite3_column_int(stmt, 6) != 0)
+      return bad_image("table " + name + " has a generated or hidden column");
+    if (const int part = sqlite3_column_int(stmt, 5); part > 0)
+      key.emplace_back(part, static_cast<int>(info.columns.size()));
     info.columns.push_back(text_of(stmt, 1));
     types.push_back(text_of(stmt, 2));
     not_null.push_back(sqlite3_column_int(stmt, 3) != 0);
   }
   std::sort(key.begin(), key.end());
   for (const auto& [part, column] : key) info.key.push_back(column);
-  if (key.empty()) return bad_image("table " + name + " has no primary key", "declare one: writes to it would be invisible");
-  const bool is_rowid = key.size() == 1 && sqlite3_stricmp(types[static_cast<std::size_t>(info.key[0])].c_str(), "INTEGER") == 0;
+  if (key.empty())
+    return bad_image("table " + name + " has no primary key",
+                     "declare one: writes to it would be invisible");
+  const bool is_rowid =
+      key.size() == 1 &&
+      sqlite3_stricmp(types[static_cast<std::size_t>(info.key[0])].c_str(), "INTEGER") == 0;
   for (const int column : info.key)
     if (!not_null[static_cast<std::size_t>(column)] && !is_rowid)
-      return bad_image("key column " + name + "." + info.columns[static_cast<std::size_t>(column)] + " may be null",
+      return bad_image("key column " + name + "." + info.columns[static_cast<std::size_t>(column)] +
+                           " may be null",
                        "declare it NOT NULL: rows with a null key are invisible to the recorder");
-  if (sqlite3_prepare_v2(db_, ("PRAGMA index_list(" + quoted(name) + ")").c_str(), -1, &stmt, nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v2(db_, ("PRAGMA index_list(" + quoted_name(name) + ")").c_str(), -1, &stmt,
+                         nullptr) != SQLITE_OK)
     return bad_image(message());
   const Statement indexes(stmt);
   while (sqlite3_step(stmt) == SQLITE_ROW)
-    info.other_unique = info.other_unique || (sqlite3_column_int(stmt, 2) != 0 && text_of(stmt, 3) != "pk");
+    info.other_unique =
+        info.other_unique || (sqlite3_column_int(stmt, 2) != 0 && text_of(stmt, 3) != "pk");
   if (auto e = prepare_writers(info)) return e;
   tables_.emplace(name, std::move(info));
   return std::nullopt;
 }
 
-Step JudgeDb::prepare_writers(TableInfo& table) {
-  std::string names, marks, sets, matches;
-  const std::size_t n = table.columns.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::string column = quoted(table.columns[i]);
-    const char* comma = i > 0 ? ", " : "";
-    names += comma + column;
-    marks += comma + ("?" + std::to_string(i + 1));
-    sets += comma + column + " = ?" + std::to_string(n + i + 1);
-    matches += (i > 0 ? " AND " : "") + column + " IS ?" + std::to_string(i + 1);
-  }
-  // The key is named with = as well, so that the row is found by its index.
-  for (const int k : table.key)
-    matches += " AND " + quoted(table.columns[static_cast<std::size_t>(k)]) + " = ?" + std::to_string(k + 1);
-  const std::string at = quoted(table.name);
-  const std::array<std::pair<Statement*, std::string>, 3> wanted = {
-      std::pair{&table.insert, "INSERT INTO " + at + " (" + names + ") VALUES (" + marks + ")"},
-      {&table.remove, "DELETE FROM " + at + " WHERE " + matches},
-      {&table.update, "UPDATE " + at + " SET " + sets + " WHERE " + matches}};
-  for (const auto& [statement, sql] : wanted) {
-    sqlite3_stmt* stmt = nullptr;
-    if (sqlite3_prepare_v3(db_, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &stmt, nullptr) != SQLITE_OK)
-      return bad_image(message());
-    *statement = Statement(stmt);
-  }
-  return std::nullopt;
-}
-
-int JudgeDb::authorize(void* self, int action, const char* a, const char* b, const char* /*database*/, const char* /*view*/) {
+int JudgeDb::authorize(void* self,
+                       int action,
+                       const char* a,
+                       const char* b,
+                       const char* /*database*/,
+                       const char* /*view*/) {
   auto& db = *static_cast<JudgeDb*>(self);
   if (!db.guarded_) return SQLITE_OK;  // our own writers, when SQLite prepares them again
   const std::string_view first = a == nullptr ? "" : a;
   const std::string_view second = b == nullptr ? "" : b;
   switch (action) {
     case SQLITE_SELECT:
-    case SQLITE_RECURSIVE: return SQLITE_OK;
+    case SQLITE_RECURSIVE:
+      return SQLITE_OK;
     case SQLITE_READ: {
-      // What is neither in the schema nor of SQLite's own is a WITH table; a module's table must be declared first, which is
-      // a CREATE and refused below.
+      // What is neither in the schema nor of SQLite's own is a WITH table; a module's table must be
+      // declared first, which is a CREATE and refused below.
       if (first.substr(0, 7) != "sqlite_" && first.substr(0, 7) != "pragma_") {
         db.read_.emplace(first);
         return SQLITE_OK;
@@ -239,10 +290,13 @@ int JudgeDb::authorize(void* self, int action, const char* a, const char* b, con
       return SQLITE_DENY;
     }
     case SQLITE_FUNCTION:
-      if (std::find(kFunctions.begin(), kFunctions.end(), second) != kFunctions.end()) return SQLITE_OK;
+      if (std::find(kFunctions.begin(), kFunctions.end(), second) != kFunctions.end())
+        return SQLITE_OK;
       db.denied_ = "function " + std::string(second);
       return SQLITE_DENY;
-    default: db.denied_ = "anything but reading (action " + std::to_string(action) + " " + std::string(first) + ")";
+    default:
+      db.denied_ =
+          "anything but reading (action " + std::to_string(action) + " " + std::string(first) + ")";
   }
   return SQLITE_DENY;
 }
@@ -259,23 +313,28 @@ Result<Query> JudgeDb::prepare(const std::string& sql, const std::string& at) {
   read_.clear();
   guarded_ = true;
   budget_ = kTicksPerRead;
-  const int rc = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
+  const int rc = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()),
+                                    SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
   guarded_ = false;
   Query query{.statement = Statement(stmt), .tables = {}, .parameters = {}};
   for (const auto& name : read_)
     if (table(name) != nullptr) query.tables.push_back(name);
   if (rc != SQLITE_OK)
-    return make_error(Where::verifier, "SQL", at, denied_.empty() ? message() : denied_ + " is not allowed",
+    return make_error(Where::verifier, "SQL", at,
+                      denied_.empty() ? message() : denied_ + " is not allowed",
                       "read the views and use the listed functions only: " + sql.substr(0, 200));
   const std::string_view rest(tail, static_cast<std::size_t>(sql.data() + sql.size() - tail));
   if (stmt == nullptr || rest.find_first_not_of(" \t\r\n;") != std::string_view::npos)
-    return make_error(Where::verifier, "SQL", at, "found none or several statements, wanted one", "write one SELECT");
+    return make_error(Where::verifier, "SQL", at, "found none or several statements, wanted one",
+                      "write one SELECT");
   if (sqlite3_stmt_readonly(stmt) == 0 || sqlite3_column_count(stmt) < 1)
-    return make_error(Where::verifier, "SQL", at, "found a write, wanted a read", "write one SELECT");
+    return make_error(Where::verifier, "SQL", at, "found a write, wanted a read",
+                      "write one SELECT");
   for (int i = 1; i <= sqlite3_bind_parameter_count(stmt); ++i) {
     const char* name = sqlite3_bind_parameter_name(stmt, i);
     if (name == nullptr || name[0] != ':')
-      return make_error(Where::verifier, "SQL", at, "found an unnamed parameter, wanted :NAME", "name every parameter");
+      return make_error(Where::verifier, "SQL", at, "found an unnamed parameter, wanted :NAME",
+                        "name every parameter");
     query.parameters.emplace_back(i, name + 1);
   }
   return query;
@@ -292,7 +351,8 @@ Result<bool> JudgeDb::step(const Query& query, const std::string& at) {
   guarded_ = false;
   if (rc == SQLITE_ROW) return true;
   if (rc == SQLITE_DONE) return false;
-  Error error = make_error(Where::verifier, "SQL", at, rc == SQLITE_INTERRUPT ? "ran past its budget" : message(),
+  Error error = make_error(Where::verifier, "SQL", at,
+                           rc == SQLITE_INTERRUPT ? "ran past its budget" : message(),
                            "simplify the statement or mend the state");
   sqlite3_reset(query.statement.get());
   return error;
@@ -307,7 +367,9 @@ Result<bool> JudgeDb::first_is_one(const Query& query, const std::string& at) {
   return one;
 }
 
-void JudgeDb::reset(const Query& query) { sqlite3_reset(query.statement.get()); }
+void JudgeDb::reset(const Query& query) {
+  sqlite3_reset(query.statement.get());
+}
 
 void JudgeDb::bind_value(const Query& query, int index, const Value& value) {
   sqlite3_stmt* stmt = query.statement.get();
@@ -315,9 +377,15 @@ void JudgeDb::bind_value(const Query& query, int index, const Value& value) {
     sqlite3_bind_text64(stmt, index, s.data(), s.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
   };
   switch (value.kind()) {
-    case Value::Kind::null: sqlite3_bind_null(stmt, index); break;
-    case Value::Kind::boolean: sqlite3_bind_int64(stmt, index, value.as_bool() ? 1 : 0); break;
-    case Value::Kind::integer: sqlite3_bind_int64(stmt, index, value.as_int()); break;
+    case Value::Kind::null:
+      sqlite3_bind_null(stmt, index);
+      break;
+    case Value::Kind::boolean:
+      sqlite3_bind_int64(stmt, index, value.as_bool() ? 1 : 0);
+      break;
+    case Value::Kind::integer:
+      sqlite3_bind_int64(stmt, index, value.as_int());
+      break;
     case Value::Kind::number: {
       const double d = value.as_double();
       if (std::trunc(d) == d && std::abs(d) <= 9007199254740992.0)
@@ -326,18 +394,25 @@ void JudgeDb::bind_value(const Query& query, int index, const Value& value) {
         sqlite3_bind_double(stmt, index, d);
       break;
     }
-    case Value::Kind::string: text(value.as_string()); break;
+    case Value::Kind::string:
+      text(value.as_string());
+      break;
     case Value::Kind::array:
-    case Value::Kind::object: text(schemas::dump(value)); break;
+    case Value::Kind::object:
+      text(schemas::dump(value));
+      break;
   }
 }
 
 Scalar JudgeDb::column(const Query& query, int index) {
   sqlite3_stmt* stmt = query.statement.get();
   switch (sqlite3_column_type(stmt, index)) {
-    case SQLITE_INTEGER: return std::int64_t{sqlite3_column_int64(stmt, index)};
-    case SQLITE_NULL: return std::monostate{};
-    default: return text_of(stmt, index);
+    case SQLITE_INTEGER:
+      return std::int64_t{sqlite3_column_int64(stmt, index)};
+    case SQLITE_NULL:
+      return std::monostate{};
+    default:
+      return text_of(stmt, index);
   }
 }
 
@@ -349,7 +424,8 @@ bool JudgeDb::is_scalar(const Query& query, int index) {
 bool JudgeDb::column_equals(const Query& query, int index, const Scalar& value) {
   sqlite3_stmt* stmt = query.statement.get();
   const int type = sqlite3_column_type(stmt, index);
-  if (const auto* i = std::get_if<std::int64_t>(&value)) return type == SQLITE_INTEGER && sqlite3_column_int64(stmt, index) == *i;
+  if (const auto* i = std::get_if<std::int64_t>(&value))
+    return type == SQLITE_INTEGER && sqlite3_column_int64(stmt, index) == *i;
   if (const auto* s = std::get_if<std::string>(&value)) {
     if (type != SQLITE_TEXT) return false;
     const auto* text = sqlite3_column_text(stmt, index);
@@ -357,82 +433,6 @@ bool JudgeDb::column_equals(const Query& query, int index, const Scalar& value) 
            std::memcmp(text, s->data(), s->size()) == 0;
   }
   return type == SQLITE_NULL;
-}
-
-// ---- writing ----
-
-Step JudgeDb::finish(const Statement& statement, const RowChange& change, const char* what) {
-  const int rc = sqlite3_step(statement.get());
-  sqlite3_reset(statement.get());
-  if (rc == SQLITE_DONE && sqlite3_changes(db_) == 1) return std::nullopt;
-  return make_error(Where::verifier, "recorded change", "call " + std::to_string(change.call) + ", table " + change.table,
-                    std::string("found ") + (rc == SQLITE_DONE ? "a row that differs from the recorded one" : message()) +
-                        ", wanted to " + what + " the row that was there",
-                    "the evidence is damaged; run the episode again");
-}
-
-Step JudgeDb::insert_row(TableInfo& table, const RowChange& change) {
-  for (std::size_t i = 0; i < change.after.size(); ++i)
-    bind_scalar(table.insert.get(), static_cast<int>(i) + 1, change.after[i]);
-  return finish(table.insert, change, "insert beside");
-}
-
-Step JudgeDb::remove_row(TableInfo& table, const RowChange& change) {
-  for (std::size_t i = 0; i < change.before.size(); ++i)
-    bind_scalar(table.remove.get(), static_cast<int>(i) + 1, change.before[i]);
-  return finish(table.remove, change, "delete");
-}
-
-Step JudgeDb::update_row(TableInfo& table, const RowChange& change) {
-  const std::size_t n = change.before.size();
-  for (std::size_t i = 0; i < n; ++i) bind_scalar(table.update.get(), static_cast<int>(i) + 1, change.before[i]);
-  for (std::size_t i = 0; i < n; ++i) bind_scalar(table.update.get(), static_cast<int>(n + i) + 1, change.after[i]);
-  return finish(table.update, change, "update");
-}
-
-// Deletes first, inserts last: the changes are net ones, so any order is right, but unique keys may move between rows.
-Step JudgeDb::apply(std::span<const RowChange> changes) {
-  dirty_ = true;
-  budget_ = kTicksPerRead;
-  const auto in_place = [](const TableInfo& t, const RowChange& c) {
-    if (t.other_unique || c.before.empty() || c.after.empty()) return false;
-    return std::all_of(t.key.begin(), t.key.end(), [&](int k) {
-      return c.before[static_cast<std::size_t>(k)] == c.after[static_cast<std::size_t>(k)];
-    });
-  };
-  std::vector<TableInfo*> tables;
-  tables.reserve(changes.size());
-  for (const auto& change : changes) {
-    const auto it = tables_.find(change.table);
-    const std::size_t n = it == tables_.end() ? 0 : it->second.columns.size();
-    const auto fits = [n](const std::vector<Scalar>& row) { return row.empty() || row.size() == n; };
-    if (it == tables_.end() || !fits(change.before) || !fits(change.after) || (change.before.empty() && change.after.empty()))
-      return make_error(Where::verifier, "recorded change", "call " + std::to_string(change.call),
-                        "found table '" + change.table + "' with " + std::to_string(change.after.size()) + " values, wanted " +
-                            (n == 0 ? "a table of the state" : std::to_string(n)),
-                        "the evidence is damaged; run the episode again");
-    tables.push_back(&it->second);
-  }
-  for (std::size_t i = 0; i < changes.size(); ++i)
-    if (!changes[i].before.empty() && !in_place(*tables[i], changes[i]))
-      if (auto e = remove_row(*tables[i], changes[i])) return e;
-  for (std::size_t i = 0; i < changes.size(); ++i)
-    if (in_place(*tables[i], changes[i]))
-      if (auto e = update_row(*tables[i], changes[i])) return e;
-  for (std::size_t i = 0; i < changes.size(); ++i)
-    if (!changes[i].after.empty() && !in_place(*tables[i], changes[i]))
-      if (auto e = insert_row(*tables[i], changes[i])) return e;
-  return std::nullopt;
-}
-
-Step JudgeDb::rollback() {
-  if (!dirty_) return std::nullopt;
-  dirty_ = false;
-  budget_ = kTicksPerRead;
-  const int rc = sqlite3_step(rollback_.get());
-  sqlite3_reset(rollback_.get());
-  if (rc == SQLITE_DONE) return std::nullopt;
-  return bad_image("rollback failed: " + message(), "report this: it is a defect of the judge");
 }
 
 }  // namespace seedbed::tasks

@@ -1,9 +1,11 @@
-// The judge's own copy of an environment's state: a SQLite image in memory, opened as hostile input. Inside tasks only.
+// The judge's own copy of an environment's state: a SQLite image in memory, opened as hostile
+// input. Inside tasks only.
 //
-// (1) Reads (views, conditions, obligations) are prepared under an authorizer that allows SELECT over the image's tables and
-// views and functions by list. (2) The one writer is apply(), which checks each row against what it claims was there before.
-// (3) Everything happens inside one SAVEPOINT; rollback() gives the initial state again. (4) Triggers and foreign keys are
-// off: recorded changes already hold what they did.
+// (1) Reads (views, conditions, obligations) are prepared under an authorizer that allows SELECT
+// over the image's tables and views and functions by list. (2) The one writer is apply(), which
+// checks each row against what it claims was there before. (3) Everything happens inside one
+// SAVEPOINT; rollback() gives the initial state again. (4) Triggers and foreign keys are off:
+// recorded changes already hold what they did.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -26,6 +28,10 @@ struct sqlite3_stmt;
 
 namespace seedbed::tasks {
 
+constexpr std::int64_t kTicksPerRead = 2'500;  // of 4,000 virtual machine steps each
+std::string quoted_name(std::string_view name);
+Error bad_image(const std::string& found, const char* todo = "make the environment again");
+
 class Statement {  // a prepared statement, owned
  public:
   Statement() = default;
@@ -47,27 +53,31 @@ class Statement {  // a prepared statement, owned
 struct TableInfo {
   std::string name;
   std::vector<std::string> columns;
-  std::vector<int> key;       // indices of the primary key's columns
-  bool other_unique = false;  // a unique index besides the key: updates are then applied as delete and insert
+  std::vector<int> key;  // indices of the primary key's columns
+  bool other_unique =
+      false;  // a unique index besides the key: updates are then applied as delete and insert
   Statement insert, remove, update;  // remove and update match the whole row as it was
 };
 
 struct Query {  // a read with its parameters by name
   Statement statement;
-  std::vector<std::string> tables;  // what it reads, through views too; sorted
+  std::vector<std::string> tables;                      // what it reads, through views too; sorted
   std::vector<std::pair<int, std::string>> parameters;  // (index, name without its colon)
 };
 
 class JudgeDb {
  public:
-  // Refuses an image that is no database, whose tables lack a NOT NULL primary key, or that holds virtual tables.
+  // Refuses an image that is no database, whose tables lack a NOT NULL primary key, or that holds
+  // virtual tables.
   static Result<std::unique_ptr<JudgeDb>> open(const std::string& image);
   ~JudgeDb();
   JudgeDb(const JudgeDb&) = delete;
   JudgeDb& operator=(const JudgeDb&) = delete;
 
   [[nodiscard]] const TableInfo* table(const std::string& name) const;
-  [[nodiscard]] bool has_view(const std::string& name) const { return readable_.contains(name) && table(name) == nullptr; }
+  [[nodiscard]] bool has_view(const std::string& name) const {
+    return readable_.contains(name) && table(name) == nullptr;
+  }
   [[nodiscard]] std::vector<std::string> table_names() const;
   // A read-only statement; `at` names it in the error.
   Result<Query> prepare(const std::string& sql, const std::string& at);
@@ -76,7 +86,8 @@ class JudgeDb {
   Step apply(std::span<const schemas::RowChange> changes_of_one_call);
   Step rollback();
 
-  // Steps a read within the budget of operations: true where there is a row, false at the end. begin() starts the budget.
+  // Steps a read within the budget of operations: true where there is a row, false at the end.
+  // begin() starts the budget.
   void begin(const Query& query);
   Result<bool> step(const Query& query, const std::string& at);
   // Whether the query's first row begins with the integer 1; `bind` gives the value of a parameter.
@@ -93,7 +104,8 @@ class JudgeDb {
 
  private:
   JudgeDb() = default;
-  static int authorize(void* self, int action, const char* a, const char* b, const char* database, const char* view);
+  static int authorize(
+      void* self, int action, const char* a, const char* b, const char* database, const char* view);
   static int progress(void* self);
   Step load(const std::string& image);
   Step harden();
@@ -113,7 +125,7 @@ class JudgeDb {
   std::unordered_map<std::string, TableInfo> tables_;
   std::unordered_set<std::string> readable_;  // tables and views that reads may name
   Statement rollback_;
-  std::string denied_;  // what the authorizer refused last
+  std::string denied_;          // what the authorizer refused last
   std::set<std::string> read_;  // what the statement under preparation reads
   bool guarded_ = false;
   bool dirty_ = false;

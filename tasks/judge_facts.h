@@ -20,25 +20,27 @@ struct ChangedFact {
 };
 
 struct ScalarHash {
-  std::size_t operator()(const schemas::Scalar& s) const {
-    return std::hash<schemas::Scalar>{}(s);
-  }
+  std::size_t operator()(const schemas::Scalar& s) const { return std::hash<schemas::Scalar>{}(s); }
 };
 
 struct ViewFacts {
-  Query query;                         // key, then the view's columns
-  std::size_t width = 0;               // 1 + number of attributes
-  std::vector<schemas::Scalar> rows;   // initial rows one after another, in the order the view gives them
+  Query query;            // key, then the view's columns
+  std::size_t width = 0;  // 1 + number of attributes
+  std::vector<schemas::Scalar>
+      rows;  // initial rows one after another, in the order the view gives them
   std::unordered_map<schemas::Scalar, int, ScalarHash> by_key;
 
   [[nodiscard]] int count() const { return static_cast<int>(rows.size() / width); }
-  [[nodiscard]] const schemas::Scalar* row(int i) const { return &rows[static_cast<std::size_t>(i) * width]; }
+  [[nodiscard]] const schemas::Scalar* row(int i) const {
+    return &rows[static_cast<std::size_t>(i) * width];
+  }
 };
 
 class Facts {
  public:
-  // Reads every view of the environment in db's initial state. Refuses views that are absent, that lack a column, whose keys
-  // are null or not unique, or that show anything but integers, texts and nulls.
+  // Reads every view of the environment in db's initial state. Refuses views that are absent, that
+  // lack a column, whose keys are null or not unique, or that show anything but integers, texts and
+  // nulls.
   static Result<Facts> open(const schemas::Environment& env, JudgeDb& db);
 
   [[nodiscard]] const std::vector<ViewFacts>& views() const { return views_; }

@@ -19,15 +19,24 @@ int attribute_of(const View& view, const std::string& name) {
 
 class Matcher {
  public:
-  Matcher(const std::vector<FactChange>& wanted, const std::vector<ChangedFact>& changed, const Facts& facts,
+  Matcher(const std::vector<FactChange>& wanted,
+          const std::vector<ChangedFact>& changed,
+          const Facts& facts,
           const std::vector<View>& views)
-      : wanted_(wanted), changed_(changed), facts_(facts), views_(views), used_(wanted.size(), false) {}
+      : wanted_(wanted),
+        changed_(changed),
+        facts_(facts),
+        views_(views),
+        used_(wanted.size(), false) {}
 
   Match run() {
     for (const auto& fact : changed_) {
-      if (fact.row < 0) added_.push_back(&fact);
-      else if (fact.now.empty()) removed(fact);
-      else updated(fact);
+      if (fact.row < 0)
+        added_.push_back(&fact);
+      else if (fact.now.empty())
+        removed(fact);
+      else
+        updated(fact);
     }
     match_added();
     for (std::size_t w = 0; w < wanted_.size(); ++w)
@@ -37,7 +46,9 @@ class Matcher {
 
  private:
   const View& view(int index) const { return views_[static_cast<std::size_t>(index)]; }
-  bool is_about(const FactChange& change, int view_index) const { return facts_.view_of(change.concept_name) == view_index; }
+  bool is_about(const FactChange& change, int view_index) const {
+    return facts_.view_of(change.concept_name) == view_index;
+  }
   static void say(std::string& part, const std::string& what) {
     if (part.empty()) part = what;
   }
@@ -45,10 +56,15 @@ class Matcher {
     return view(fact.view).concept_name + " " + scalar_text(key);
   }
 
-  const FactChange* take(ChangeKind kind, int view_index, const Scalar& key, const std::string& attribute) {
+  const FactChange* take(ChangeKind kind,
+                         int view_index,
+                         const Scalar& key,
+                         const std::string& attribute) {
     for (std::size_t w = 0; w < wanted_.size(); ++w) {
       const auto& change = wanted_[w];
-      if (used_[w] || change.kind != kind || !is_about(change, view_index) || !same_value(key, change.key)) continue;
+      if (used_[w] || change.kind != kind || !is_about(change, view_index) ||
+          !same_value(key, change.key))
+        continue;
       if (kind == ChangeKind::set && change.attribute != attribute) continue;
       used_[w] = true;
       return &change;
@@ -62,9 +78,13 @@ class Matcher {
       if (before[c] == fact.now[c]) continue;
       const std::string& attribute = view(fact.view).attributes[c - 1];
       const auto* change = take(ChangeKind::set, fact.view, before[0], attribute);
-      const auto what = [&] { return name_of(fact, before[0]) + ": " + attribute + " became " + scalar_text(fact.now[c]); };
-      if (change == nullptr) say(match_.frame, what() + ", which nothing asked for");
-      else if (!same_value(fact.now[c], change->value)) say(match_.delta, what() + ", wanted " + dump(change->value));
+      const auto what = [&] {
+        return name_of(fact, before[0]) + ": " + attribute + " became " + scalar_text(fact.now[c]);
+      };
+      if (change == nullptr)
+        say(match_.frame, what() + ", which nothing asked for");
+      else if (!same_value(fact.now[c], change->value))
+        say(match_.delta, what() + ", wanted " + dump(change->value));
     }
   }
 
@@ -86,11 +106,13 @@ class Matcher {
     return true;
   }
   bool is_new_key(const Scalar& value) const {
-    return std::any_of(added_.begin(), added_.end(), [&](const ChangedFact* f) { return f->now[0] == value; });
+    return std::any_of(added_.begin(), added_.end(),
+                       [&](const ChangedFact* f) { return f->now[0] == value; });
   }
 
   void match_added() {
-    std::vector<int> fact_of(wanted_.size(), -1);  // for a wanted add, the new fact it is matched to
+    std::vector<int> fact_of(wanted_.size(),
+                             -1);  // for a wanted add, the new fact it is matched to
     std::vector<bool> tried(wanted_.size());
     const std::function<bool(int)> place = [&](int a) {  // an augmenting path from new fact a
       for (std::size_t w = 0; w < wanted_.size(); ++w) {
@@ -111,24 +133,29 @@ class Matcher {
     for (const auto* fact : left) absorb(*fact);
   }
 
-  // A new fact of a wanted kind with other attributes is a wrong delta; one too many is the frame's.
+  // A new fact of a wanted kind with other attributes is a wrong delta; one too many is the
+  // frame's.
   void absorb(const ChangedFact& fact) {
     for (std::size_t w = 0; w < wanted_.size(); ++w) {
-      if (used_[w] || wanted_[w].kind != ChangeKind::add || !is_about(wanted_[w], fact.view)) continue;
+      if (used_[w] || wanted_[w].kind != ChangeKind::add || !is_about(wanted_[w], fact.view))
+        continue;
       used_[w] = true;
-      say(match_.delta, "new " + name_of(fact, fact.now[0]) + " has other attributes than " + dump(wanted_[w].row));
+      say(match_.delta, "new " + name_of(fact, fact.now[0]) + " has other attributes than " +
+                            dump(wanted_[w].row));
       return;
     }
     say(match_.frame, "new " + name_of(fact, fact.now[0]) + ", which nothing asked for");
   }
 
   void missing(const FactChange& change) {
-    const std::string what = change.kind == ChangeKind::add ? "new " + change.concept_name + " " + dump(change.row)
-                                                            : change.concept_name + " " + dump(change.key);
+    const std::string what = change.kind == ChangeKind::add
+                                 ? "new " + change.concept_name + " " + dump(change.row)
+                                 : change.concept_name + " " + dump(change.key);
     if (change.kind == ChangeKind::set)
       say(match_.delta, what + ": " + change.attribute + " did not become " + dump(change.value));
     else
-      say(match_.delta, what + (change.kind == ChangeKind::add ? " is missing" : " is still there"));
+      say(match_.delta,
+          what + (change.kind == ChangeKind::add ? " is missing" : " is still there"));
   }
 
   const std::vector<FactChange>& wanted_;
@@ -148,7 +175,8 @@ bool same_value(const Scalar& scalar, const Value& value) {
     if (value.is_int()) return *i == value.as_int();
     return value.is_number() && Value(*i) == value;
   }
-  if (const auto* s = std::get_if<std::string>(&scalar)) return value.is_string() && value.as_string() == *s;
+  if (const auto* s = std::get_if<std::string>(&scalar))
+    return value.is_string() && value.as_string() == *s;
   return value.is_null();
 }
 
@@ -158,7 +186,9 @@ std::string scalar_text(const Scalar& scalar) {
   return "null";
 }
 
-Match match_delta(const std::vector<FactChange>& wanted, const std::vector<ChangedFact>& changed, const Facts& facts,
+Match match_delta(const std::vector<FactChange>& wanted,
+                  const std::vector<ChangedFact>& changed,
+                  const Facts& facts,
                   const std::vector<View>& views) {
   return Matcher(wanted, changed, facts, views).run();
 }

@@ -15,8 +15,9 @@ struct Match {
   std::string frame;
 };
 
-// A change at a place that `wanted` names is a matter of the delta even where its value is wrong; any other is the frame's.
-// New facts are matched as a whole set to the wanted ones (a maximum matching), since their keys are not known beforehand.
+// A change at a place that `wanted` names is a matter of the delta even where its value is wrong;
+// any other is the frame's. New facts are matched as a whole set to the wanted ones (a maximum
+// matching), since their keys are not known beforehand.
 Match match_delta(const std::vector<schemas::FactChange>& wanted,
                   const std::vector<ChangedFact>& changed,
                   const Facts& facts,

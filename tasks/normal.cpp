@@ -17,9 +17,15 @@ using schemas::Value;
 constexpr std::size_t kMaxNumberChars = 32;
 constexpr std::size_t kMaxDateChars = 64;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alpha(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
 
 // "1,250,000" without its commas; empty where the groups are not of three.
 std::optional<std::string> ungroup(std::string_view digits) {
@@ -41,15 +47,19 @@ std::optional<std::string> ungroup(std::string_view digits) {
 }
 
 std::optional<int> month_of(std::string_view word) {
-  constexpr std::array<std::string_view, 12> kMonths = {"january", "february", "march",     "april",   "may",      "june",
-                                                        "july",    "august",   "september", "october", "november", "december"};
+  constexpr std::array<std::string_view, 12> kMonths = {
+      "january", "february", "march",     "april",   "may",      "june",
+      "july",    "august",   "september", "october", "november", "december"};
   const std::string w = lower_ascii(word);
   for (std::size_t m = 0; m < kMonths.size(); ++m)
-    if (w == kMonths[m] || w == kMonths[m].substr(0, 3) || (m == 8 && w == "sept")) return static_cast<int>(m) + 1;
+    if (w == kMonths[m] || w == kMonths[m].substr(0, 3) || (m == 8 && w == "sept"))
+      return static_cast<int>(m) + 1;
   return std::nullopt;
 }
 
-bool is_leap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+bool is_leap(int year) {
+  return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
 
 bool day_exists(int year, int month, int day) {
   constexpr std::array<int, 12> kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -92,7 +102,8 @@ class DateReader {
   bool number(int& out, std::size_t min_digits, std::size_t max_digits) {
     std::size_t n = at_;
     int value = 0;
-    while (n < text_.size() && is_digit(text_[n]) && n - at_ < max_digits) value = value * 10 + (text_[n++] - '0');
+    while (n < text_.size() && is_digit(text_[n]) && n - at_ < max_digits)
+      value = value * 10 + (text_[n++] - '0');
     if (n - at_ < min_digits || (n < text_.size() && is_digit(text_[n]))) return false;
     at_ = n;
     out = value;
@@ -121,14 +132,16 @@ class DateReader {
   }
   bool iso() {
     const auto begin = at_;
-    if (number(year_, 4, 4) && eat('-') && number(month_, 1, 2) && eat('-') && number(day_, 1, 2)) return true;
+    if (number(year_, 4, 4) && eat('-') && number(month_, 1, 2) && eat('-') && number(day_, 1, 2))
+      return true;
     return back_to(begin);
   }
   bool slashes() {
     const auto begin = at_;
     for (const char c : {'/', '.', '-'}) {
       at_ = begin;
-      if (number(day_, 1, 2) && eat(c) && number(month_, 1, 2) && eat(c) && number(year_, 4, 4)) return true;
+      if (number(day_, 1, 2) && eat(c) && number(month_, 1, 2) && eat(c) && number(year_, 4, 4))
+        return true;
     }
     return back_to(begin);
   }
@@ -214,15 +227,18 @@ std::optional<std::string> normal_integer(std::string_view text) {
   if (negative || text.front() == '+') text.remove_prefix(1);
   if (const auto dot = text.find('.'); dot != std::string_view::npos) {
     const auto fraction = text.substr(dot + 1);
-    if (fraction.empty() || fraction.find_first_not_of('0') != std::string_view::npos) return std::nullopt;
+    if (fraction.empty() || fraction.find_first_not_of('0') != std::string_view::npos)
+      return std::nullopt;
     text = text.substr(0, dot);
   }
-  if (text.empty() || text.find_first_not_of("0123456789,") != std::string_view::npos) return std::nullopt;
+  if (text.empty() || text.find_first_not_of("0123456789,") != std::string_view::npos)
+    return std::nullopt;
   auto digits = ungroup(text);
   if (!digits) return std::nullopt;
   if (negative) digits->insert(digits->begin(), '-');
   std::int64_t value = 0;
-  const auto [rest, error] = std::from_chars(digits->data(), digits->data() + digits->size(), value);
+  const auto [rest, error] =
+      std::from_chars(digits->data(), digits->data() + digits->size(), value);
   if (error != std::errc{} || rest != digits->data() + digits->size()) return std::nullopt;
   return std::to_string(value);
 }
@@ -237,7 +253,8 @@ std::optional<std::string> normal_date(std::string_view text) {
 std::optional<std::string> normal_form(AnswerType type, const Value& value) {
   if (value.kind() == Value::Kind::number) {
     const double d = value.as_double();
-    if (type == AnswerType::date || std::trunc(d) != d || std::abs(d) > 9007199254740992.0) return std::nullopt;
+    if (type == AnswerType::date || std::trunc(d) != d || std::abs(d) > 9007199254740992.0)
+      return std::nullopt;
     return std::to_string(static_cast<std::int64_t>(d));
   }
   if (value.is_int()) {
@@ -247,10 +264,14 @@ std::optional<std::string> normal_form(AnswerType type, const Value& value) {
   if (value.is_bool() && type == AnswerType::text) return value.as_bool() ? "true" : "false";
   if (!value.is_string()) return std::nullopt;
   switch (type) {
-    case AnswerType::integer: return normal_integer(value.as_string());
-    case AnswerType::date: return normal_date(value.as_string());
-    case AnswerType::text: return normal_text(value.as_string());
-    case AnswerType::set: break;
+    case AnswerType::integer:
+      return normal_integer(value.as_string());
+    case AnswerType::date:
+      return normal_date(value.as_string());
+    case AnswerType::text:
+      return normal_text(value.as_string());
+    case AnswerType::set:
+      break;
   }
   return std::nullopt;
 }

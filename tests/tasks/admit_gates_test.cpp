@@ -1,7 +1,8 @@
-// Each gate refuses a draft built to violate exactly it; the drafts they start from pass all of them.
+// Each gate refuses a draft built to violate exactly it; the drafts they start from pass all of
+// them.
 //
-// G2, the prefixes of G3 and G7 cannot be violated by a draft: a verifier has no way to do without an outcome or to switch the
-// frame off. What holds them is tested on the judge.
+// G2, the prefixes of G3 and G7 cannot be violated by a draft: a verifier has no way to do without
+// an outcome or to switch the frame off. What holds them is tested on the judge.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,13 +24,20 @@ using schemas::Value;
 GoldStep step(const std::string& tool, std::vector<std::pair<std::string, Value>> members) {
   return {GoldKind::call, tool, args(std::move(members)), "", {}, {}};
 }
-GoldStep submit(std::vector<std::pair<std::string, Value>> members) { return {GoldKind::submit, "", args(std::move(members)), "", {}, {}}; }
-GoldStep say(const std::string& text) { return {GoldKind::say, "", {}, text, {}, {}}; }
+GoldStep submit(std::vector<std::pair<std::string, Value>> members) {
+  return {GoldKind::submit, "", args(std::move(members)), "", {}, {}};
+}
+GoldStep say(const std::string& text) {
+  return {GoldKind::say, "", {}, text, {}, {}};
+}
 
 Value object_schema(std::vector<std::pair<std::string, Value>> properties) {
   Value required = Value::array();
   for (const auto& [name, schema] : properties) required.push(name);
-  return args({{"type", "object"}, {"properties", args(std::move(properties))}, {"required", required}, {"additionalProperties", false}});
+  return args({{"type", "object"},
+               {"properties", args(std::move(properties))},
+               {"required", required},
+               {"additionalProperties", false}});
 }
 const Value kInteger = args({{"type", "integer"}});
 const Value kText = args({{"type", "string"}});
@@ -41,22 +49,32 @@ class AdmitTest : public testing::Test {
   void open() {
     auto player = clinic::player(env_);
     const auto play = player.play;
-    player.play = [this, play](const Plans& plans) { return ++frames_, plans_ += plans.size(), play(plans); };
-    player.digest = [this]() -> Result<std::string> { return ++digests_ == broken_digest_ ? std::string(32, '0') : env_.image_hash; };
+    player.play = [this, play](const Plans& plans) {
+      return ++frames_, plans_ += plans.size(), play(plans);
+    };
+    player.digest = [this]() -> Result<std::string> {
+      return ++digests_ == broken_digest_ ? std::string(32, '0') : env_.image_hash;
+    };
     auto oracle = clinic::oracle();
     const auto run = oracle.run;
     oracle.run = [this, run](const std::vector<schemas::ToolCall>& calls) {
       auto steps = run(calls);
       for (std::size_t i = 0; i < calls.size(); ++i)
-        if (!lie_about_.empty() && dump(calls[i].args).find(lie_about_) != std::string::npos) (*steps)[i].ok = !(*steps)[i].ok;
+        if (!lie_about_.empty() && dump(calls[i].args).find(lie_about_) != std::string::npos)
+          (*steps)[i].ok = !(*steps)[i].ok;
       return steps;
     };
-    if (broken_initial_) oracle.initial = []() -> Result<std::vector<std::string>> { return std::vector<std::string>{"booking|B-1"}; };
+    if (broken_initial_)
+      oracle.initial = []() -> Result<std::vector<std::string>> {
+        return std::vector<std::string>{"booking|B-1"};
+      };
     auto opened = Admission::open(env_, clinic::image(), player, oracle, 7);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     rejected_ = Rejected{};
-    if (auto* admission = std::get_if<std::unique_ptr<Admission>>(&*opened)) admission_ = std::move(*admission);
-    else rejected_ = std::get<Rejected>(*opened);
+    if (auto* admission = std::get_if<std::unique_ptr<Admission>>(&*opened))
+      admission_ = std::move(*admission);
+    else
+      rejected_ = std::get<Rejected>(*opened);
   }
 
   Draft base(const std::string& kind, const std::string& prompt) {
@@ -69,40 +87,58 @@ class AdmitTest : public testing::Test {
   Draft lookup() {
     Draft d = base("lookup", "What does the booking of Bo AHal cost, in cents?");
     d.task.submit_schema = object_schema({{"fee", kInteger}});
-    d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}), step("list_bookings", {{"person_id", "P-102"}}), submit({{"fee", 1037}})};
+    d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}),
+                    step("list_bookings", {{"person_id", "P-102"}}), submit({{"fee", 1037}})};
     d.verifier.answer = {{"fee", AnswerType::integer, {"1037"}}};
     return d;
   }
   Draft achieve() {
     Draft d = base("achieve", "Please cancel the booking of Bo AHal.");
-    d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}), step("list_bookings", {{"person_id", "P-102"}}), step("cancel", {{"booking_id", "B-302"}}), submit({})};
+    d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}),
+                    step("list_bookings", {{"person_id", "P-102"}}),
+                    step("cancel", {{"booking_id", "B-302"}}), submit({})};
     d.gold.near_misses = {{"sibling_row", {step("cancel", {{"booking_id", "B-303"}}), submit({})}}};
-    d.gold.variants = {{step("list_slots", {}), step("find_person", {{"name", "Bo AHal"}}), step("list_bookings", {{"person_id", "P-102"}}), step("cancel", {{"booking_id", "B-302"}}), submit({})}};
-    d.verifier.delta = {{ChangeKind::set, "booking", "B-302", "state", "cancelled", {}}, {ChangeKind::set, "slot", "S-202", "free", 3, {}}};
+    d.gold.variants = {{step("list_slots", {}), step("find_person", {{"name", "Bo AHal"}}),
+                        step("list_bookings", {{"person_id", "P-102"}}),
+                        step("cancel", {{"booking_id", "B-302"}}), submit({})}};
+    d.verifier.delta = {{ChangeKind::set, "booking", "B-302", "state", "cancelled", {}},
+                        {ChangeKind::set, "slot", "S-202", "free", 3, {}}};
     return d;
   }
   Draft refuse() {
     Draft d = base("refuse", "Please cancel the booking of Ada AAda.");
-    d.gold.steps = {step("find_person", {{"name", "Ada AAda"}}), step("list_bookings", {{"person_id", "P-101"}}),
-                    {GoldKind::refuse, "", args({{"reason_code", "gold_member"}, {"evidence_ids", Value(Value::Array{"P-101", "B-301"})}}), "", {}, {}}};
+    d.gold.steps = {step("find_person", {{"name", "Ada AAda"}}),
+                    step("list_bookings", {{"person_id", "P-101"}}),
+                    {GoldKind::refuse,
+                     "",
+                     args({{"reason_code", "gold_member"},
+                           {"evidence_ids", Value(Value::Array{"P-101", "B-301"})}}),
+                     "",
+                     {},
+                     {}}};
     d.verifier.outcome = Outcome::refuse;
     d.verifier.refuse_codes = {"gold_member"};
     d.verifier.refuse_evidence = {"P-101", "B-301"};
     return d;
   }
   Draft choose() {
-    Draft d = base("choose", "Name a slot with room for at least 4 that starts before minute 9000300 and has id below S-220.");
+    Draft d = base("choose",
+                   "Name a slot with room for at least 4 that starts before minute 9000300 and has "
+                   "id below S-220.");
     d.task.submit_schema = object_schema({{"slot_id", kText}});
     d.task.knobs = {{"feasible", 2}, {"space", 30}};
     d.gold.steps = {step("list_slots", {}), submit({{"slot_id", "S-202"}})};
-    d.verifier.choose = {{"room", "capacity >= 4 and start < 9000240", "SELECT count(*) > 0 FROM v_slot WHERE id = :slot_id AND capacity >= 5 - 1 AND start < 9000200"}};
+    d.verifier.choose = {{"room", "capacity >= 4 and start < 9000240",
+                          "SELECT count(*) > 0 FROM v_slot WHERE id = :slot_id AND capacity >= 5 - "
+                          "1 AND start < 9000200"}};
     return d;
   }
   Draft ask() {
     Draft d = lookup();
     d.task.kind = "ask";
     d.task.prompt = "What does my booking cost, in cents?";
-    d.task.user = schemas::UserScript{.reveals = {{{"name"}, "I am Bo AHal."}}, .fallback = "I do not know.", .max_replies = 3};
+    d.task.user = schemas::UserScript{
+        .reveals = {{{"name"}, "I am Bo AHal."}}, .fallback = "I do not know.", .max_replies = 3};
     d.gold.steps.insert(d.gold.steps.begin(), say("What is your name?"));
     return d;
   }
@@ -145,7 +181,8 @@ TEST_F(AdmitTest, HonestDraftsPassAndTheirCertificateNamesEveryGate) {
     const int before = frames_;
     const auto result = admit(draft);
     const auto* rejected = std::get_if<Rejected>(&result);
-    ASSERT_EQ(rejected, nullptr) << draft.task.kind << ": " << rejected->gate << ": " << rejected->why;
+    ASSERT_EQ(rejected, nullptr) << draft.task.kind << ": " << rejected->gate << ": "
+                                 << rejected->why;
     EXPECT_LE(frames_ - before, 1);  // and one of play_again
     const auto& certificate = std::get<AdmittedTask>(result).certificate();
     EXPECT_EQ(certificate.task_id, schemas::task_id(draft.task));
@@ -153,13 +190,16 @@ TEST_F(AdmitTest, HonestDraftsPassAndTheirCertificateNamesEveryGate) {
     for (const auto& gate : certificate.gates) names += gate.gate + " ";
     EXPECT_EQ(names, "G1 G2 G3 G4 G5 G6 G7 G9 G10 G11 G12 G14 G17 G18 ");
     for (const auto& gate : certificate.gates) {
-      EXPECT_TRUE(gate.checked > 0 || gate.gate == "G10" || gate.gate == "G12") << draft.task.kind << " " << gate.gate;
+      EXPECT_TRUE(gate.checked > 0 || gate.gate == "G10" || gate.gate == "G12")
+          << draft.task.kind << " " << gate.gate;
     }
   }
 }
 
 TEST_F(AdmitTest, TheSameDraftGivesTheSameCertificate) {
-  const auto text = [&] { return dump_record(std::get<AdmittedTask>(admit(achieve())).certificate()); };
+  const auto text = [&] {
+    return dump_record(std::get<AdmittedTask>(admit(achieve())).certificate());
+  };
   const auto first = text();
   EXPECT_EQ(text(), first);
   open();
@@ -181,9 +221,16 @@ TEST_F(AdmitTest, BuildRefusesWhatIsNoTask) {
   rejects(with([](Draft& d) { d.gold.steps[0].tool = "find"; }), "build", "no tool");
   rejects(with([](Draft& d) { d.gold.steps[1].needs = {1}; }), "build", "not before");
   rejects(with([](Draft& d) { d.gold.steps.back().args.set("x", 1); }), "build", "submit_schema");
-  rejects(with([](Draft& d) { d.task.submit_schema = args({{"type", "nothing"}}); }), "build", "submit_schema");
-  rejects(with([](Draft& d) { d.verifier.answer = {{"fee", AnswerType::integer, {"5"}}}; }), "build", "no field");
-  rejects(with([](Draft& d) { d.gold.steps.insert(d.gold.steps.begin(), say("hello")); }), "build", "user");
+  rejects(with([](Draft& d) {
+            d.task.submit_schema = args({{"type", "nothing"}});
+          }),
+          "build", "submit_schema");
+  rejects(with([](Draft& d) {
+            d.verifier.answer = {{"fee", AnswerType::integer, {"5"}}};
+          }),
+          "build", "no field");
+  rejects(with([](Draft& d) { d.gold.steps.insert(d.gold.steps.begin(), say("hello")); }), "build",
+          "user");
 }
 
 TEST_F(AdmitTest, G1RefusesGoldThatFailsOrDiffers) {
@@ -213,7 +260,8 @@ TEST_F(AdmitTest, G3RefusesAWriteThatNobodyMisses) {
   Draft d = achieve();
   d.task.prompt += " Then note that she called.";
   d.gold.variants.clear();
-  d.gold.steps.insert(d.gold.steps.end() - 1, step("note_person", {{"person_id", "P-102"}, {"note", "she called"}}));
+  d.gold.steps.insert(d.gold.steps.end() - 1,
+                      step("note_person", {{"person_id", "P-102"}, {"note", "she called"}}));
   rejects(d, "G3", "last write");
 }
 
@@ -222,7 +270,8 @@ TEST_F(AdmitTest, G4RefusesAnAnswerThatCanBeEchoed) {
   d.task.kind = "if";
   d.task.prompt = "Whose booking costs more, that of Bo AHal or that of Cy ADi?";
   d.task.submit_schema = object_schema({{"name", kText}});
-  d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}), step("list_bookings", {{"person_id", "P-102"}}), submit({{"name", "Bo AHal"}})};
+  d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}),
+                  step("list_bookings", {{"person_id", "P-102"}}), submit({{"name", "Bo AHal"}})};
   d.verifier.answer = {{"name", AnswerType::text, {"bo ahal"}}};
   rejects(d, "G4", "Bo AHal");
   d = choose();
@@ -236,20 +285,25 @@ TEST_F(AdmitTest, G5RefusesWhatARandomCallerSolves) {
   d.task.knobs = {{"feasible", 13}, {"space", 40}};
   d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}), submit({{"person_id", "P-102"}})};
   d.task.prompt += " Bo AHal may be one.";
-  d.verifier.choose = {{"plain", "tier = plain", "SELECT count(*) > 0 FROM v_person WHERE id = :person_id AND tier = 'plain'"}};
+  d.verifier.choose = {
+      {"plain", "tier = plain",
+       "SELECT count(*) > 0 FROM v_person WHERE id = :person_id AND tier = 'plain'"}};
   rejects(d, "G5", "random caller");
 }
 
 TEST_F(AdmitTest, G6RefusesANearMissThatSolves) {
   Draft d = achieve();
-  d.gold.near_misses.push_back({"no_miss", {step("cancel", {{"booking_id", "B-302"}}), submit({})}});
+  d.gold.near_misses.push_back(
+      {"no_miss", {step("cancel", {{"booking_id", "B-302"}}), submit({})}});
   rejects(d, "G6", "near miss no_miss");
 }
 
 TEST_F(AdmitTest, G6RefusesAVerifierThatDoesNotPinAnArgument) {
   Draft d = base("achieve", "Please book slot S-203 for Bo AHal.");
-  d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}), step("book", {{"person_id", "P-102"}, {"slot_id", "S-203"}}), submit({})};
-  d.verifier.delta = {{ChangeKind::add, "booking", {}, "", {}, args({{"slot", "S-203"}})}, {ChangeKind::set, "slot", "S-203", "free", 3, {}}};
+  d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}),
+                  step("book", {{"person_id", "P-102"}, {"slot_id", "S-203"}}), submit({})};
+  d.verifier.delta = {{ChangeKind::add, "booking", {}, "", {}, args({{"slot", "S-203"}})},
+                      {ChangeKind::set, "slot", "S-203", "free", 3, {}}};
   rejects(d, "G6", "person_id");
   d.verifier.delta[0].row.set("holder", "P-102");
   passes(d);
@@ -347,9 +401,11 @@ TEST_F(AdmitTest, EnvironmentsThatCannotBeTrustedAreRefused) {
   opens_rejected("build", "find_person");
   env_ = good, env_.views[0].columns[0] = "colour";
   opens_rejected("build", "v_person");
-  env_ = good, env_.tools[0].input.set("properties", args({{"name", args({{"type", "string"}, {"pattern", "("}})}}));
+  env_ = good, env_.tools[0].input.set(
+                   "properties", args({{"name", args({{"type", "string"}, {"pattern", "("}})}}));
   opens_rejected("build", "pattern");
-  env_ = good, env_.tools[0].input.set("properties", args({{"name", args({{"type", "string"}, {"minLength", 500}})}}));
+  env_ = good, env_.tools[0].input.set(
+                   "properties", args({{"name", args({{"type", "string"}, {"minLength", 500}})}}));
   opens_rejected("build", "no schema-valid call");
 }
 
