@@ -55,7 +55,9 @@ def free_port():
 
 @contextlib.contextmanager
 def server(model, port, threads, log):
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "8192",
+    # A small window, because this server ignores max_tokens while a model writes arguments: a string that the model never
+    # closes runs to the end of the window.
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "4608",
                "--n_threads", str(threads), "--n_threads_batch", str(threads), "--chat_format", "chatml-function-calling"]
     with open(log, "wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
@@ -115,7 +117,7 @@ def main():
         try:
             seedbed(arguments.seedbed, "gen", "--family", "general", "--envs", "4", "--tasks-per-env", "4", "--seed", "3", "--out", store, *level, timeout=600)
             run = ["run", store, "--policy", "http", "--base-url", f"http://127.0.0.1:{port}/v1", "--model-name", "SmolLM2-135M-Instruct", "--limit",
-                   str(arguments.limit), "--concurrency", "2", "--max-turns", "6", "--max-tokens", "200", "--temperature", "0", "--timeout-ms", "900000",
+                   str(arguments.limit), "--concurrency", "2", "--max-turns", "5", "--max-tokens", "200", "--temperature", "0.7", "--timeout-ms", "1800000",
                    "--json", *level]
             summary = json.loads(seedbed(arguments.seedbed, *run, timeout=7200))
             again = json.loads(seedbed(arguments.seedbed, *run, timeout=7200))
