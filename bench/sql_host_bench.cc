@@ -1,5 +1,5 @@
-// The SQL tool host: round trips, reset, load, plays; parent and host on one core. Without a jail, and in one where this
-// machine offers it. A state of about 150 KiB: 12 tables, 650 rows, 18 tools.
+// The SQL tool host: round trips, reset, load, plays; parent and host on one core. Without a jail,
+// and in one where this machine offers it. A state of about 150 KiB: 12 tables, 650 rows, 18 tools.
 //   bench sql_host jail=no op=read us_p50=.. us_p95=..
 #include <sched.h>
 #include <sqlite3.h>
@@ -35,14 +35,22 @@ std::string make_image() {
   std::string sql = "BEGIN;";
   for (int t = 0; t < 12; ++t) {
     const std::string name = "t" + std::to_string(t);
-    sql += "CREATE TABLE " + name + "(id TEXT PRIMARY KEY NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, cents INT NOT NULL, starts INT NOT NULL, note TEXT) STRICT;";
+    sql += "CREATE TABLE " + name +
+           "(id TEXT PRIMARY KEY NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, cents INT NOT "
+           "NULL, starts INT NOT NULL, note TEXT) STRICT;";
     sql += "CREATE INDEX " + name + "_owner ON " + name + "(owner);";
-    sql += "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 54) INSERT INTO " + name +
-           " SELECT printf('K" + std::to_string(t) + "-%04d', n), printf('P%03d', n % 9), 'open', n * 100, n * 60, 'a note of some words, number ' || n FROM r;";
+    sql +=
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 54) INSERT "
+        "INTO " +
+        name + " SELECT printf('K" + std::to_string(t) +
+        "-%04d', n), printf('P%03d', n % 9), 'open', n * 100, n * 60, 'a note of some words, "
+        "number ' || n FROM r;";
   }
   sql += "COMMIT";
   sqlite3* db = nullptr;
-  must(sqlite3_open(":memory:", &db) == SQLITE_OK && sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK, "image");
+  must(sqlite3_open(":memory:", &db) == SQLITE_OK &&
+           sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK,
+       "image");
   sqlite3_int64 size = 0;
   unsigned char* bytes = sqlite3_serialize(db, "main", &size, 0);
   std::string image(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
@@ -61,7 +69,8 @@ Tool make_tool(std::string name, const std::string& table, bool writes, bool row
   Tool tool;
   tool.name = std::move(name);
   tool.description = "measured";
-  tool.input = parsed(R"({"type":"object","properties":{"id":{"type":"string"},"cents":{"type":"integer","minimum":0}},"required":["id"],"additionalProperties":false})");
+  tool.input = parsed(
+      R"({"type":"object","properties":{"id":{"type":"string"},"cents":{"type":"integer","minimum":0}},"required":["id"],"additionalProperties":false})");
   if (writes) {
     seedbed::schemas::ProgramStep a;
     a.require = "SELECT 1 FROM " + table + " WHERE id = :id";
@@ -72,7 +81,9 @@ Tool make_tool(std::string name, const std::string& table, bool writes, bool row
     b.code = "wrong_state";
     seedbed::schemas::ProgramStep c;
     tool.program.steps = {a, b};
-    for (const char* effect : {" SET cents = cents + :cents WHERE id = :id", " SET starts = starts + 1 WHERE id = :id", " SET note = 'changed' WHERE id = :id"}) {
+    for (const char* effect :
+         {" SET cents = cents + :cents WHERE id = :id", " SET starts = starts + 1 WHERE id = :id",
+          " SET note = 'changed' WHERE id = :id"}) {
       c.run = "UPDATE " + table + effect;
       tool.program.steps.push_back(c);
     }
@@ -81,15 +92,20 @@ Tool make_tool(std::string name, const std::string& table, bool writes, bool row
     c.run = "UPDATE t10 SET state = 'done' WHERE id = 'K10-0001'";
     tool.program.steps.push_back(c);
   }
-  tool.program.result = rows ? "SELECT id, owner, state, cents FROM " + table + " WHERE id >= :id ORDER BY id LIMIT 10" : "SELECT id, owner, state, cents FROM " + table + " WHERE id = :id";
+  tool.program.result = rows ? "SELECT id, owner, state, cents FROM " + table +
+                                   " WHERE id >= :id ORDER BY id LIMIT 10"
+                             : "SELECT id, owner, state, cents FROM " + table + " WHERE id = :id";
   tool.program.shape = rows ? Shape::rows : Shape::object;
   return tool;
 }
 
 void print(const char* jail, const char* op, std::vector<double> us, const std::string& more = "") {
   std::sort(us.begin(), us.end());
-  const auto at = [&](double q) { return us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1))]; };
-  std::printf("bench sql_host jail=%s op=%s us_p50=%.1f us_p95=%.1f n=%zu%s\n", jail, op, at(0.5), at(0.95), us.size(), more.c_str());
+  const auto at = [&](double q) {
+    return us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1))];
+  };
+  std::printf("bench sql_host jail=%s op=%s us_p50=%.1f us_p95=%.1f n=%zu%s\n", jail, op, at(0.5),
+              at(0.95), us.size(), more.c_str());
 }
 
 template <class F>
@@ -101,12 +117,16 @@ std::vector<double> times(int n, F&& f) {
     clock_gettime(CLOCK_MONOTONIC, &a);
     f();
     clock_gettime(CLOCK_MONOTONIC, &b);
-    us.push_back(static_cast<double>(b.tv_sec - a.tv_sec) * 1e6 + static_cast<double>(b.tv_nsec - a.tv_nsec) / 1e3);
+    us.push_back(static_cast<double>(b.tv_sec - a.tv_sec) * 1e6 +
+                 static_cast<double>(b.tv_nsec - a.tv_nsec) / 1e3);
   }
   return us;
 }
 
-void measure(const char* jail, SqlHostClient& host, const Environment& env, const std::string& image) {
+void measure(const char* jail,
+             SqlHostClient& host,
+             const Environment& env,
+             const std::string& image) {
   const auto load = [&] {
     const auto e = host.load(env, image);
     must(!e, e ? e->message : "");
@@ -117,7 +137,9 @@ void measure(const char* jail, SqlHostClient& host, const Environment& env, cons
     return *r;
   };
   const auto reset = [&] { must(!host.reset(), "reset"); };
-  print(jail, "load", times(50, load), " image_bytes=" + std::to_string(image.size()) + " tools=" + std::to_string(env.tools.size()));
+  print(jail, "load", times(50, load),
+        " image_bytes=" + std::to_string(image.size()) +
+            " tools=" + std::to_string(env.tools.size()));
   const ToolCall read{"get", parsed(R"({"id":"K0-0007"})")};
   const ToolCall list{"list", parsed(R"({"id":"K0-0007"})")};
   const ToolCall write{"change", parsed(R"({"id":"K0-0007","cents":5})")};
@@ -150,7 +172,15 @@ void measure(const char* jail, SqlHostClient& host, const Environment& env, cons
   print(jail, "reset_of_nothing", times(5'000, reset), " (round trip included)");
   print(jail, "digest", times(500, [&] { must(host.digest().ok(), "digest"); }));
   std::vector<std::vector<ToolCall>> plans;
-  for (int i = 0; i < 24; ++i) plans.push_back({read, list, read, i % 2 == 0 ? write : read, list, i % 3 == 0 ? write : denied, read, {"get" + std::to_string(i % 16), read.args}});
+  for (int i = 0; i < 24; ++i)
+    plans.push_back({read,
+                     list,
+                     read,
+                     i % 2 == 0 ? write : read,
+                     list,
+                     i % 3 == 0 ? write : denied,
+                     read,
+                     {"get" + std::to_string(i % 16), read.args}});
   print(jail, "play_24_plans_of_8", times(300, [&] { must(host.play(plans, 1000).ok(), "play"); }));
 }
 
@@ -159,13 +189,18 @@ void measure(const char* jail, SqlHostClient& host, const Environment& env, cons
 int main() {
   cpu_set_t one;
   CPU_ZERO(&one);
-  CPU_SET(1 % static_cast<std::size_t>(std::max(1, static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)))), &one);
+  CPU_SET(
+      1 % static_cast<std::size_t>(std::max(1, static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)))),
+      &one);
   sched_setaffinity(0, sizeof one, &one);  // children inherit it
   const std::string image = make_image();
   Environment env;
   env.image_hash = seedbed::content_hash(image);
-  env.tools = {make_tool("get", "t0", false, false), make_tool("list", "t0", false, true), make_tool("change", "t0", true, false)};
-  for (int i = 0; i < 16; ++i) env.tools.push_back(make_tool("get" + std::to_string(i), "t" + std::to_string(i % 12), i % 3 == 0, i % 2 == 0));
+  env.tools = {make_tool("get", "t0", false, false), make_tool("list", "t0", false, true),
+               make_tool("change", "t0", true, false)};
+  for (int i = 0; i < 16; ++i)
+    env.tools.push_back(
+        make_tool("get" + std::to_string(i), "t" + std::to_string(i % 12), i % 3 == 0, i % 2 == 0));
 
   auto plain = seedbed::sandbox::open_unjailed_sql_host_for_tests();
   must(plain.ok(), plain.ok() ? "" : plain.error().message);

@@ -83,7 +83,9 @@ Result<Verdict> Judge::judge(const Verifier& verifier, const Episode& episode) {
       verdict.parts.push_back(std::move(part));
     }
   verdict.solved = !scored->failed;
-  const double share = held / all * (verdict.parts.front().holds ? 1.0 : 0.1);
+  // Who neither wrote nor finished has done nothing, whatever the frame says.
+  const bool idle = episode.changes.empty() && episode.submitted.is_null();
+  const double share = idle ? 0 : held / all * (verdict.parts.front().holds ? 1.0 : 0.1);
   verdict.score = verdict.solved ? 1.0 : std::min(0.99, share);
   return verdict;
 }

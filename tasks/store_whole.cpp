@@ -135,7 +135,8 @@ Result<std::pair<std::string, std::string>> Store::resolve(const std::string& pr
   const bool hex = !low.empty() && low.size() <= 32 &&
                    low.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!hex)
-    return refused("not an id: 1 to 32 hex digits are wanted", "'seedbed show STORE' lists the ids");
+    return refused("not an id: 1 to 32 hex digits are wanted",
+                   "'seedbed show STORE' lists the ids");
   const std::string end = low + "g";  // after every hash that begins with the prefix
   std::vector<std::pair<std::string, std::string>> found;
   Use rows(

@@ -13,11 +13,15 @@ int main() {
     const Value* schema = read.ok() ? read->find("schema") : nullptr;
     const Value* instance = read.ok() ? read->find("instance") : nullptr;
     if (schema == nullptr || instance == nullptr) {
-      std::cout << "unreadable: " << (read.ok() ? "a key is missing" : read.error().message) << "\n";
+      std::cout << "unreadable: " << (read.ok() ? "a key is missing" : read.error().message)
+                << "\n";
       continue;
     }
     const auto compiled = JsonSchema::compile(*schema);
-    std::cout << (!compiled.ok() ? "refused" : compiled->validate(*instance).empty() ? "true" : "false") << "\n";
+    std::cout << (!compiled.ok()                          ? "refused"
+                  : compiled->validate(*instance).empty() ? "true"
+                                                          : "false")
+              << "\n";
   }
   return 0;
 }
