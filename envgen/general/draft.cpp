@@ -467,11 +467,16 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
                     [](const GoldStep& s) { return s.kind == GoldKind::call; }));
   t.budget.max_turns = static_cast<int>(std::max<std::int64_t>(20, 3 * calls));
   t.budget.max_calls = static_cast<int>(std::max<std::int64_t>(40, 4 * calls));
+  bool unique = std::all_of(goal.mentions.begin(), goal.mentions.end(),
+                            [&](const Reference& r) { return fits_one(l, l.facts, r); });
+  for (const auto* operations : {&goal.operations, &goal.other})
+    for (const auto& o : *operations)
+      for (const auto& r : o.refs) unique = unique && fits_one(l, l.facts, r);
   t.knobs = {{"plan_calls", calls},
              {"interactions", out.gold.interactions},
              {"mechanisms", out.gold.mechanisms},
              {"tools", static_cast<std::int64_t>(l.environment.tools.size())},
-             {"references_unique", 1}};
+             {"references_unique", unique ? 1 : 0}};
   for (const auto& k : goal.knobs) t.knobs.push_back(k);
   return std::optional<tasks::Draft>(std::move(out));
 }

@@ -113,6 +113,9 @@ struct Speaker {  // words for facts and values
 };
 std::optional<Reference> refer(
     const Lowered& l, const Facts& facts, int concept_id, std::int64_t key, Rng& rng);
+// Whether the description, read anew, fits its fact and no other: by the names as they are printed,
+// the filters, the extremum.
+bool fits_one(const Lowered& l, const Facts& facts, const Reference& reference);
 std::optional<Operation> bind_operation(const Lowered& l,
                                         const Facts& facts,
                                         int transition,

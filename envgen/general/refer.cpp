@@ -173,6 +173,35 @@ std::optional<Reference> refer(
   return r;
 }
 
+bool fits_one(const Lowered& l, const Facts& facts, const Reference& r) {
+  if (r.concept_id < 0) return true;
+  const auto& rows = facts.tables[at(r.concept_id)].rows;
+  if (r.by_name) {
+    const Speaker say{l};
+    const std::string name = say.name(r.concept_id, r.key);
+    return !name.empty() && std::count_if(rows.begin(), rows.end(), [&](const Row& row) {
+                              return say.name(r.concept_id, row.key) == name;
+                            }) == 1;
+  }
+  const TermPtr condition = r.condition(*l.world, 0);
+  const std::vector<std::int64_t> none;
+  std::vector<std::int64_t> best;
+  std::int64_t extremum = kNone;
+  for (const auto& row : rows) {
+    std::vector<std::int64_t> variables{row.key};
+    if (eval(*condition, scope_of(*l.world, facts, none, variables)) != 1) continue;
+    const std::int64_t v = r.extreme < 0 ? 0 : row.values[at(r.extreme)];
+    if (r.extreme >= 0 && v == kNone) continue;
+    if (best.empty() || (r.lowest ? v < extremum : v > extremum)) {
+      best = {row.key};
+      extremum = v;
+    } else if (v == extremum) {
+      best.push_back(row.key);
+    }
+  }
+  return best.size() == 1 && best[0] == r.key;
+}
+
 TermPtr fact_ref(int c, std::int64_t key) {
   return constant_of(key, {Type::ref, c, -1, 0, 0, false});
 }

@@ -182,6 +182,32 @@ TEST(Packs, TheBuiltInOnesAreEnough) {
   EXPECT_EQ(archetypes.size(), 5U);
 }
 
+TEST(References, ADescriptionThatFitsTwoFactsIsFound) {
+  int loosened = 0, found = 0, whole = 0;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    const auto drawn = draw_world(i);
+    if (!drawn) continue;
+    auto l = dress(drawn->world, drawn->facts, built_in(), built_in().lexicons[0], {}, Rng(i));
+    if (!l.ok()) continue;
+    for (int c = 0; c < static_cast<int>(l->world->concepts.size()); ++c) {
+      Rng rng(i + 7);
+      auto r = refer(*l, l->facts, c, 1, rng);
+      if (!r) continue;
+      ++whole;
+      EXPECT_TRUE(fits_one(*l, l->facts, *r)) << r->phrase;
+      if (r->filters.empty()) continue;
+      Reference loose = *r;  // without filters and superlative it fits every fact
+      loose.filters.clear();
+      loose.extreme = -1;
+      ++loosened;
+      found += fits_one(*l, l->facts, loose) ? 0 : 1;
+    }
+  }
+  EXPECT_GT(whole, 60);
+  EXPECT_GT(loosened, 30);
+  EXPECT_EQ(found, loosened);
+}
+
 // An interaction is counted only where taking it away changes what the goal comes to.
 TEST(Interactions, AblationChangesWhatTheyAreCountedFor) {
   int counted = 0;
