@@ -287,12 +287,15 @@ Step Composer::emit_edges(std::vector<int>& component) {
             all.push_back({2, static_cast<int>(m), static_cast<int>(n), l, d});
   }
   rng.shuffle(all);
+  // Shared quantities are few among so many events: in every second world they come first.
+  if (rng.chance(1, 2))
+    std::stable_partition(all.begin(), all.end(), [](const Candidate& c) { return c.kind == 2; });
   std::map<std::pair<int, int>, int> per_pair;
   std::map<std::size_t, int> guards_of;
   for (const auto& c : all) {
     const bool joins = component[mech(c.from)] != component[mech(c.to)];
     auto& count = per_pair[{std::min(c.from, c.to), std::max(c.from, c.to)}];
-    if (!joins && (count >= 3 || !rng.chance(2, 5))) continue;
+    if (!joins && (count >= 3 || !rng.chance(c.kind == 2 ? 4 : 2, 5))) continue;
     const int edge = static_cast<int>(world->edges.size());
     std::string text;
     EdgeKind kind = EdgeKind::event;

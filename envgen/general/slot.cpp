@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::int64_t kAttempts = 6;
 constexpr int kPlayMs = 20'000;
-// The order in which kinds are drawn; an environment that lacks one goes on to the next.
+// The order in which kinds are drawn, from a place of the environment's own; one that lacks a kind
+// goes on to the next.
 constexpr const char* kKinds[] = {"multi",  "refuse",    "aggregate", "if",        "multi",
                                   "lookup", "each",      "refuse",    "choose",    "ask",
                                   "multi",  "aggregate", "achieve",   "refuse",    "lookup",
@@ -57,12 +58,13 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
   std::vector<tasks::AdmittedTask> out;
   const std::int64_t target =
       wanted + std::max<std::int64_t>(2, wanted / 4);  // a surplus for selection
+  const std::uint64_t start = rng.fork("first kind").below(std::size(kKinds));
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
   for (std::uint64_t i = 0;
        i < static_cast<std::uint64_t>(6 * target) && static_cast<std::int64_t>(out.size()) < target;
        ++i) {
-    const std::string kind = kKinds[i % std::size(kKinds)];
+    const std::string kind = kKinds[(start + i) % std::size(kKinds)];
     const auto goal = draw_goal(l, kind, rng.fork("goal", i));
     if (!goal) continue;
     SEEDBED_TRY(auto draft,
