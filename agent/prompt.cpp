@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/date.h"
 #include "schemas/trajectory.h"
 
 namespace seedbed::agent {
@@ -39,26 +40,15 @@ constexpr std::string_view kRefuseAbout =
 }  // namespace
 
 std::string date_time(std::int64_t minutes) {
-  // Civil date from days (proleptic Gregorian), days counted from 0000-03-01.
   std::int64_t days = minutes / 1440, rest = minutes % 1440;
   if (rest < 0) {
     rest += 1440;
     --days;
   }
-  const std::int64_t z = days + 730425;  // 2000-01-01 is day 730425 of that count
-  const std::int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-  const std::int64_t doe = z - era * 146097;
-  const std::int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-  const std::int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-  const std::int64_t mp = (5 * doy + 2) / 153;
-  const std::int64_t day = doy - (153 * mp + 2) / 5 + 1;
-  const std::int64_t month = mp < 10 ? mp + 3 : mp - 9;
-  const std::int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-  char out[128];
-  std::snprintf(out, sizeof out, "%04lld-%02lld-%02lld %02lld:%02lld", static_cast<long long>(year),
-                static_cast<long long>(month), static_cast<long long>(day),
-                static_cast<long long>(rest / 60), static_cast<long long>(rest % 60));
-  return out;
+  char clock[16];
+  std::snprintf(clock, sizeof clock, " %02d:%02d", static_cast<int>(rest / 60),
+                static_cast<int>(rest % 60));
+  return iso_date(days) + clock;
 }
 
 std::string system_text(const schemas::Environment& env) {

@@ -132,32 +132,6 @@ Step write_file(const std::string& path, std::string_view bytes) {
   return std::nullopt;
 }
 
-std::string html_escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 Error interrupted(const std::string& what) {
   return make_error(Where::interrupted, what, "", "stopped by a signal before its end",
                     "what was done is kept: the same command continues it");

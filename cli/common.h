@@ -48,7 +48,6 @@ Step close_store(std::unique_ptr<tasks::Store>
 
 // Whole or not at all: written beside the target, then renamed.
 Step write_file(const std::string& path, std::string_view bytes);
-std::string html_escape(std::string_view text);
 Error interrupted(
     const std::string& what);  // "stopped; what was done is kept: the same command continues it"
 int core_count();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/show_doc.h"
 #include "cli/common.h"
 #include "cli/stats.h"
 
@@ -25,14 +26,14 @@ th{color:#666}td.n{text-align:right;width:5rem}td.name{width:16rem}
 )";
 
 std::string bars(std::string_view title, const Bars& rows) {
-  std::string out = fmt::format("<h2>{}</h2>\n<table>\n", html_escape(title));
+  std::string out = fmt::format("<h2>{}</h2>\n<table>\n", agent::html_escape(title));
   std::int64_t most = 1;
   for (const auto& [name, count] : rows) most = std::max(most, count);
   for (const auto& [name, count] : rows)
     out += fmt::format(
         "<tr><td class=\"name\">{}</td><td class=\"n\">{}</td><td><div class=\"bar\" "
         "style=\"width:{:.1f}%\"></div></td></tr>\n",
-        html_escape(name), format_count(count),
+        agent::html_escape(name), format_count(count),
         100.0 * static_cast<double>(count) / static_cast<double>(most));
   return out + "</table>\n";
 }
@@ -42,12 +43,12 @@ std::string bars(std::string_view title, const std::map<std::string, std::int64_
 }
 
 std::string html_table(std::string_view title, const Table& table) {
-  std::string out = fmt::format("<h2>{}</h2>\n<table>\n<tr>", html_escape(title));
-  for (const auto& cell : table.header) out += "<th>" + html_escape(cell) + "</th>";
+  std::string out = fmt::format("<h2>{}</h2>\n<table>\n<tr>", agent::html_escape(title));
+  for (const auto& cell : table.header) out += "<th>" + agent::html_escape(cell) + "</th>";
   out += "</tr>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
-    for (const auto& cell : row) out += "<td>" + html_escape(cell) + "</td>";
+    for (const auto& cell : row) out += "<td>" + agent::html_escape(cell) + "</td>";
     out += "</tr>\n";
   }
   return out + "</table>\n";
@@ -61,7 +62,8 @@ std::string stats_html(const Stats& stats) {
                      format_count(stats.environments), format_count(stats.tasks));
   out += fmt::format(
       "<p>generator {}, seed {}<br>content <code>{}</code><br>runs <code>{}</code></p>\n",
-      html_escape(stats.generator), html_escape(stats.seed), stats.digest, stats.runs_digest);
+      agent::html_escape(stats.generator), agent::html_escape(stats.seed), stats.digest,
+      stats.runs_digest);
   Table facts{{"measure", "value"}, {}};
   const auto environments = static_cast<double>(stats.environments);
   facts.rows.push_back({"distinct schema-graph classes",

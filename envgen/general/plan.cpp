@@ -73,6 +73,7 @@ struct Planner {
             const std::vector<std::pair<int, std::int64_t>>& filters,
             const std::vector<int>& attributes);
   bool reference(const Reference& r);
+  void read_one(const ToolForm& get, int c, std::int64_t key);
   bool attribute(int c, std::int64_t key, int a);
   bool derived(int d, std::int64_t key);
   bool operation(const Operation& o);
@@ -180,18 +181,23 @@ bool Planner::reference(const Reference& r) {
               r.extreme >= 0 ? std::vector<int>{r.extreme} : std::vector<int>{});
 }
 
+// Reads the whole record whose id is known.
+void Planner::read_one(const ToolForm& get, int c, std::int64_t key) {
+  Value args = Value::object();
+  args.set(get.params[0].name, l.renderer().id(c, key));
+  const int s = emit(get.name, std::move(args), {ids[{c, key}]});
+  std::vector<int> all;
+  all_attributes(c, all);
+  show_row(c, key, all, s);
+  for (const int d : get.derived) derived_seen.try_emplace({d, key}, s);
+}
+
 bool Planner::attribute(int c, std::int64_t key, int a) {
   if (seen.count({c, key, a}) != 0) return true;
   if (const ToolForm* get = form(ToolForm::Kind::get, c)) {
     if (!know_id(c, key)) return false;
     if (seen.count({c, key, a}) != 0) return true;
-    Value args = Value::object();
-    args.set(get->params[0].name, l.renderer().id(c, key));
-    const int s = emit(get->name, std::move(args), {ids[{c, key}]});
-    std::vector<int> all;
-    all_attributes(c, all);
-    show_row(c, key, all, s);
-    for (const int d : get->derived) derived_seen.try_emplace({d, key}, s);
+    read_one(*get, c, key);
     return true;
   }
   if (named.count({c, key}) != 0 && form(ToolForm::Kind::find, c) != nullptr)
@@ -222,13 +228,7 @@ bool Planner::derived(int d, std::int64_t key) {
       std::find(get->derived.begin(), get->derived.end(), d) == get->derived.end())
     return fail("nothing shows a derived term");
   if (!know_id(c, key)) return false;
-  Value args = Value::object();
-  args.set(get->params[0].name, l.renderer().id(c, key));
-  const int s = emit(get->name, std::move(args), {ids[{c, key}]});
-  std::vector<int> all;
-  all_attributes(c, all);
-  show_row(c, key, all, s);
-  for (const int x : get->derived) derived_seen.try_emplace({x, key}, s);
+  read_one(*get, c, key);
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/date.h"
 #include "envgen/general/world.h"
 #include "schemas/call.h"
 #include "schemas/value.h"
@@ -68,7 +69,6 @@ struct Renderer {
                                          const Facts& facts,
                                          const std::string& name) const;
 };
-std::string iso_date(std::int64_t day);            // days since 2000-01-01
 std::int64_t day_of_iso(const std::string& text);  // kNone where it is none
 std::string slug(const std::string& words);        // snake_case
 std::string identifier(const std::string& words);  // snake_case that SQL takes unquoted
