@@ -1,3 +1,4 @@
+#include "agent/show_doc.h"
 #include "cli/output.h"
 
 #include <gtest/gtest.h>
@@ -78,7 +79,7 @@ TEST(Common, ExitCodesFollowTheBoundary) {
 }
 
 TEST(Common, EscapesWhatGoesIntoPages) {
-  EXPECT_EQ(html_escape("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+  EXPECT_EQ(agent::html_escape("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
 }
 
 TEST(Common, AFileIsWrittenWholeOrNotAtAll) {
