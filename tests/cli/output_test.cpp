@@ -1,10 +1,10 @@
-#include "agent/show_doc.h"
 #include "cli/output.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
+#include "agent/show_doc.h"
 #include "cli/common.h"
 
 namespace seedbed::cli {
