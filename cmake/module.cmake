@@ -1,11 +1,13 @@
+# A module inside a folder is named with its path; its target and test program write the slash as an underscore.
 # seedbed_module(NAME [RECURSE] [PUBLIC module...] [PRIVATE library...]): every *.cpp of the folder NAME is one static library
 # seedbed_NAME. PUBLIC names modules of ours (their headers are seen), PRIVATE names third-party libraries.
-function(seedbed_module name)
+function(seedbed_module folder)
   cmake_parse_arguments(arg "RECURSE" "" "PUBLIC;PRIVATE" ${ARGN})
+  string(REPLACE "/" "_" name ${folder})
   if(arg_RECURSE)
-    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   else()
-    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.cpp)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   endif()
   if(sources)
     add_library(seedbed_${name} STATIC ${sources})

@@ -41,7 +41,7 @@ const std::vector<Home> kHomes = {
     {"boost/", {"sandbox/", "agent/", "engine/server/"}, false},
     {"zstd", {"tasks/"}, false},
     {"xxhash", {"base/"}, false},
-    {"pcre2", {"schemas/"}, false},
+    {"pcre2", {"schemas/", "engine/text/"}, false},
     {"nlohmann/",
      {"base/", "schemas/", "tasks/", "sandbox/", "envgen/", "agent/", "engine/", "cli/"},
      false},
