@@ -1,0 +1,148 @@
+#include "kernels/pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+
+namespace seedbed::kernels {
+
+namespace {
+// How often a thread looks before it sleeps: ops of one layer follow each other within
+// microseconds, and waking a sleeper costs more than that.
+constexpr int kSpins = 20'000;
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+}  // namespace
+
+struct Pool::State {
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::atomic<std::uint64_t> round{0};
+  std::atomic<bool> stop{false};
+  std::atomic<int> sleepers{0};
+  // The job of the present round; written before `round` rises, read after.
+  void (*work)(void*, std::int64_t, std::int64_t) = nullptr;
+  void* context = nullptr;
+  std::int64_t count = 0, grain = 1;
+  std::atomic<std::int64_t> next{0};
+  std::atomic<int> busy{0};
+
+  void take_pieces() {
+    for (;;) {
+      const std::int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
+      if (begin >= count) return;
+      work(context, begin, std::min(begin + grain, count));
+    }
+  }
+  void serve() {
+    std::uint64_t seen = 0;
+    for (;;) {
+      int spins = 0;
+      while (round.load(std::memory_order_acquire) == seen &&
+             !stop.load(std::memory_order_relaxed)) {
+        if (++spins < kSpins) {
+          relax();
+          continue;
+        }
+        std::unique_lock lock(mutex);
+        sleepers.fetch_add(1);
+        wake.wait(lock, [&] { return round.load() != seen || stop.load(); });
+        sleepers.fetch_sub(1);
+      }
+      if (stop.load()) return;
+      seen = round.load(std::memory_order_acquire);
+      take_pieces();
+      busy.fetch_sub(1, std::memory_order_release);
+    }
+  }
+};
+
+Pool::Pool(int threads) : state_(std::make_unique<State>()) {
+  SEEDBED_CHECK(threads >= 1 && threads <= 1024, threads);
+  for (int i = 1; i < threads; ++i)
+    state_->threads.emplace_back([s = state_.get()] { s->serve(); });
+}
+
+Pool::~Pool() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stop.store(true);
+  }
+  state_->wake.notify_all();
+  for (auto& thread : state_->threads) thread.join();
+}
+
+int Pool::threads() const {
+  return static_cast<int>(state_->threads.size()) + 1;
+}
+
+void Pool::run(std::int64_t count,
+               std::int64_t grain,
+               void (*work)(void*, std::int64_t, std::int64_t),
+               void* context) {
+  State& s = *state_;
+  if (s.threads.empty()) {
+    work(context, 0, count);
+    return;
+  }
+  s.work = work;
+  s.context = context;
+  s.count = count;
+  s.grain = grain < 1 ? 1 : grain;
+  s.next.store(0, std::memory_order_relaxed);
+  s.busy.store(static_cast<int>(s.threads.size()), std::memory_order_relaxed);
+  s.round.fetch_add(
+      1);  // sequentially consistent against `sleepers`: a thread that misses it is seen asleep
+  if (s.sleepers.load() != 0) {
+    { const std::lock_guard lock(s.mutex); }
+    s.wake.notify_all();
+  }
+  s.take_pieces();
+  for (int spins = 0; s.busy.load(std::memory_order_acquire) != 0;) {
+    if (++spins < kSpins)
+      relax();
+    else
+      std::this_thread::yield();
+  }
+}
+
+namespace {
+struct Scratch {
+  void* memory[8] = {};
+  std::size_t size[8] = {};
+  ~Scratch() {
+    for (void* p : memory) std::free(p);
+  }
+};
+}  // namespace
+
+void* scratch(int slot, std::size_t bytes) {
+  thread_local Scratch mine;
+  if (mine.size[slot] < bytes) {
+    std::free(mine.memory[slot]);
+    const std::size_t size = (bytes + 4095) / 4096 * 4096;
+    mine.memory[slot] = std::aligned_alloc(64, size);
+    if (mine.memory[slot] == nullptr) throw std::bad_alloc();
+    mine.size[slot] = size;
+  }
+  return mine.memory[slot];
+}
+
+void kernel_check_failed(
+    const char* condition, const char* file, int line, long long a, long long b) {
+  check_failed(condition, file, line, check_operands(a, b));
+}
+
+}  // namespace seedbed::kernels
