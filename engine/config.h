@@ -22,6 +22,7 @@ struct RopeConfig {
   double beta_fast = 32, beta_slow = 1;
   double mscale = 1.0,
          mscale_all_dim = 0.0;  // softmax scale *= (0.1 mscale_all_dim ln factor + 1)^2
+  bool truncate = true;         // the ramp's ends are rounded outwards to whole dimensions
 };
 
 // What the weights of the linear layers are stored as, and how activations meet fp8 weights.

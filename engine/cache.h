@@ -1,0 +1,50 @@
+// The pages that hold keys and values. One page id stands for 64 positions of one sequence in every
+// layer: latents, index keys, and those of the multi-token-prediction layers.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/config.h"
+#include "kernels/paged.h"
+
+namespace seedbed::engine {
+
+using kernels::DType;
+
+// Bytes that one token takes over all layers, or one page.
+std::int64_t cache_bytes_per_page(const ModelConfig& config, DType kv_dtype);
+
+class PageCache {
+ public:
+  // Error{config} where the memory cannot be had. Memory is reserved at once and touched on first
+  // use.
+  static Result<std::unique_ptr<PageCache>> make(const ModelConfig& config,
+                                                 DType kv_dtype,
+                                                 int pages);
+  ~PageCache();
+  PageCache(const PageCache&) = delete;
+  PageCache& operator=(const PageCache&) = delete;
+
+  // A page nobody holds, or -1. The lowest free id first.
+  std::int32_t take();
+  void give(std::int32_t page);
+  [[nodiscard]] int pages() const { return pages_; }
+  [[nodiscard]] int free_pages() const { return static_cast<int>(free_.size()); }
+  [[nodiscard]] DType dtype() const { return dtype_; }
+  // layer: 0 .. num_hidden_layers - 1, then the prediction layers.
+  [[nodiscard]] kernels::Pages latents(int layer) const;
+  [[nodiscard]] kernels::Pages index_keys(int layer) const;
+
+ private:
+  PageCache() = default;
+  int pages_ = 0, layers_ = 0;
+  DType dtype_ = DType::f8;
+  std::int64_t latent_page_ = 0, index_page_ = 0;  // bytes
+  std::byte* memory_ = nullptr;
+  std::int64_t bytes_ = 0;
+  std::vector<std::int32_t> free_;  // a heap, lowest first
+};
+
+}  // namespace seedbed::engine

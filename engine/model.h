@@ -1,0 +1,93 @@
+// The transformer: weights and one forward pass over an op table. Stateless between calls; what
+// remains lies in the pages.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/cache.h"
+#include "engine/config.h"
+#include "kernels/ops.h"
+#include "kernels/pool.h"
+
+namespace seedbed::engine {
+
+class Checkpoint;
+
+// How attention is computed; both give the same function. mha expands every cached latent into keys
+// and values first: slow, a check of the absorbed form.
+enum class AttentionForm : std::uint8_t { absorbed, mha };
+
+struct ModelOptions {
+  const kernels::Ops* ops = nullptr;  // null: the processor's best
+  int threads = 0;                    // 0: one for each core
+  AttentionForm attention = AttentionForm::absorbed;
+  bool check_finite = true;  // refuse NaN and infinite weights; reads every weight once
+};
+
+// One call's work: tokens of one or more sequences, those of one sequence at consecutive rows and
+// positions.
+struct Batch {
+  std::span<const std::int32_t> tokens;      // [rows]
+  std::span<const std::int32_t> positions;   // [rows], of each token in its sequence
+  std::span<const std::int32_t> sequence;    // [rows], row of page_table
+  std::span<const std::int32_t> page_table;  // [sequences, table_stride]
+  std::int64_t table_stride = 0;
+  std::span<const std::int32_t> logit_rows;  // rows whose logits are wanted
+  bool want_hidden = false;  // last layer's output before the final norm, for prediction layers
+  bool want_routing = false;
+  bool want_selection = false;
+  // May change the positions selected in a layer: [rows, index_topk], ascending, -1 padded; rows
+  // whose whole context is selected are not shown (first_row .. first_row + rows - 1 of the batch
+  // are).
+  std::function<void(int layer, int first_row, int rows, std::int32_t* positions)> on_selection;
+};
+
+struct Selection {  // of one layer and run of rows
+  int layer = 0, first_row = 0, rows = 0;
+  std::vector<std::int32_t> positions;  // [rows, index_topk]
+};
+
+struct Outputs {
+  std::vector<float> logits;           // f32 [logit_rows, vocab]
+  std::vector<float> hidden;           // f32 [rows, hidden]
+  std::vector<std::uint16_t> routing;  // [rows, moe layers, experts per token], descending choice
+  std::vector<Selection> selections;
+};
+
+class Model {
+ public:
+  static Result<std::unique_ptr<Model>> load(const std::string& dir,
+                                             const ModelOptions& options = {});
+  ~Model();
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  [[nodiscard]] const ModelConfig& config() const;
+  [[nodiscard]] const kernels::Ops& ops() const;
+  [[nodiscard]] kernels::Pool& pool() const;
+  // Hash of the weights' headers and a sample of their bytes: which policy this is.
+  [[nodiscard]] const std::string& version() const;
+  [[nodiscard]] int moe_layers() const;
+
+  // Runs the batch: writes its tokens' latents and index keys into the cache, fills out (its
+  // vectors are reused). Broken contracts (ids out of the vocabulary, positions without a page) are
+  // checked and abort; callers validate what comes from outside. Not for two threads at once.
+  void forward(const Batch& batch, PageCache& cache, Outputs& out);
+
+  // Prediction layer `depth` (0-based): row i holds the hidden state of position p-1 and the token
+  // at position p, and its logits are for position p+1. batch.positions are p - 1 shifted as the
+  // published model does; see engine/mtp.h. hidden: f32 [rows, hidden].
+  void forward_mtp(
+      int depth, std::span<const float> hidden, const Batch& batch, PageCache& cache, Outputs& out);
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace seedbed::engine
