@@ -26,9 +26,9 @@ struct ActQuantParams {
   Pool* pool = nullptr;
 };
 // The rotation by the normalised Hadamard matrix (Sylvester order, times dim^-0.5, butterflies of
-// stride 1, 2, 4 ... in f32) and then act_quant. dim is a power of two up to 1024. Both indexer
-// queries and keys take it, so that products stay while outliers spread (deepseek-v32:
-// rotate_activation).
+// stride 1, 2, 4 ... in f32, then each times float(1 / sqrt(double(dim)))) and then act_quant. dim
+// is a power of two up to 1024. Both indexer queries and keys take it, so that products stay while
+// outliers spread (deepseek-v32: rotate_activation).
 struct HadamardQuantParams {
   int rows = 0, dim = 0;
   const float* x = nullptr;  // f32 [rows, dim]

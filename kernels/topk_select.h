@@ -1,6 +1,6 @@
 // The k highest of the first length[t] scores of each row, exactly; equal scores: the lowest index
-// wins (-0 equals +0, NaN ranks below everything, so does -inf: selected only where nothing else is
-// left). Indices ascend; a row with fewer than k scores lists all of them and pads with -1. Same
+// wins (-0 equals +0; NaN ranks below -inf, -inf below all else: selected only where nothing else
+// is left). Indices ascend; a row with fewer than k scores lists all of them and pads with -1. Same
 // output on every backend.
 #pragma once
 #include <cstdint>
