@@ -37,7 +37,7 @@ struct Batch {
   std::span<const std::int32_t> page_table;  // [sequences, table_stride]
   std::int64_t table_stride = 0;
   std::span<const std::int32_t> logit_rows;  // rows whose logits are wanted
-  bool want_hidden = false;  // last layer's output before the final norm, for prediction layers
+  bool want_hidden = false;  // last layer's output after the final norm, for prediction layers
   bool want_routing = false;
   bool want_selection = false;
   // May change the positions selected in a layer: [rows, index_topk], ascending, -1 padded; rows
@@ -78,9 +78,11 @@ class Model {
   // checked and abort; callers validate what comes from outside. Not for two threads at once.
   void forward(const Batch& batch, PageCache& cache, Outputs& out);
 
-  // Prediction layer `depth` (0-based): row i holds the hidden state of position p-1 and the token
-  // at position p, and its logits are for position p+1. batch.positions are p - 1 shifted as the
-  // published model does; see engine/mtp.h. hidden: f32 [rows, hidden].
+  // Multi-token prediction: row i holds `hidden` (f32 [rows, hidden_size], what forward gave as
+  // hidden) of position p = batch.positions[i] and the token at position p + 1; its logits are for
+  // position p + 2. The layer keeps its own latents and index keys at position p. A further draft
+  // step hands in the hidden state that this call gives, with the token drafted, one position
+  // later.
   void forward_mtp(
       int depth, std::span<const float> hidden, const Batch& batch, PageCache& cache, Outputs& out);
 

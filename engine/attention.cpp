@@ -1,0 +1,344 @@
+// Multi-head latent attention over the pages, in its absorbed form, on the positions that the
+// indexer selects.
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+#include "engine/forward.h"
+
+namespace seedbed::engine {
+
+using kernels::Pages;
+using kernels::PageTable;
+
+namespace {
+
+PageTable table_from(const Batch& batch, int first_row) {
+  return {batch.page_table.data(), batch.table_stride, batch.sequence.data() + first_row};
+}
+
+// Scores of one call at most so many bytes: the rows of a run are cut accordingly.
+constexpr std::int64_t kScoreBytes = 32LL << 20;
+
+}  // namespace
+
+void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& q_latent) {
+  AttentionBuffers& b = attention;
+  const int heads = config.index_n_heads, dim = config.index_head_dim, k = config.index_topk;
+  const int half = config.qk_rope_head_dim / 2;
+  const DType stored = cache.dtype();
+
+  // Keys go into the cache even where everything is selected: later tokens will score them.
+  float* key = b.index_k.get(std::int64_t{rows} * dim);
+  linear(x, w.wk, key);
+  ops.layer_norm({.rows = rows,
+                  .dim = dim,
+                  .x = key,
+                  .weight = w.norm_weight.data(),
+                  .bias = w.norm_bias.data(),
+                  .eps = 1e-6F,
+                  .out = key,
+                  .pool = pool});
+  ops.rope({.tokens = rows,
+            .heads = 1,
+            .half = half,
+            .interleaved = config.indexer_rope_interleave,
+            .x = key,
+            .token_step = dim,
+            .head_step = dim,
+            .cos = cos,
+            .sin = sin,
+            .pool = pool});
+  const void* stored_key = key;
+  const float* key_scale = nullptr;
+  if (stored == DType::f8) {
+    std::uint8_t* codes = b.index_k8.get(std::int64_t{rows} * dim);
+    float* scale = b.index_k_scale.get(std::int64_t{rows} * kernels::quant_blocks(dim));
+    ops.hadamard_quant({.rows = rows,
+                        .dim = dim,
+                        .x = key,
+                        .ue8m0 = true,
+                        .out = codes,
+                        .scale = scale,
+                        .pool = pool});
+    stored_key = codes;
+    key_scale = scale;
+  }
+  const Pages pages = cache.index_keys(cache_layer);
+  ops.index_write({.tokens = rows,
+                   .d = dim,
+                   .k = stored_key,
+                   .scale = key_scale,
+                   .slots = slots,
+                   .pages = pages,
+                   .pool = pool});
+
+  bool scoring = false;
+  for (const Run& run : runs) scoring |= !run.whole;
+  if (!scoring) return;
+
+  float* q = b.index_q.get(std::int64_t{rows} * heads * dim);
+  linear(q_latent, w.wq_b, q);
+  ops.rope({.tokens = rows,
+            .heads = heads,
+            .half = half,
+            .interleaved = config.indexer_rope_interleave,
+            .x = q,
+            .token_step = std::int64_t{heads} * dim,
+            .head_step = dim,
+            .cos = cos,
+            .sin = sin,
+            .pool = pool});
+  float* weight = b.index_w.get(std::int64_t{rows} * heads);
+  linear_f32(x.f32(), rows, w.weights_proj, weight);
+  const auto fold = static_cast<float>(1.0 / std::sqrt(static_cast<double>(heads)) /
+                                       std::sqrt(static_cast<double>(dim)));
+  const std::int64_t all = std::int64_t{rows} * heads;
+  const std::byte* query = nullptr;
+  if (stored == DType::f8) {
+    std::uint8_t* codes = b.index_q8.get(all * dim);
+    float* scale = b.index_q_scale.get(all);
+    ops.hadamard_quant({.rows = rows * heads,
+                        .dim = dim,
+                        .x = q,
+                        .ue8m0 = true,
+                        .out = codes,
+                        .scale = scale,
+                        .pool = pool});
+    for (std::int64_t i = 0; i < all; ++i) weight[i] = weight[i] * fold * scale[i];
+    query = reinterpret_cast<const std::byte*>(codes);
+  } else {
+    for (std::int64_t i = 0; i < all; ++i) weight[i] *= fold;
+    query = reinterpret_cast<const std::byte*>(q);
+    if (stored == DType::bf16) {
+      std::uint16_t* rounded = b.index_q16.get(all * dim);
+      ops.cast_bf16({.rows = rows * heads, .dim = dim, .x = q, .out = rounded, .pool = pool});
+      query = reinterpret_cast<const std::byte*>(rounded);
+    }
+  }
+
+  std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
+  const std::int64_t row_bytes = std::int64_t{heads} * dim * kernels::bytes_of(stored);
+  for (const Run& run : runs) {
+    if (run.whole) continue;
+    for (int done = 0; done < run.rows;) {
+      const int first = run.first + done;
+      // Positions ascend in a run, so the last row of a piece sees the most keys.
+      int piece = run.rows - done;
+      auto columns = [&] { return std::int64_t{key_end[first + piece - 1]}; };
+      while (piece > 1 && columns() * piece * 4 > kScoreBytes) piece = (piece + 1) / 2;
+      const std::int64_t ld = (columns() + 15) / 16 * 16;
+      float* scores = b.index_scores.get(ld * piece);
+      ops.index_logits_paged({.tokens = piece,
+                              .heads = heads,
+                              .dim = dim,
+                              .columns = static_cast<int>(columns()),
+                              .q = query + first * row_bytes,
+                              .w = weight + std::int64_t{first} * heads,
+                              .pages = pages,
+                              .table = table_from(batch, first),
+                              .key_end = key_end + first,
+                              .out = scores,
+                              .ldo = ld,
+                              .pool = pool});
+      ops.topk_select({.rows = piece,
+                       .k = k,
+                       .scores = scores,
+                       .lds = ld,
+                       .length = key_end + first,
+                       .out = positions + std::int64_t{first} * k,
+                       .pool = pool});
+      done += piece;
+    }
+  }
+}
+
+void Pass::attend(const Layer& w, int cache_layer) {
+  AttentionBuffers& b = attention;
+  const int heads = config.num_attention_heads, c = config.kv_lora_rank,
+            r = config.qk_rope_head_dim;
+  const int nope = config.qk_nope_head_dim, qk = config.qk_head_dim(), v = config.v_head_dim,
+            k = config.index_topk;
+  const float* q = b.q.get(0);
+  float* full = b.q_full.get(std::int64_t{rows} * heads * (c + r));
+
+  // A query's part without position moves into latent space: q_nope W_UK, one small product a head.
+  const void* a = q;
+  if (w.absorbed_dtype == DType::bf16) {
+    std::uint16_t* rounded = b.q_bf16.get(std::int64_t{rows} * heads * qk);
+    ops.cast_bf16({.rows = rows, .dim = heads * qk, .x = q, .out = rounded, .pool = pool});
+    a = rounded;
+  }
+  ops.gemm({.rows = rows,
+            .cols = c,
+            .inner = nope,
+            .a_dtype = w.absorbed_dtype,
+            .w_dtype = w.absorbed_dtype,
+            .a = a,
+            .lda = std::int64_t{heads} * qk,
+            .w = w.w_uk.data(),
+            .out = full,
+            .ldo = std::int64_t{heads} * (c + r),
+            .batch = heads,
+            .a_step = qk,
+            .w_step = std::int64_t{c} * nope,
+            .out_step = c + r,
+            .pool = pool});
+  for (std::int64_t i = 0; i < std::int64_t{rows} * heads; ++i)
+    std::memcpy(full + i * (c + r) + c, q + i * qk + nope,
+                sizeof(float) * static_cast<std::size_t>(r));
+
+  float* out_latent = b.out_latent.get(std::int64_t{rows} * heads * c);
+  const Pages pages = cache.latents(cache_layer);
+  const auto scale = static_cast<float>(config.softmax_scale());
+  for (const Run& run : runs) {
+    const float* query = full + std::int64_t{run.first} * heads * (c + r);
+    float* result = out_latent + std::int64_t{run.first} * heads * c;
+    const PageTable table = table_from(batch, run.first);
+    if (run.whole) {
+      ops.dense_mla({.tokens = run.rows,
+                     .heads = heads,
+                     .c = c,
+                     .r = r,
+                     .q = query,
+                     .scale = scale,
+                     .pages = pages,
+                     .table = table,
+                     .key_end = key_end + run.first,
+                     .out = result,
+                     .pool = pool});
+      continue;
+    }
+    const std::int32_t* positions = b.positions.get(0) + std::int64_t{run.first} * k;
+    std::int32_t* chosen = b.slots.get(std::int64_t{run.rows} * k);
+    ops.map_slots({.rows = run.rows,
+                   .k = k,
+                   .positions = positions,
+                   .table = table,
+                   .slots = chosen,
+                   .pool = pool});
+    ops.sparse_mla({.tokens = run.rows,
+                    .heads = heads,
+                    .c = c,
+                    .r = r,
+                    .k = k,
+                    .q = query,
+                    .scale = scale,
+                    .pages = pages,
+                    .slots = chosen,
+                    .out = result,
+                    .pool = pool});
+  }
+
+  // And the sum of latents comes back to each head's values: W_UV.
+  a = out_latent;
+  if (w.absorbed_dtype == DType::bf16) {
+    std::uint16_t* rounded = b.latent_bf16.get(std::int64_t{rows} * heads * c);
+    ops.cast_bf16({.rows = rows, .dim = heads * c, .x = out_latent, .out = rounded, .pool = pool});
+    a = rounded;
+  }
+  ops.gemm({.rows = rows,
+            .cols = v,
+            .inner = c,
+            .a_dtype = w.absorbed_dtype,
+            .w_dtype = w.absorbed_dtype,
+            .a = a,
+            .lda = std::int64_t{heads} * c,
+            .w = w.w_uv.data(),
+            .out = b.out_heads.get(std::int64_t{rows} * heads * v),
+            .ldo = std::int64_t{heads} * v,
+            .batch = heads,
+            .a_step = c,
+            .w_step = std::int64_t{v} * c,
+            .out_step = v,
+            .pool = pool});
+}
+
+const float* Pass::self_attention(const Layer& w, int cache_layer, const float* normed) {
+  AttentionBuffers& b = attention;
+  const int heads = config.num_attention_heads, c = config.kv_lora_rank,
+            r = config.qk_rope_head_dim;
+  const int qk = config.qk_head_dim(), q_rank = config.q_lora_rank;
+  // The published classes norm both latents with this eps, whatever rms_norm_eps says.
+  constexpr float kLatentEps = 1e-6F;
+
+  b.normed.set(normed, rows, config.hidden_size);
+  float* q_a = b.q_a.get(std::int64_t{rows} * q_rank);
+  linear(b.normed, w.q_a, q_a);
+  ops.rms_norm({.rows = rows,
+                .dim = q_rank,
+                .x = q_a,
+                .weight = w.q_a_norm.data(),
+                .eps = kLatentEps,
+                .out = q_a,
+                .pool = pool});
+  b.q_latent.set(q_a, rows, q_rank);
+  float* q = b.q.get(std::int64_t{rows} * heads * qk);
+  linear(b.q_latent, w.q_b, q);
+  ops.rope({.tokens = rows,
+            .heads = heads,
+            .half = r / 2,
+            .interleaved = true,
+            .x = q + config.qk_nope_head_dim,
+            .token_step = std::int64_t{heads} * qk,
+            .head_step = qk,
+            .cos = cos,
+            .sin = sin,
+            .pool = pool});
+
+  float* kv = b.kv_a.get(std::int64_t{rows} * (c + r));
+  linear(b.normed, w.kv_a, kv);
+  float* latent = b.latent.get(std::int64_t{rows} * c);
+  ops.rms_norm({.rows = rows,
+                .dim = c,
+                .x = kv,
+                .ldx = c + r,
+                .weight = w.kv_a_norm.data(),
+                .eps = kLatentEps,
+                .out = latent,
+                .ldo = c,
+                .pool = pool});
+  ops.rope({.tokens = rows,
+            .heads = 1,
+            .half = r / 2,
+            .interleaved = true,
+            .x = kv + c,
+            .token_step = c + r,
+            .head_step = c + r,
+            .cos = cos,
+            .sin = sin,
+            .pool = pool});
+  ops.kv_write({.tokens = rows,
+                .c = c,
+                .r = r,
+                .latent = latent,
+                .latent_step = c,
+                .key = kv + c,
+                .key_step = c + r,
+                .slots = slots,
+                .pages = cache.latents(cache_layer),
+                .pool = pool});
+
+  if (w.indexer) select(*w.indexer, cache_layer, b.normed, b.q_latent);
+  for (const Run& run : runs) {
+    if (run.whole) continue;
+    std::int32_t* positions = b.positions.get(0) + std::int64_t{run.first} * config.index_topk;
+    if (batch.on_selection) batch.on_selection(cache_layer, run.first, run.rows, positions);
+    if (batch.want_selection)
+      out.selections.push_back(
+          {cache_layer, run.first, run.rows,
+           std::vector<std::int32_t>(positions,
+                                     positions + std::int64_t{run.rows} * config.index_topk)});
+  }
+  if (form == AttentionForm::mha)
+    attend_mha(w, cache_layer);
+  else
+    attend(w, cache_layer);
+  const float* heads_out = b.out_heads.get(0);
+  b.values.set(heads_out, rows, heads * config.v_head_dim);
+  float* result = b.q_a.get(std::int64_t{rows} * config.hidden_size);  // q_a is done with
+  linear(b.values, w.o, result);
+  return result;
+}
+
+}  // namespace seedbed::engine
