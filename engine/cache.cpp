@@ -38,6 +38,11 @@ Result<std::unique_ptr<PageCache>> PageCache::make(const ModelConfig& config,
                                                    DType kv_dtype,
                                                    int pages) {
   SEEDBED_CHECK(pages > 0, pages);
+  const int d = config.index_head_dim;
+  if (kv_dtype == DType::f8 && ((d & (d - 1)) != 0 || d > kernels::kQuantBlock))
+    return make_error(Where::config, "key-value cache", "index_head_dim",
+                      std::to_string(d) + ", wanted a power of two up to 128 for fp8 index keys",
+                      "use a bf16 or f32 cache (--kv-dtype bf16)");
   std::unique_ptr<PageCache> cache(new PageCache);
   cache->pages_ = pages;
   cache->layers_ = cached_layers(config);

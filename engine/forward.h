@@ -78,9 +78,9 @@ struct Pass {
     int first = 0, rows = 0;
     bool whole = true;
   };
-  std::vector<Run> runs;
+  std::vector<Run> runs = {};
   const float* added = nullptr;  // [rows, hidden] what the step before adds to the residual stream
-  std::vector<float> normed_;
+  std::vector<float> normed_rows = {};
 
   // out = x w^T, x rounded as w wants it (quantised to e4m3 for fp8 weights, to bf16 for bf16
   // ones).

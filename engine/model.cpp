@@ -5,7 +5,6 @@
 #include <thread>
 
 #include "base/check.h"
-#include "base/hash.h"
 #include "engine/checkpoint.h"
 #include "engine/forward.h"
 #include "engine/weights.h"
@@ -54,12 +53,6 @@ Pass make_pass(const ModelConfig& config,
               .attention = attention,
               .feed_forward = feed_forward,
               .rows = static_cast<int>(batch.tokens.size())};
-}
-
-// Which weights these are: the description and some bytes of every tensor. Two checkpoints that
-// differ in one number may agree here only if none of the sampled bytes differs.
-std::string weights_version(const Checkpoint& checkpoint) {
-  return content_hash(checkpoint.fingerprint());
 }
 
 }  // namespace
@@ -169,9 +162,8 @@ void Model::Impl::forward_logits(Pass& pass, const float* normed_rows, const Lin
 void Pass::layer(const Layer& w, int cache_layer, int moe_layer, float* hidden) {
   const int dim = config.hidden_size;
   const auto eps = static_cast<float>(config.rms_norm_eps);
-  std::vector<float>& buffer = normed_;
-  buffer.resize(static_cast<std::size_t>(std::int64_t{rows} * dim));
-  float* normed = buffer.data();
+  normed_rows.resize(static_cast<std::size_t>(std::int64_t{rows} * dim));
+  float* normed = normed_rows.data();
   // `added` joins the residual stream in the norm that follows it.
   ops.rms_norm({.rows = rows,
                 .dim = dim,

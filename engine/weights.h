@@ -75,5 +75,9 @@ struct Weights {
 // Error{config} naming the tensor that is missing, of another shape or of a type that is not
 // computed.
 Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint, kernels::Pool& pool);
+// Which weights these are: a hash of every tensor's name, type and size and of sixteen stretches of
+// its bytes. Weights that differ everywhere a little, as after a step of training, give another
+// one.
+std::string weights_version(const Checkpoint& checkpoint);
 
 }  // namespace seedbed::engine

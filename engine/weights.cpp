@@ -1,0 +1,227 @@
+#include "engine/weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/hash.h"
+
+namespace seedbed::engine {
+
+namespace {
+
+// Reads tensors by name; the first failure is kept and the rest are empty, so that a layer reads as
+// a list.
+class Reader {
+ public:
+  Reader(const Checkpoint& checkpoint, kernels::Pool& pool)
+      : checkpoint_(checkpoint), pool_(pool) {}
+  [[nodiscard]] const Step& error() const { return error_; }
+
+  Linear linear(const std::string& name) {
+    const TensorView view = find(name);
+    Linear out{view.dtype, view.data, view.scale, 0, 0};
+    if (view.shape.size() == 2) {
+      out.cols = static_cast<int>(view.shape[0]);
+      out.inner = static_cast<int>(view.shape[1]);
+    }
+    return out;
+  }
+
+  std::vector<float> vector(const std::string& name) {
+    const TensorView view = find(name);
+    if (view.data == nullptr) return {};
+    std::vector<float> out(static_cast<std::size_t>(view.shape[0]));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = element(view, i);
+    return out;
+  }
+
+  FeedForward feed_forward(const std::string& prefix) {
+    return {linear(prefix + "gate_proj.weight"), linear(prefix + "up_proj.weight"),
+            linear(prefix + "down_proj.weight")};
+  }
+
+  // kv_b_proj [heads * (nope + v), c] taken apart for the absorbed form.
+  void absorbed(const std::string& name, const ModelConfig& config, Layer& out) {
+    const TensorView view = find(name);
+    if (view.data == nullptr) return;
+    const std::int64_t heads = config.num_attention_heads, c = config.kv_lora_rank;
+    const std::int64_t nope = config.qk_nope_head_dim, v = config.v_head_dim;
+    out.absorbed_dtype = view.dtype == DType::f32 ? DType::f32 : DType::bf16;
+    const auto width = static_cast<std::size_t>(kernels::bytes_of(out.absorbed_dtype));
+    out.w_uk.resize(static_cast<std::size_t>(heads * c * nope) * width);
+    out.w_uv.resize(static_cast<std::size_t>(heads * v * c) * width);
+    kernels::parallel_for(&pool_, heads, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t h = begin; h < end; ++h)
+        for (std::int64_t row = 0; row < nope + v; ++row)
+          for (std::int64_t i = 0; i < c; ++i) {
+            const std::int64_t source_row = h * (nope + v) + row;
+            float x = element(view, static_cast<std::size_t>(source_row * c + i));
+            if (view.scale != nullptr)
+              x *= view.scale[source_row / kernels::kQuantBlock *
+                                  kernels::quant_blocks(static_cast<int>(c)) +
+                              i / kernels::kQuantBlock];
+            if (row < nope)
+              store(out.w_uk, out.absorbed_dtype, (h * c + i) * nope + row, x);
+            else
+              store(out.w_uv, out.absorbed_dtype, (h * v + row - nope) * c + i, x);
+          }
+    });
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  kernels::Pool& pool_;
+  Step error_;
+
+  TensorView find(const std::string& name) {
+    if (error_) return {};
+    auto found = checkpoint_.find(name);
+    if (found.ok()) return *found;
+    error_ = std::move(found).error();
+    return {};
+  }
+  static float element(const TensorView& view, std::size_t i) {
+    switch (view.dtype) {
+      case DType::f32: {
+        float x = 0;
+        std::memcpy(&x, view.data + i * 4, 4);
+        return x;
+      }
+      case DType::bf16: {
+        std::uint16_t x = 0;
+        std::memcpy(&x, view.data + i * 2, 2);
+        return kernels::bf16_to_f32(x);
+      }
+      case DType::f8:
+        return kernels::e4m3_to_f32(static_cast<std::uint8_t>(view.data[i]));
+    }
+    return 0;
+  }
+  static void store(std::vector<std::byte>& to, DType dtype, std::int64_t i, float x) {
+    if (dtype == DType::f32) {
+      std::memcpy(to.data() + i * 4, &x, 4);
+    } else {
+      const std::uint16_t rounded = kernels::f32_to_bf16(x);
+      std::memcpy(to.data() + i * 2, &rounded, 2);
+    }
+  }
+};
+
+Experts read_experts(Reader& read, const ModelConfig& config, const std::string& mlp) {
+  Experts out;
+  out.router = read.linear(mlp + "gate.weight");
+  out.bias = read.vector(mlp + "gate.e_score_correction_bias");
+  for (int e = 0; e < config.n_routed_experts && !read.error(); ++e) {
+    const FeedForward expert = read.feed_forward(mlp + "experts." + std::to_string(e) + ".");
+    out.dtype = expert.gate.dtype;
+    out.gate.push_back(expert.gate.w);
+    out.up.push_back(expert.up.w);
+    out.down.push_back(expert.down.w);
+    if (out.dtype != DType::f8) continue;
+    out.gate_scale.push_back(expert.gate.scale);
+    out.up_scale.push_back(expert.up.scale);
+    out.down_scale.push_back(expert.down.scale);
+  }
+  if (config.n_shared_experts > 0) out.shared = read.feed_forward(mlp + "shared_experts.");
+  return out;
+}
+
+// The experts of a layer go through one grouped product, so they share one type.
+Step same_dtype(const Checkpoint& checkpoint, const ModelConfig& config, const std::string& mlp) {
+  DType first = DType::f32;
+  for (int e = 0; e < config.n_routed_experts; ++e)
+    for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
+      const std::string name = mlp + "experts." + std::to_string(e) + "." + part + ".weight";
+      auto view = checkpoint.find(name);
+      if (!view.ok()) return view.error();
+      if (e == 0 && std::strcmp(part, "gate_proj") == 0) first = view->dtype;
+      if (view->dtype != first)
+        return make_error(Where::config, "checkpoint", name,
+                          "another element type than the layer's other experts",
+                          "store all experts of a layer in one type");
+    }
+  return std::nullopt;
+}
+
+Layer read_layer(
+    Reader& read, const ModelConfig& config, const std::string& prefix, bool moe, bool indexer) {
+  Layer out;
+  const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+  out.input_norm = read.vector(prefix + "input_layernorm.weight");
+  out.post_norm = read.vector(prefix + "post_attention_layernorm.weight");
+  out.q_a = read.linear(attention + "q_a_proj.weight");
+  out.q_a_norm = read.vector(attention + "q_a_layernorm.weight");
+  out.q_b = read.linear(attention + "q_b_proj.weight");
+  out.kv_a = read.linear(attention + "kv_a_proj_with_mqa.weight");
+  out.kv_a_norm = read.vector(attention + "kv_a_layernorm.weight");
+  read.absorbed(attention + "kv_b_proj.weight", config, out);
+  out.o = read.linear(attention + "o_proj.weight");
+  if (indexer)
+    out.indexer = Indexer{read.linear(attention + "indexer.wq_b.weight"),
+                          read.linear(attention + "indexer.wk.weight"),
+                          read.linear(attention + "indexer.weights_proj.weight"),
+                          read.vector(attention + "indexer.k_norm.weight"),
+                          read.vector(attention + "indexer.k_norm.bias")};
+  if (moe)
+    out.experts = read_experts(read, config, mlp);
+  else
+    out.dense = read.feed_forward(mlp);
+  return out;
+}
+
+}  // namespace
+
+Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint, kernels::Pool& pool) {
+  const ModelConfig& config = checkpoint->config();
+  Reader read(*checkpoint, pool);
+  Weights out;
+  out.embed = read.linear("model.embed_tokens.weight");
+  out.head = config.tie_word_embeddings ? out.embed : read.linear("lm_head.weight");
+  out.norm = read.vector("model.norm.weight");
+  auto prefix = [](int layer) { return "model.layers." + std::to_string(layer) + "."; };
+  for (int i = 0; i < config.num_hidden_layers && !read.error(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (config.layer_is_moe[at])
+      if (auto error = same_dtype(*checkpoint, config, prefix(i) + "mlp."))
+        return *std::move(error);
+    out.layers.push_back(read_layer(read, config, prefix(i), config.layer_is_moe[at],
+                                    config.layer_owns_indexer[at]));
+  }
+  for (int d = 0; d < config.num_nextn_predict_layers && !read.error(); ++d) {
+    const std::string at = prefix(config.num_hidden_layers + d);
+    Prediction p;
+    p.layer = read_layer(read, config, at, config.n_routed_experts > 0, true);
+    p.token_norm = read.vector(at + "enorm.weight");
+    p.hidden_norm = read.vector(at + "hnorm.weight");
+    p.project = read.linear(at + "eh_proj.weight");
+    p.head_norm = read.vector(at + "shared_head.norm.weight");
+    p.embed = read.linear(at + "embed_tokens.weight");
+    p.head = read.linear(at + "shared_head.head.weight");
+    out.predictions.push_back(std::move(p));
+  }
+  if (read.error()) return *read.error();
+  out.checkpoint = std::move(checkpoint);
+  return out;
+}
+
+std::string weights_version(const Checkpoint& checkpoint) {
+  std::string text;
+  for (const ExpectedTensor& tensor : checkpoint.tensors()) {
+    const auto view = checkpoint.find(tensor.name);
+    if (!view.ok()) continue;
+    std::int64_t bytes = kernels::bytes_of(view->dtype);
+    for (const std::int64_t n : view->shape) bytes *= n;
+    text += tensor.name + " " + std::to_string(static_cast<int>(view->dtype)) + " " +
+            std::to_string(bytes) + " ";
+    // Sixteen places spread over the tensor: an optimiser's step changes nearly every number.
+    constexpr std::int64_t kPlaces = 16, kWidth = 16;
+    for (std::int64_t i = 0; i < kPlaces; ++i) {
+      const std::int64_t at = std::max<std::int64_t>(0, (bytes - kWidth) * i / (kPlaces - 1));
+      text.append(reinterpret_cast<const char*>(view->data) + at,
+                  static_cast<std::size_t>(std::min(kWidth, bytes - at)));
+    }
+  }
+  return content_hash(text);
+}
+
+}  // namespace seedbed::engine
