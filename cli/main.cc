@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"schema", "print the JSON Schema of a format", cmd_schema},
     {"pack", "check a folder of mechanisms and lexicons", cmd_pack},
     {"doctor", "say what this machine can enforce", cmd_doctor},
+    {"engine", "make, check and run models (DeepSeek-V3.2, GLM)", cmd_engine},
     {"demo", "the whole way in a few minutes: generate, verify, run, export", cmd_demo},
 };
 

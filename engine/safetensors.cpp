@@ -19,18 +19,20 @@ constexpr std::uint64_t kMaxHeaderBytes = 100U << 20;  // as the format's own re
 constexpr std::size_t kMaxTensors = 1U << 22;
 constexpr std::size_t kMaxDims = 8;
 
-struct DTypeRow {
-  DType dtype;
+struct StoredTypeRow {
+  StoredType dtype;
   const char* name;
   std::uint64_t bytes;
 };
-constexpr DTypeRow kDTypes[] = {
-    {DType::f8_e4m3, "F8_E4M3", 1}, {DType::bf16, "BF16", 2}, {DType::f32, "F32", 4},
-    {DType::f16, "F16", 2},         {DType::f64, "F64", 8},   {DType::f8_e5m2, "F8_E5M2", 1},
-    {DType::f8_e8m0, "F8_E8M0", 1}, {DType::i8, "I8", 1},     {DType::u8, "U8", 1},
-    {DType::i16, "I16", 2},         {DType::u16, "U16", 2},   {DType::i32, "I32", 4},
-    {DType::u32, "U32", 4},         {DType::i64, "I64", 8},   {DType::u64, "U64", 8},
-    {DType::boolean, "BOOL", 1},
+constexpr StoredTypeRow kStoredTypes[] = {
+    {StoredType::f8_e4m3, "F8_E4M3", 1}, {StoredType::bf16, "BF16", 2},
+    {StoredType::f32, "F32", 4},         {StoredType::f16, "F16", 2},
+    {StoredType::f64, "F64", 8},         {StoredType::f8_e5m2, "F8_E5M2", 1},
+    {StoredType::f8_e8m0, "F8_E8M0", 1}, {StoredType::i8, "I8", 1},
+    {StoredType::u8, "U8", 1},           {StoredType::i16, "I16", 2},
+    {StoredType::u16, "U16", 2},         {StoredType::i32, "I32", 4},
+    {StoredType::u32, "U32", 4},         {StoredType::i64, "I64", 8},
+    {StoredType::u64, "U64", 8},         {StoredType::boolean, "BOOL", 1},
 };
 
 Error broken(std::string_view where, std::string found_and_wanted) {
@@ -57,9 +59,10 @@ Result<TensorInfo> parse_tensor(const std::string& name,
       offsets == nullptr || !offsets->is_array() || json.members().size() != 3)
     return broken(where, quoted(name) + " is no object of dtype, shape and data_offsets");
 
-  const auto* row = std::find_if(std::begin(kDTypes), std::end(kDTypes),
-                                 [&](const DTypeRow& r) { return dtype->as_string() == r.name; });
-  if (row == std::end(kDTypes))
+  const auto* row =
+      std::find_if(std::begin(kStoredTypes), std::end(kStoredTypes),
+                   [&](const StoredTypeRow& r) { return dtype->as_string() == r.name; });
+  if (row == std::end(kStoredTypes))
     return broken(where,
                   quoted(name) + ": unknown dtype '" + dtype->as_string().substr(0, 40) + "'");
   out.dtype = row->dtype;
@@ -166,12 +169,12 @@ Result<SafetensorsHeader> read_header(int fd, const std::string& path) {
 
 }  // namespace
 
-const char* dtype_name(DType dtype) {
-  return kDTypes[static_cast<std::size_t>(dtype)].name;
+const char* stored_type_name(StoredType dtype) {
+  return kStoredTypes[static_cast<std::size_t>(dtype)].name;
 }
 
-std::uint64_t dtype_bytes(DType dtype) {
-  return kDTypes[static_cast<std::size_t>(dtype)].bytes;
+std::uint64_t stored_type_bytes(StoredType dtype) {
+  return kStoredTypes[static_cast<std::size_t>(dtype)].bytes;
 }
 
 std::string shape_text(std::span<const std::int64_t> shape) {
@@ -249,9 +252,9 @@ SafetensorsFile::~SafetensorsFile() {
   if (map_ != nullptr) ::munmap(map_, map_bytes_);
 }
 
-const std::byte* SafetensorsFile::data(const TensorInfo& tensor) const {
-  SEEDBED_CHECK(tensor.end <= header_.payload_bytes, tensor.end, header_.payload_bytes);
-  return static_cast<const std::byte*>(map_) + header_.payload_begin + tensor.begin;
+const std::byte* SafetensorsFile::bytes(std::uint64_t begin, std::uint64_t count) const {
+  SEEDBED_CHECK(begin <= map_bytes_ && count <= map_bytes_ - begin, begin, count, map_bytes_);
+  return static_cast<const std::byte*>(map_) + begin;
 }
 
 }  // namespace seedbed::engine

@@ -16,7 +16,7 @@
 namespace seedbed::engine {
 
 // Every type of the format; the engine computes with the first three.
-enum class DType : std::uint8_t {
+enum class StoredType : std::uint8_t {
   f8_e4m3,
   bf16,
   f32,
@@ -34,17 +34,17 @@ enum class DType : std::uint8_t {
   u64,
   boolean
 };
-const char* dtype_name(DType dtype);  // as the header spells it: "F8_E4M3"
-std::uint64_t dtype_bytes(DType dtype);
+const char* stored_type_name(StoredType dtype);  // as the header spells it: "F8_E4M3"
+std::uint64_t stored_type_bytes(StoredType dtype);
 
 struct TensorInfo {
   std::string name;
-  DType dtype = DType::f32;
+  StoredType dtype = StoredType::f32;
   std::vector<std::int64_t> shape;
   std::uint64_t begin = 0, end = 0;  // bytes of the payload
 
   [[nodiscard]] std::uint64_t bytes() const { return end - begin; }
-  [[nodiscard]] std::uint64_t elements() const { return bytes() / dtype_bytes(dtype); }
+  [[nodiscard]] std::uint64_t elements() const { return bytes() / stored_type_bytes(dtype); }
 };
 std::string shape_text(std::span<const std::int64_t> shape);  // "[576,7168]"
 
@@ -75,8 +75,11 @@ class SafetensorsFile {
   ~SafetensorsFile();
 
   [[nodiscard]] const SafetensorsHeader& header() const { return header_; }
-  // The tensor's bytes; valid while this lives. `tensor` is one of header().tensors.
-  [[nodiscard]] const std::byte* data(const TensorInfo& tensor) const;
+  // Bytes of the file from `begin` on; valid while this lives. They must lie in the file.
+  [[nodiscard]] const std::byte* bytes(std::uint64_t begin, std::uint64_t count) const;
+  [[nodiscard]] const std::byte* data(const TensorInfo& tensor) const {
+    return bytes(header_.payload_begin + tensor.begin, tensor.bytes());
+  }
 
  private:
   SafetensorsFile() = default;
@@ -87,7 +90,7 @@ class SafetensorsFile {
 
 struct PlannedTensor {
   std::string name;
-  DType dtype = DType::f32;
+  StoredType dtype = StoredType::f32;
   std::vector<std::int64_t> shape;
 };
 

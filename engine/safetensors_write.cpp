@@ -37,7 +37,7 @@ Error system_error(const std::string& path, const char* what) {
 }
 
 std::uint64_t planned_bytes(const PlannedTensor& tensor) {
-  std::uint64_t bytes = dtype_bytes(tensor.dtype);
+  std::uint64_t bytes = stored_type_bytes(tensor.dtype);
   for (const auto n : tensor.shape)
     SEEDBED_CHECK(n >= 0 && !__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(n), &bytes),
                   tensor.name);
@@ -63,10 +63,10 @@ std::vector<Shard> cut(const std::vector<PlannedTensor>& tensors, std::uint64_t 
     shards[s].name = name;
     // The widest types first: without padding every tensor then begins at a multiple of its
     // element.
-    std::stable_sort(shards[s].tensors.begin(), shards[s].tensors.end(),
-                     [&](std::size_t a, std::size_t b) {
-                       return dtype_bytes(tensors[a].dtype) > dtype_bytes(tensors[b].dtype);
-                     });
+    std::stable_sort(
+        shards[s].tensors.begin(), shards[s].tensors.end(), [&](std::size_t a, std::size_t b) {
+          return stored_type_bytes(tensors[a].dtype) > stored_type_bytes(tensors[b].dtype);
+        });
   }
   return shards;
 }
@@ -86,7 +86,7 @@ std::string header_text(const Shard& shard,
     schemas::Value shape = schemas::Value::array();
     for (const auto n : tensor.shape) shape.push(n);
     schemas::Value entry = schemas::Value::object();
-    entry.set("dtype", dtype_name(tensor.dtype)).set("shape", std::move(shape));
+    entry.set("dtype", stored_type_name(tensor.dtype)).set("shape", std::move(shape));
     entry.set("data_offsets", schemas::Value::Array{static_cast<std::int64_t>(at),
                                                     static_cast<std::int64_t>(at + bytes)});
     members.emplace_back(tensor.name, std::move(entry));
