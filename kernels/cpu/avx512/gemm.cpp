@@ -1,0 +1,310 @@
+// Matrix products for AVX-512. Lanes run along k and every pair of rows has accumulators of its
+// own, so one row against one column takes the same steps in every path:
+//   few rows:  w is read as stored and widened in flight, several columns at once
+//   many rows: a block of w is widened to the second cache level once and meets all rows in tiles
+#include "kernels/cpu/avx512/gemm_lanes.h"
+#include "kernels/cpu/ops_here.h"
+
+namespace seedbed::kernels::SEEDBED_ISA {
+namespace {
+
+constexpr int kDirectRows = 4;  // at most so many rows read w as stored
+constexpr int kTileRows = 6, kTileCols = 4;
+
+// f8: a block of 128 k is four vectors.
+constexpr int kBlockVectors = 4;
+
+static inline float scale_of(const GemmBlock& b, int row, int col, int blocks, int block) {
+  return b.a_scale[static_cast<std::int64_t>(row) * blocks + block] *
+         b.w_scale[static_cast<std::int64_t>((b.first_col + col) / kQuantBlock) * blocks + block];
+}
+
+// ---- few rows
+
+template <Math math, int R, int C>
+struct Stream {
+  const std::byte* a = nullptr;
+  const std::byte* w = nullptr;
+  std::int64_t a_stride = 0, w_stride = 0;
+  Decoder decode;
+
+  // The 64 bytes of w at byte `at` of each column's row against each row of a.
+  template <bool whole>
+  inline void step(std::int64_t at, __mmask64 mask, __m512 (&sum)[R][C]) const {
+    constexpr int V = kVectorsALoad<math>;
+    __m512i x[C][V];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      const std::byte* p = w + c * w_stride + at;
+      widen<math>(decode, whole ? load_vector(p) : _mm512_maskz_loadu_epi8(mask, p), x[c]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        const __m512i y = load_vector(a + r * a_stride + at * V + v * kVector);
+#pragma GCC unroll 8
+        for (int c = 0; c < C; ++c) sum[r][c] = add_products<math>(sum[r][c], y, x[c][v]);
+      }
+    }
+  }
+};
+
+template <int R, int C>
+static inline void clear(__m512 (&sum)[R][C]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) sum[r][c] = _mm512_setzero_ps();
+}
+
+template <int R, int C>
+static inline void finish(
+    const GemmBlock& b, int row, int col, int count, const __m512 (&sum)[R][C]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    if constexpr (C % 4 == 0) {
+#pragma GCC unroll 8
+      for (int c = 0; c < C; c += 4)
+        put(b, row + r, col + c, count - c < 4 ? count - c : 4,
+            sums_of(sum[r][c], sum[r][c + 1], sum[r][c + 2], sum[r][c + 3]));
+    } else if constexpr (C == 2) {
+      put(b, row + r, col, 2, sums_of(sum[r][0], sum[r][1], sum[r][0], sum[r][1]));
+    } else {
+      put(b, row + r, col, 1, sums_of(sum[r][0], sum[r][0], sum[r][0], sum[r][0]));
+    }
+  }
+}
+
+template <Math math, int R, int C>
+static void direct_tile(const GemmBlock& b, int row, int col) {
+  const std::int64_t bytes = static_cast<std::int64_t>(b.inner) * bytes_of_w(math);
+  Stream<math, R, C> s;
+  s.a = b.a + row * b.a_stride;
+  s.a_stride = b.a_stride;
+  s.w = b.w + col * bytes;
+  s.w_stride = bytes;
+  __m512 sum[R][C];
+  clear(sum);
+  if constexpr (math == Math::f8) {
+    const int blocks = quant_blocks(b.inner);
+    for (int q = 0; q < blocks; ++q) {
+      __m512 part[R][C];
+      clear(part);
+      const std::int64_t at = static_cast<std::int64_t>(q) * kQuantBlock;
+      if (at + kQuantBlock <= bytes) {
+        s.template step<true>(at, 0, part);
+        s.template step<true>(at + kVector, 0, part);
+      } else {
+        s.template step<false>(at, first_bytes(bytes - at), part);
+        s.template step<false>(at + kVector, first_bytes(bytes - at - kVector), part);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m512 scale = _mm512_set1_ps(scale_of(b, row + r, col, blocks, q));
+#pragma GCC unroll 8
+        for (int c = 0; c < C; ++c) sum[r][c] = _mm512_fmadd_ps(part[r][c], scale, sum[r][c]);
+      }
+    }
+  } else {
+    std::int64_t at = 0;
+    for (; at + kVector <= bytes; at += kVector) s.template step<true>(at, 0, sum);
+    if (at < bytes) s.template step<false>(at, first_bytes(bytes - at), sum);
+  }
+  finish(b, row, col, C, sum);
+}
+
+template <Math math, int R>
+static void direct(const GemmBlock& b) {
+  constexpr int C = R == 1 ? 4 : R == 2 ? 4 : 2;
+  int col = 0;
+  for (; col + C <= b.cols; col += C) direct_tile<math, R, C>(b, 0, col);
+  for (; col < b.cols; ++col) direct_tile<math, R, 1>(b, 0, col);
+}
+
+// ---- many rows
+
+// Vectors of one packed row.
+static inline std::int64_t vectors_of(Math math, int inner) {
+  const int unit = math == Math::f8 ? kQuantBlock : 32;
+  const int lanes = math == Math::f32 || math == Math::f32_bf16 ? 16 : 32;
+  return static_cast<std::int64_t>((inner + unit - 1) / unit) * (unit / lanes);
+}
+
+template <Math math>
+static inline void pack_stored(std::byte* dst, const std::byte* src, int inner) {
+  constexpr int V = kVectorsALoad<math>;
+  const Decoder decode;
+  const std::int64_t bytes = static_cast<std::int64_t>(inner) * bytes_of_w(math);
+  const std::int64_t whole = vectors_of(math, inner) / V * kVector;
+  for (std::int64_t at = 0; at < whole; at += kVector) {
+    const __m512i stored = at + kVector <= bytes
+                               ? load_vector(src + at)
+                               : _mm512_maskz_loadu_epi8(first_bytes(bytes - at), src + at);
+    __m512i x[V];
+    widen<math>(decode, stored, x);
+    for (int v = 0; v < V; ++v) _mm512_store_si512(dst + at * V + v * kVector, x[v]);
+  }
+}
+
+struct PackedColumns {
+  const std::byte* w = nullptr;
+  std::int64_t stride = 0, vectors = 0;
+};
+
+template <Math math, int R>
+static inline void tile_steps(const GemmBlock& b,
+                              const std::byte* a,
+                              const std::byte* w,
+                              std::int64_t w_stride,
+                              std::int64_t bytes,
+                              __m512 (&sum)[R][kTileCols]) {
+#pragma GCC unroll 1
+  for (std::int64_t at = 0; at < bytes; at += kVector) {
+    __m512i x[kTileCols];
+#pragma GCC unroll 8
+    for (int c = 0; c < kTileCols; ++c) x[c] = load_vector(w + c * w_stride + at);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512i y = load_vector(a + r * b.a_stride + at);
+#pragma GCC unroll 8
+      for (int c = 0; c < kTileCols; ++c) sum[r][c] = add_products<math>(sum[r][c], y, x[c]);
+    }
+  }
+}
+
+template <Math math, int R>
+static void tile(const GemmBlock& b, int row, int col, PackedColumns packed) {
+  const std::byte* a = b.a + row * b.a_stride;
+  const std::byte* w = packed.w + col * packed.stride;
+  const int count = small_of(kTileCols, b.cols - col);
+  if constexpr (math == Math::f8) {
+    const int blocks = quant_blocks(b.inner);
+    // Totals in the first cache level: registers are for the block's sums.
+    __m512 total[R][kTileCols];
+    clear(total);
+    for (int q = 0; q < blocks; ++q) {
+      __m512 part[R][kTileCols];
+      clear(part);
+      const std::int64_t at = static_cast<std::int64_t>(q) * kBlockVectors * kVector;
+      tile_steps<math>(b, a + at, w + at, packed.stride, kBlockVectors * kVector, part);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m512 scale = _mm512_set1_ps(scale_of(b, row + r, col, blocks, q));
+#pragma GCC unroll 8
+        for (int c = 0; c < kTileCols; ++c)
+          total[r][c] = _mm512_fmadd_ps(part[r][c], scale, total[r][c]);
+      }
+    }
+    finish(b, row, col, count, total);
+  } else {
+    __m512 sum[R][kTileCols];
+    clear(sum);
+    tile_steps<math>(b, a, w, packed.stride, packed.vectors * kVector, sum);
+    finish(b, row, col, count, sum);
+  }
+}
+
+template <Math math, int R>
+static void tile_row(const GemmBlock& b, int row, PackedColumns packed) {
+  for (int col = 0; col < b.cols; col += kTileCols) tile<math, R>(b, row, col, packed);
+}
+
+template <Math math>
+static void by_tiles(const GemmBlock& b) {
+  const std::int64_t vectors = vectors_of(math, b.inner), stride = (vectors | 1) * kVector;
+  const int padded = (b.cols + kTileCols - 1) / kTileCols * kTileCols;
+  auto* packed = static_cast<std::byte*>(scratch(1, static_cast<std::size_t>(stride * padded)));
+  const std::int64_t bytes = static_cast<std::int64_t>(b.inner) * bytes_of_w(math);
+  for (int c = 0; c < padded; ++c)  // beyond the edge: any numbers, their sums are dropped
+    pack_stored<math>(packed + c * stride, b.w + small_of(c, b.cols - 1) * bytes, b.inner);
+  const PackedColumns columns{packed, stride, vectors};
+  int row = 0;
+  for (; row + kTileRows <= b.rows; row += kTileRows) tile_row<math, kTileRows>(b, row, columns);
+  switch (b.rows - row) {
+    case 5:
+      return tile_row<math, 5>(b, row, columns);
+    case 4:
+      return tile_row<math, 4>(b, row, columns);
+    case 3:
+      return tile_row<math, 3>(b, row, columns);
+    case 2:
+      return tile_row<math, 2>(b, row, columns);
+    case 1:
+      return tile_row<math, 1>(b, row, columns);
+    default:
+      return;
+  }
+}
+
+template <Math math>
+static void multiply_block(const GemmBlock& b) {
+  static_assert(kDirectRows == 4);
+  switch (b.rows) {
+    case 1:
+      return direct<math, 1>(b);
+    case 2:
+      return direct<math, 2>(b);
+    case 3:
+      return direct<math, 3>(b);
+    case 4:
+      return direct<math, 4>(b);
+    default:
+      return by_tiles<math>(b);
+  }
+}
+
+struct Kernels {
+  static std::int64_t packed_bytes(Math math, int inner) {
+    return vectors_of(math, inner) * kVector;
+  }
+  static void pack_row(Math math, std::byte* dst, const std::byte* src, int inner) {
+    switch (math) {
+      case Math::f32:
+      case Math::f32_bf16: {
+        const std::int64_t bytes = std::int64_t{4} * inner, whole = packed_bytes(math, inner);
+        for (std::int64_t at = 0; at < whole; at += kVector)
+          _mm512_store_si512(dst + at, _mm512_maskz_loadu_epi8(first_bytes(bytes - at), src + at));
+        return;
+      }
+      case Math::bf16:
+        return pack_stored<Math::bf16>(dst, src, inner);
+      case Math::f8:
+        return pack_stored<Math::f8>(dst, src, inner);
+    }
+  }
+  static int column_block(Math math, int inner, int rows) {
+    const std::int64_t bytes = rows <= kDirectRows
+                                   ? large_of(inner, 1) * std::int64_t{bytes_of_w(math)}
+                                   : large_of(static_cast<int>(packed_bytes(math, inner)), 1);
+    constexpr std::int64_t kBlockBytes = 256 << 10;
+    const std::int64_t cols = kBlockBytes / bytes / 8 * 8;
+    return cols < 8 ? 8 : cols > 128 ? 128 : static_cast<int>(cols);
+  }
+  static void multiply(Math math, const GemmBlock& b) {
+    switch (math) {
+      case Math::f32:
+        return multiply_block<Math::f32>(b);
+      case Math::f32_bf16:
+        return multiply_block<Math::f32_bf16>(b);
+      case Math::bf16:
+        return multiply_block<Math::bf16>(b);
+      case Math::f8:
+        return multiply_block<Math::f8>(b);
+    }
+  }
+};
+
+}  // namespace
+
+void gemm(const GemmParams& p) {
+  gemm_with<Kernels>(p);
+}
+void grouped_gemm(const GroupedGemmParams& p) {
+  grouped_gemm_with<Kernels>(p);
+}
+void lm_head(const LmHeadParams& p) {
+  lm_head_with<Kernels>(p);
+}
+
+}  // namespace seedbed::kernels::SEEDBED_ISA
