@@ -117,4 +117,34 @@ inline Golden load_golden(const std::string& path) {
   return golden;
 }
 
+// Adds `shift` to every e_score_correction_bias of a safetensors file that make-model wrote (f32),
+// in place: the field bias_shift of a golden, where it has one. Returns how many numbers changed.
+inline std::size_t shift_biases(const std::string& path, float shift) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  std::uint64_t size = 0;
+  file.read(reinterpret_cast<char*>(&size), sizeof size);
+  if (!file || size > (1U << 24)) throw std::runtime_error(path + ": no safetensors file");
+  std::string header(size, '\0');
+  file.read(header.data(), static_cast<std::streamsize>(size));
+  std::size_t changed = 0;
+  for (std::size_t at = 0; (at = header.find("e_score_correction_bias\"", at)) != std::string::npos;
+       ++at) {
+    const std::size_t bracket = header.find('[', header.find("\"data_offsets\"", at));
+    std::size_t used = 0;
+    const std::uint64_t begin = std::stoull(header.substr(bracket + 1), &used);
+    const std::uint64_t end = std::stoull(header.substr(bracket + 1 + used + 1));
+    std::vector<float> values((end - begin) / sizeof(float));
+    const auto place = static_cast<std::streamoff>(8 + size + begin);
+    const auto bytes = static_cast<std::streamsize>(values.size() * sizeof(float));
+    file.seekg(place);
+    file.read(reinterpret_cast<char*>(values.data()), bytes);
+    for (float& value : values) value += shift;
+    file.seekp(place);
+    file.write(reinterpret_cast<const char*>(values.data()), bytes);
+    if (!file) throw std::runtime_error(path + ": a bias could not be rewritten");
+    changed += values.size();
+  }
+  return changed;
+}
+
 }  // namespace seedbed::goldens

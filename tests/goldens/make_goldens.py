@@ -126,6 +126,8 @@ def golden_fp8(name, folder, weights_seed, token_seed, positions):
 
 def write(stem, name, dtype, weights_seed, token_seed, positions, sizes, arrays):
     fields = {"config": f"configs/{name}.json", "weights_seed": weights_seed, "dtype": dtype, "token_seed": token_seed}
+    if name in cases.BIAS_SHIFT:
+        fields["bias_shift"] = cases.BIAS_SHIFT[name]
     fields |= {"positions": positions, "vocab": sizes.vocab_size, "index_topk": sizes.index_topk}
     golden_file.write(os.path.join(cases.HERE, stem + ".golden"), fields, arrays)
 
