@@ -201,7 +201,7 @@ void must_be(ConfigReader& in, const char* key, bool wanted) {
               "this engine computes no other");
 }
 
-void must_be(ConfigReader& in, const char* key, std::string_view wanted) {
+void must_be(ConfigReader& in, const char* key, const char* wanted) {
   const auto found = in.text(key, wanted);
   if (found != wanted)
     in.refuse(key, "found '" + found + "', wanted '" + std::string(wanted) + "'",
