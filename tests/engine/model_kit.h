@@ -35,10 +35,12 @@ class ModelFolders {
   static std::string of(const ModelConfig& config,
                         std::uint64_t seed,
                         DType dtype,
-                        const std::string& name) {
+                        const std::string& name,
+                        float bias_shift = 0) {  // added to every gate bias
     static ModelFolders folders;
-    const std::string key =
-        name + "-" + std::to_string(seed) + "-" + std::to_string(static_cast<int>(dtype));
+    const std::string key = name + "-" + std::to_string(seed) + "-" +
+                            std::to_string(static_cast<int>(dtype)) +
+                            (bias_shift == 0 ? "" : "-shifted");
     const std::string path = folders.root_ + "/" + key;
     if (folders.made_[key]) return path;
     MakeModelOptions options;
@@ -47,6 +49,9 @@ class ModelFolders {
     options.threads = 2;
     const auto error = make_model(config, options, path);
     EXPECT_FALSE(error) << error->message;
+    if (bias_shift != 0) {
+      EXPECT_GT(goldens::shift_biases(path + "/model-00001-of-00001.safetensors", bias_shift), 0U);
+    }
     folders.made_[key] = true;
     return path;
   }

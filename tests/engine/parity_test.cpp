@@ -61,8 +61,9 @@ TEST_P(Parity, LogitsAndSelectionsAreThoseOfTransformers) {
   const auto& [name, backend] = GetParam();
   const Golden golden = load_golden(golden_path(name + ".golden"));
   const ModelConfig config = golden_config(golden.fields.at("config"));
-  const std::string dir =
-      ModelFolders::of(config, std::stoull(golden.fields.at("weights_seed")), DType::f32, name);
+  const std::string dir = ModelFolders::of(
+      config, std::stoull(golden.fields.at("weights_seed")), DType::f32, name,
+      golden.fields.count("bias_shift") != 0 ? std::stof(golden.fields.at("bias_shift")) : 0.0F);
   auto model = load_model(dir, {.ops = backend.ops, .threads = 2});
   ASSERT_TRUE(model);
   const auto tokens = golden.tokens();
