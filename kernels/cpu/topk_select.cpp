@@ -133,6 +133,10 @@ void select_row(const float* score, int n, int k, std::int32_t* out) {
       bracket.high = static_cast<std::int64_t>(INT32_MAX) + 1;
     }
   }
+  // A plateau (many scores of exactly 0, say) makes the low end itself the k-th highest: ask first.
+  if (bracket.low > kLowestKey && bracket.low < INT32_MAX &&
+      count_at_least(key, count, static_cast<std::int32_t>(bracket.low) + 1) < k)
+    bracket.high = bracket.low + 1;
   emit(key, index, count, k, halve(key, count, k, bracket.low, bracket.high), out);
 }
 
