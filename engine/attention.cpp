@@ -163,18 +163,12 @@ void Pass::attend(const Layer& w, int cache_layer) {
   float* full = b.q_full.get(std::int64_t{rows} * heads * (c + r));
 
   // A query's part without position moves into latent space: q_nope W_UK, one small product a head.
-  const void* a = q;
-  if (w.absorbed_dtype == DType::bf16) {
-    std::uint16_t* rounded = b.q_bf16.get(std::int64_t{rows} * heads * qk);
-    ops.cast_bf16({.rows = rows, .dim = heads * qk, .x = q, .out = rounded, .pool = pool});
-    a = rounded;
-  }
   ops.gemm({.rows = rows,
             .cols = c,
             .inner = nope,
-            .a_dtype = w.absorbed_dtype,
+            .a_dtype = DType::f32,
             .w_dtype = w.absorbed_dtype,
-            .a = a,
+            .a = q,
             .lda = std::int64_t{heads} * qk,
             .w = w.w_uk.data(),
             .out = full,
@@ -231,18 +225,12 @@ void Pass::attend(const Layer& w, int cache_layer) {
   }
 
   // And the sum of latents comes back to each head's values: W_UV.
-  a = out_latent;
-  if (w.absorbed_dtype == DType::bf16) {
-    std::uint16_t* rounded = b.latent_bf16.get(std::int64_t{rows} * heads * c);
-    ops.cast_bf16({.rows = rows, .dim = heads * c, .x = out_latent, .out = rounded, .pool = pool});
-    a = rounded;
-  }
   ops.gemm({.rows = rows,
             .cols = v,
             .inner = c,
-            .a_dtype = w.absorbed_dtype,
+            .a_dtype = DType::f32,
             .w_dtype = w.absorbed_dtype,
-            .a = a,
+            .a = out_latent,
             .lda = std::int64_t{heads} * c,
             .w = w.w_uv.data(),
             .out = b.out_heads.get(std::int64_t{rows} * heads * v),

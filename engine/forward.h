@@ -48,7 +48,7 @@ struct AttentionBuffers {
       index_scores;
   Buffer<std::uint8_t> index_q8, index_k8;
   Buffer<float> index_q_scale, index_k_scale;
-  Buffer<std::uint16_t> q_bf16, latent_bf16, index_q16, index_k16;
+  Buffer<std::uint16_t> index_q16;
   Buffer<std::int32_t> positions, slots;
 };
 struct FeedForwardBuffers {
