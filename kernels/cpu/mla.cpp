@@ -95,16 +95,35 @@ void score_block(const float* q,
   }
 }
 
-void score_tile(const Job& job, const float* q, const float* tile, int rows, float* score) {
+// `next` rows will be wanted soon and come from anywhere in memory: they are asked for a few at a
+// time between the multiplications, so that the requests never queue.
+void score_tile(const Job& job,
+                const float* q,
+                const float* tile,
+                int rows,
+                float* score,
+                const std::byte* const* next,
+                int next_rows) {
+  const int lines = (kv_record_bytes(job.pages.dtype, job.c, job.r) + 127) / 64;
   for (int j = 0; j < rows; j += 4) {
+    int asked = j * lines;
+    const int ask_until = (j + 4 < next_rows ? j + 4 : next_rows) * lines;
+    const int ask = (4 * lines * kHeadBlock + job.heads - 1) / job.heads;
+    const auto ask_some = [&] {
+      const int end = asked + ask < ask_until ? asked + ask : ask_until;
+      for (; asked < end; ++asked)
+        __builtin_prefetch(next[asked / lines] + 64 * (asked % lines), 0, 2);
+    };
     const int wanted = rows - j < 4 ? rows - j : 4;
     const float* four[4];
     for (int i = 0; i < 4; ++i)
       four[i] = tile + static_cast<std::int64_t>(j + (i < wanted ? i : 0)) * job.width;
     int h = 0;
-    for (; h + kHeadBlock <= job.heads; h += kHeadBlock)
+    for (; h + kHeadBlock <= job.heads; h += kHeadBlock) {
+      ask_some();
       score_block<kHeadBlock>(q + static_cast<std::int64_t>(h) * job.width, job.width, four,
                               job.width, job.scale, score + h * kTileRows + j, wanted);
+    }
     for (; h < job.heads; ++h)
       score_block<1>(q + static_cast<std::int64_t>(h) * job.width, job.width, four, job.width,
                      job.scale, score + h * kTileRows + j, wanted);
@@ -237,18 +256,13 @@ void run_split(const Job& job, std::int64_t token, int begin, int end, const Par
   if (count == 0) return;
   const float* q = padded_q(job, token, q_room);
   if (job.width != job.c + job.r) std::memset(tile, 0, sizeof(float) * kTileRows * width);
-  const int lines = (kv_record_bytes(job.pages.dtype, job.c, job.r) + 63) / 64;
   for (int at = 0; at < count; at += kTileRows) {
     const int rows = count - at < kTileRows ? count - at : kTileRows;
-    for (int j = 0; j < rows; ++j) {
+    for (int j = 0; j < rows; ++j)
       widen_record(job.pages.dtype, job.c, job.r, job.key_at, records[at + j],
                    tile + static_cast<std::size_t>(j) * width);
-      // The rows of the next tile come from anywhere in memory: ask for them now.
-      if (at + j + kTileRows < count)
-        for (int line = 0; line < lines; ++line)
-          __builtin_prefetch(records[at + j + kTileRows] + 64 * line, 0, 2);
-    }
-    score_tile(job, q, tile, rows, score);
+    const int left = count - at - rows;
+    score_tile(job, q, tile, rows, score, records + at + rows, left < kTileRows ? left : kTileRows);
     weigh_tile(job.heads, rows, score, part.top, part.total, fade);
     add_tile(job, score, fade, tile, rows, part.acc);
   }

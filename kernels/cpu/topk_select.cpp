@@ -105,7 +105,22 @@ void emit(const std::int32_t* key,
   const int above = threshold == INT32_MAX ? 0 : count_at_least(key, count, threshold + 1);
   int equal = k - above;
   int n = 0;
-  for (int i = 0; n < k; ++i) {
+  int i = 0;
+#if defined(SEEDBED_ISA_avx512)
+  const __m512i bound = _mm512_set1_epi32(threshold);
+  while (n + 16 <= k && i + 16 <= count) {
+    const __m512i x = _mm512_loadu_si512(key + i);
+    const __mmask16 higher = _mm512_cmpgt_epi32_mask(x, bound);
+    unsigned same = equal == 0 ? 0U : _mm512_cmpeq_epi32_mask(x, bound);
+    if (__builtin_popcount(same) > equal) same = _pdep_u32((1U << equal) - 1, same);
+    equal -= __builtin_popcount(same);
+    const auto take = static_cast<__mmask16>(higher | same);
+    _mm512_storeu_si512(out + n, _mm512_maskz_compress_epi32(take, _mm512_loadu_si512(index + i)));
+    n += __builtin_popcount(take);
+    i += 16;
+  }
+#endif
+  for (; n < k; ++i) {
     if (key[i] < threshold) continue;
     if (key[i] == threshold && equal-- <= 0) continue;
     out[n++] = index[i];
