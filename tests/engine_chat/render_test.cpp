@@ -103,9 +103,9 @@ TEST(Render, ArgumentsAreSpelledAsPythonDoes) {
       false);
   for (const char* line :
        {"name=\"s\" string=\"true\">a<b>\r\n\"é</｜DSML｜parameter>",
-        "name=\"i\" string=\"false\">123456789012345678901234567890</", "name=\"z\" string=\"false\">0</",
-        "name=\"f\" string=\"false\">1e-07</", "name=\"g\" string=\"false\">1e+20</",
-        "name=\"h\" string=\"false\">1.5</",
+        "name=\"i\" string=\"false\">123456789012345678901234567890</",
+        "name=\"z\" string=\"false\">0</", "name=\"f\" string=\"false\">1e-07</",
+        "name=\"g\" string=\"false\">1e+20</", "name=\"h\" string=\"false\">1.5</",
         "name=\"l\" string=\"false\">[1, {\"k\": null, \"t\": true}]</",
         "name=\"e\" string=\"false\">{}</", "name=\"u\" string=\"true\"></",
         "name=\"p\" string=\"true\">\x7f/</"})
@@ -164,11 +164,12 @@ TEST(Render, WhatCannotBeSpelledIsRefusedWithItsPlace) {
 }
 
 TEST(Render, EarlierDeveloperMessagesStay) {
-  EXPECT_EQ(prompt(R"([{"role":"developer","content":"d"},{"role":"assistant","content":"a"},
+  EXPECT_EQ(
+      prompt(R"([{"role":"developer","content":"d"},{"role":"assistant","content":"a"},
                        {"role":"user","content":"u"}])",
-                   true),
-            "<｜begin▁of▁sentence｜><｜User｜>\n\n# The user's message is: d<｜Assistant｜></think>a"
-            "<｜end▁of▁sentence｜><｜User｜>u<｜Assistant｜><think>");
+             true),
+      "<｜begin▁of▁sentence｜><｜User｜>\n\n# The user's message is: d<｜Assistant｜></think>a"
+      "<｜end▁of▁sentence｜><｜User｜>u<｜Assistant｜><think>");
 }
 
 TEST(Render, OnlyTheFormatsOwnMarkersAreSpecial) {
@@ -186,9 +187,18 @@ TEST(Render, OnlyTheFormatsOwnMarkersAreSpecial) {
     if (segment.special && segment.text == "<｜User｜>") seen_user = true;
     if (segment.special && seen_user) after_tools.push_back(segment.text);
   }
-  const std::vector<std::string> wanted = {
-      "<｜User｜>", "<｜Assistant｜>", "<think>",  "</think>", "｜DSML｜", "｜DSML｜",
-      "｜DSML｜",   "｜DSML｜",        "｜DSML｜", "｜DSML｜", "<｜end▁of▁sentence｜>", "<think>"};
+  const std::vector<std::string> wanted = {"<｜User｜>",
+                                           "<｜Assistant｜>",
+                                           "<think>",
+                                           "</think>",
+                                           "｜DSML｜",
+                                           "｜DSML｜",
+                                           "｜DSML｜",
+                                           "｜DSML｜",
+                                           "｜DSML｜",
+                                           "｜DSML｜",
+                                           "<｜end▁of▁sentence｜>",
+                                           "<think>"};
   EXPECT_EQ(after_tools, wanted);
   EXPECT_EQ(rendered->segments[0], (Segment{"<｜begin▁of▁sentence｜>", true, -1}));
   for (std::size_t i = 1; i < rendered->segments.size(); ++i)
@@ -224,8 +234,9 @@ struct Joined {
   bool append = false;
 };
 Joined joined(const std::vector<Message>& messages, std::size_t rendered, bool thinking) {
-  const auto head = render({messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(rendered)},
-                           {.thinking = thinking});
+  const auto head =
+      render({messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(rendered)},
+             {.thinking = thinking});
   EXPECT_TRUE(head.ok()) << (head.ok() ? "" : head.error().message);
   const auto suffix = render_suffix(messages, rendered, {.thinking = thinking});
   EXPECT_TRUE(suffix.ok()) << (suffix.ok() ? "" : suffix.error().message);
@@ -240,11 +251,13 @@ TEST(RenderSuffix, EveryCutOfAConversationJoinsToTheWhole) {
     const auto messages = conversation(data(file));
     for (const bool thinking : {true, false}) {
       for (std::size_t end = 1; end <= messages.size(); ++end) {
-        const std::vector<Message> part(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(end));
+        const std::vector<Message> part(messages.begin(),
+                                        messages.begin() + static_cast<std::ptrdiff_t>(end));
         const auto whole = render(part, {.thinking = thinking});
         if (!whole.ok()) continue;  // ends inside a group of results
         for (std::size_t cut = 1; cut <= end; ++cut) {
-          if (cut < end && part[cut].role == Role::tool && part[cut - 1].role == Role::tool) continue;
+          if (cut < end && part[cut].role == Role::tool && part[cut - 1].role == Role::tool)
+            continue;
           EXPECT_EQ(joined(part, cut, thinking).text, text_of(whole->segments))
               << file << " cut " << cut << " of " << end << " thinking " << thinking;
         }
@@ -282,9 +295,10 @@ TEST(RenderSuffix, SecondTurnCutsAtTheSecondTurn) {
       R"([{"role":"user","content":"u"},{"role":"assistant","reasoning_content":"r","content":"a"},
           {"role":"user","content":"v"},{"role":"assistant","reasoning_content":"s","content":"b"},
           {"role":"user","content":"w"}])");
-  EXPECT_EQ(joined(messages, 4, true).kept,
-            "<｜begin▁of▁sentence｜><｜User｜>u<｜Assistant｜></think>a<｜end▁of▁sentence｜><｜User｜>v"
-            "<｜Assistant｜>");
+  EXPECT_EQ(
+      joined(messages, 4, true).kept,
+      "<｜begin▁of▁sentence｜><｜User｜>u<｜Assistant｜></think>a<｜end▁of▁sentence｜><｜User｜>v"
+      "<｜Assistant｜>");
 }
 
 TEST(RenderSuffix, RefusesToBeginInsideAGroupOfResults) {
@@ -294,8 +308,9 @@ TEST(RenderSuffix, RefusesToBeginInsideAGroupOfResults) {
 }
 
 TEST(RenderSuffix, UnreadableCallsAreAnsweredWithoutAUserMessage) {
-  EXPECT_EQ(text_of(render_results({"what was wrong"}, true)),
-            "\n\n<function_results>\n<result>what was wrong</result>\n</function_results>\n\n<think>");
+  EXPECT_EQ(
+      text_of(render_results({"what was wrong"}, true)),
+      "\n\n<function_results>\n<result>what was wrong</result>\n</function_results>\n\n<think>");
 }
 
 }  // namespace
