@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <unordered_set>
 
 #include "base/text.h"
 
@@ -42,7 +43,7 @@ Result<Index> read_index(const std::string& path) {
 
 // What the index promises has to be in the file that it names.
 Step check_index(const Index& index, const CheckpointHeaders& all) {
-  std::map<std::string, std::set<std::string_view>> held;
+  std::map<std::string, std::unordered_set<std::string_view>> held;
   for (std::size_t f = 0; f < all.files.size(); ++f)
     for (const auto& tensor : all.headers[f].tensors) held[all.files[f]].insert(tensor.name);
   for (const auto& [name, file] : index)
@@ -219,7 +220,7 @@ class Matcher {
   const CheckpointHeaders& in_;
   const std::vector<ExpectedTensor>& expected_;
   CheckpointMap out_;
-  std::set<std::string> known_;
+  std::unordered_set<std::string> known_;
 };
 
 }  // namespace

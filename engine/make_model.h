@@ -23,9 +23,10 @@ struct MakeModelOptions {
   DType dtype = DType::f8;
   int threads = 0;                           // 0: one for each core
   std::uint64_t max_shard_bytes = 1U << 30;  // a larger tensor gets a shard of its own
-  bool store_copies = true;  // embedding and head again in prediction layers, as published
-  std::string tokenizer;      // a tokenizer.json to copy; empty: none
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes; may be empty
+  bool store_copies = true;    // embedding and head again in prediction layers, as published
+  std::string tokenizer = {};  // a tokenizer.json to copy; empty: none
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress =
+      {};                                   // bytes; may be empty
   const std::atomic<bool>* stop = nullptr;  // set: ends early with Error{interrupted}
 };
 
