@@ -19,6 +19,8 @@ struct Subcommand {
 constexpr Subcommand kSubcommands[] = {
     {"inspect", "check a model folder from its headers and plan its memory", engine_inspect},
     {"make-model", "write a seeded model in the published format", engine_make_model},
+    {"logits", "write the logits of a token sequence as a NumPy file", engine_logits},
+    {"generate", "continue a prompt and show the text as it comes", engine_generate},
 };
 
 std::string group_help() {
@@ -33,11 +35,14 @@ std::string group_help() {
          "  seedbed engine inspect nano\n";
 }
 
-constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
-
-std::string gib(std::uint64_t bytes) {
+std::string size(std::uint64_t bytes) {
+  constexpr double kMib = 1024.0 * 1024.0;
+  const auto mib = static_cast<double>(bytes) / kMib;
   char text[32];
-  std::snprintf(text, sizeof text, "%.2f GiB", static_cast<double>(bytes) / kGib);
+  if (mib < 1024)
+    std::snprintf(text, sizeof text, "%.1f MiB", mib);
+  else
+    std::snprintf(text, sizeof text, "%.2f GiB", mib / 1024);
   return text;
 }
 std::string millions(std::uint64_t parameters) {
@@ -137,13 +142,13 @@ void print_tables(Output& out, const Inspected& found) {
   types.rows.push_back({"all", count(found.totals.tensors), count(found.totals.elements),
                         count(found.totals.payload_bytes)});
   out.table(types);
-  out.line(count(found.totals.shards) + " shards; weights as stored take " +
-           gib(found.totals.payload_bytes) + "\n");
+  out.line(count(found.totals.shards) + " shard(s); weights as stored take " +
+           size(found.totals.payload_bytes) + "\n");
   Table caches{{"cache", "bytes a token", "4k", "64k", "128k"}, {}};
   for (const auto& plan : found.caches) {
     std::vector<std::string> row{type_name(plan.dtype), count(plan.bytes_per_token)};
     for (const auto& context : plan.contexts)
-      row.push_back(gib(context.bytes) + " in " + count(context.pages) + " pages");
+      row.push_back(size(context.bytes) + " in " + count(context.pages) + " pages");
     caches.rows.push_back(std::move(row));
   }
   out.table(caches);
@@ -242,7 +247,7 @@ Result<int> engine_make_model(Context& context, const Words& words) {
   if (auto error = engine::make_model(config, make, out)) return *std::move(error);
   SEEDBED_TRY(const auto totals, engine::totals_from_headers(out));
   context.out.line(out + ": " + count(totals.tensors) + " tensors in " + count(totals.shards) +
-                   " shards, " + gib(totals.payload_bytes) + ", " +
+                   " shard(s), " + size(totals.payload_bytes) + ", " +
                    millions(engine::parameter_counts(config).total) + " parameters");
   return 0;
 }
