@@ -8,6 +8,7 @@ namespace seedbed::engine {
 namespace {
 
 constexpr int kMaxLayers = 1024;
+constexpr int kMaxExperts = 1 << 18;
 constexpr int kMaxWidth = 1 << 18;  // of anything that a row of a weight can be long
 
 // Members whose value changes nothing that inference computes here, each with its reason.
@@ -258,6 +259,12 @@ void check(ConfigReader& in, const ModelConfig& c) {
     in.refuse("n_shared_experts", "times moe_intermediate_size is over 16,777,216",
               "correct the value");
   if (!any_moe) return;
+  // Each expert is three rows of the table of tensors; this bounds what a hostile file can ask for.
+  const auto layers =
+      std::count(c.layer_is_moe.begin(), c.layer_is_moe.end(), true) + c.num_nextn_predict_layers;
+  if (layers * c.n_routed_experts > kMaxExperts)
+    return in.refuse("n_routed_experts", "makes over 262,144 experts in all layers",
+                     "correct the value");
   if (c.n_routed_experts < 2)
     return in.refuse("n_routed_experts", "is below 2 though layers have experts",
                      "correct the value");

@@ -116,23 +116,28 @@ std::string a_play() {
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> all = {
-      {"json",
-       json,
-       {R"({"a":[1,-2.5e3,true,null,"\u00e9\ud83d\ude00"],"b":{"c":9223372036854775807}})",
-        "[[[[]]]]", "1e-7"}},
-      {"changes", changes, {some_changes(), schemas::encode_changes({})}},
-      {"reply", reply, {a_reply(R"({"a":[1]})"), a_reply(a_play())}},
-      {"json_schema",
-       json_schema,
-       {R"({"schema":{"type":"object","properties":{"a":{"type":"string","pattern":"^[a-z]{1,8}$","maxLength":9},"b":{"$ref":"#/$defs/n"}},"required":["a"],"additionalProperties":false,"$defs":{"n":{"anyOf":[{"type":"integer","minimum":1},{"const":null}]}}},"instance":{"a":"abc","b":3}})",
-        R"({"schema":{"type":"array","prefixItems":[{"enum":[1,"x"]}],"items":{"format":"date"},"uniqueItems":true,"maxItems":5},"instance":[1,"2031-03-05"]})",
-        R"({"schema":{"oneOf":[{"multipleOf":0.01},{"not":{"type":"number"}}]},"instance":19.99})"}},
-      {"environment", record<schemas::Environment>, {schemas::dump_record(an_environment())}},
-      {"task", record<schemas::TaskSpec>, {schemas::dump_record(schemas::TaskSpec{})}},
-      {"verifier", record<schemas::Verifier>, {schemas::dump_record(schemas::Verifier{})}},
-      {"trajectory", record<schemas::Trajectory>, {schemas::dump_record(schemas::Trajectory{})}},
-  };
+  static const std::vector<Target> all = [] {
+    std::vector<Target> list = {
+        {"json",
+         json,
+         {R"({"a":[1,-2.5e3,true,null,"\u00e9\ud83d\ude00"],"b":{"c":9223372036854775807}})",
+          "[[[[]]]]", "1e-7"}},
+        {"changes", changes, {some_changes(), schemas::encode_changes({})}},
+        {"reply", reply, {a_reply(R"({"a":[1]})"), a_reply(a_play())}},
+        {"json_schema",
+         json_schema,
+         {R"({"schema":{"type":"object","properties":{"a":{"type":"string","pattern":"^[a-z]{1,8}$","maxLength":9},"b":{"$ref":"#/$defs/n"}},"required":["a"],"additionalProperties":false,"$defs":{"n":{"anyOf":[{"type":"integer","minimum":1},{"const":null}]}}},"instance":{"a":"abc","b":3}})",
+          R"({"schema":{"type":"array","prefixItems":[{"enum":[1,"x"]}],"items":{"format":"date"},"uniqueItems":true,"maxItems":5},"instance":[1,"2031-03-05"]})",
+          R"({"schema":{"oneOf":[{"multipleOf":0.01},{"not":{"type":"number"}}]},"instance":19.99})"}},
+        {"environment", record<schemas::Environment>, {schemas::dump_record(an_environment())}},
+        {"task", record<schemas::TaskSpec>, {schemas::dump_record(schemas::TaskSpec{})}},
+        {"verifier", record<schemas::Verifier>, {schemas::dump_record(schemas::Verifier{})}},
+        {"trajectory", record<schemas::Trajectory>, {schemas::dump_record(schemas::Trajectory{})}},
+    };
+    for (const auto& more : {checkpoint_targets()})
+      list.insert(list.end(), more.begin(), more.end());
+    return list;
+  }();
   return all;
 }
 

@@ -13,5 +13,6 @@ struct Target {
   std::vector<std::string> seeds;  // valid inputs to start from, besides the corpus
 };
 const std::vector<Target>& targets();
+std::vector<Target> checkpoint_targets();  // target_checkpoint.cc: models' files
 
 }  // namespace seedbed::fuzz

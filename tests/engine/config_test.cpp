@@ -143,6 +143,8 @@ TEST(Config, SizesAreBounded) {
   };
   for (const auto& row : rows)
     EXPECT_NE(refusal(with(row.key, row.value)), "") << row.key << " " << schemas::dump(row.value);
+  auto many = with("n_routed_experts", 65'536).set("num_hidden_layers", 4);
+  EXPECT_TRUE(says(refusal(many.set("num_nextn_predict_layers", 2)), "262,144 experts"));
   EXPECT_NE(refusal(Value(3)), "");
   EXPECT_NE(refusal(Value::object()), "");
 }
