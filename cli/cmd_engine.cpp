@@ -154,6 +154,15 @@ void print_tables(Output& out, const Inspected& found) {
   out.table(caches);
 }
 
+constexpr std::size_t kShown = 20;  // of a list that may be as long as the checkpoint
+
+void print_names(Output& out, const char* what, const std::vector<std::string>& names) {
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i)
+    out.line(std::string(i == 0 ? "\n" : "") + what + "  " +
+             schemas::dump(schemas::Value(names[i])));
+  if (names.size() > kShown) out.line("... and " + count(names.size() - kShown) + " more");
+}
+
 }  // namespace
 
 Result<int> cmd_engine(Context& context, const Words& words) {
@@ -199,7 +208,8 @@ Result<int> engine_inspect(Context& context, const Words& words) {
     context.out.line("\nevery tensor is there, in a shape and type that loads");
     return 0;
   }
-  constexpr std::size_t kShown = 20;
+  print_names(context.out, "missing", found.map.missing);
+  print_names(context.out, "unexpected", found.map.unexpected);
   for (std::size_t i = 1; i < std::min(found.map.problems.size(), kShown); ++i)
     context.out.status(found.map.problems[i].message);
   return std::move(found.map.problems.front());

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/text.h"
+#include "engine/shown.h"
 
 namespace seedbed::engine {
 namespace {
@@ -16,7 +17,6 @@ namespace fs = std::filesystem;
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr std::size_t kMaxFiles = 16'384;
 constexpr std::size_t kMaxIndexBytes = 256U << 20;
-constexpr std::size_t kLongestName = 256;  // above it no name of ours is near
 
 Error bad(std::string_view at, std::string found_and_wanted, std::string_view todo) {
   return make_error(Where::config, "checkpoint", at, found_and_wanted, todo);
@@ -34,7 +34,7 @@ Result<Index> read_index(const std::string& path) {
   for (const auto& [name, file] : map->members()) {
     if (!file.is_string() || file.as_string().find('/') != std::string::npos ||
         !file.as_string().ends_with(".safetensors"))
-      return bad(path, "'" + name.substr(0, kLongestName) + "' names no safetensors file beside it",
+      return bad(path, shown_name(name) + " names no safetensors file beside it",
                  "fetch the index again");
     out.emplace(name, file.as_string());
   }
@@ -48,10 +48,9 @@ Step check_index(const Index& index, const CheckpointHeaders& all) {
     for (const auto& tensor : all.headers[f].tensors) held[all.files[f]].insert(tensor.name);
   for (const auto& [name, file] : index)
     if (!held[file].contains(name))
-      return bad(
-          all.dir + "/" + file,
-          "lacks tensor '" + name.substr(0, kLongestName) + "', which the index says it holds",
-          "fetch the file and the index again");
+      return bad(all.dir + "/" + file,
+                 "lacks tensor " + shown_name(name) + ", which the index says it holds",
+                 "fetch the file and the index again");
   return std::nullopt;
 }
 
@@ -89,8 +88,8 @@ class Matcher {
                         in_.headers[file].payload_begin + tensor.begin, tensor.bytes()};
     if (stored.begin % stored_type_bytes(stored.type) != 0)
       return problem(file,
-                     "tensor '" + tensor.name + "' begins at byte " + std::to_string(stored.begin) +
-                         ", wanted a multiple of its element",
+                     "tensor " + shown_name(tensor.name) + " begins at byte " +
+                         std::to_string(stored.begin) + ", wanted a multiple of its element",
                      "write the file again with safetensors' own save_file");
     const auto name = canonical_name(tensor.name);
     if (unpack(name, stored)) return;
@@ -101,7 +100,8 @@ class Matcher {
     const auto file = stored.file;
     const auto [at, fresh] = out_.tensors.emplace(name, std::move(stored));
     if (!fresh)
-      problem(file, "tensor '" + name + "' stands in " + in_.files[at->second.file] + " too",
+      problem(file,
+              "tensor " + shown_name(name) + " stands in " + in_.files[at->second.file] + " too",
               "keep one of the files (parts of tensor parallelism are not joined here)");
   }
 
@@ -117,7 +117,7 @@ class Matcher {
                 : std::vector<std::int64_t>{c.n_routed_experts, hidden, inner};
     if (stored.shape != wanted || stored.type == StoredType::f8_e4m3) {
       problem(stored.file,
-              "tensor '" + name + "' is " + stored_type_name(stored.type) + " " +
+              "tensor " + shown_name(name) + " is " + stored_type_name(stored.type) + " " +
                   shape_text(stored.shape) + ", wanted BF16 or F32 " + shape_text(wanted),
               "store the experts one by one");
       return true;
@@ -178,7 +178,7 @@ class Matcher {
     const auto wanted = scale_shape(row.shape);
     if (stored.type != StoredType::f32 || stored.shape != wanted)
       problem(stored.file,
-              "tensor '" + name + "' is " + stored_type_name(stored.type) + " " +
+              "tensor " + shown_name(name) + " is " + stored_type_name(stored.type) + " " +
                   shape_text(stored.shape) + ", wanted F32 " + shape_text(wanted),
               "convert the scales");
   }
@@ -187,13 +187,14 @@ class Matcher {
   // nearest name tells why.
   void report_names() {
     const auto near = [](const std::string& name, const std::vector<std::string>& known) {
-      return name.size() > kLongestName ? std::string() : nearest(name, known);
+      return name.size() > kShownBytes ? std::string() : nearest(name, known);
     };
     if (!out_.missing.empty()) {
       const auto& first = out_.missing.front();
       const auto similar = near(first, out_.unexpected);
-      std::string todo = similar.empty() ? "fetch what is missing"
-                                         : "there is '" + similar + "' that nothing asks for";
+      std::string todo = similar.empty()
+                             ? "fetch what is missing"
+                             : "there is " + shown_name(similar) + " that nothing asks for";
       const auto prediction = "model.layers." + std::to_string(in_.config.num_hidden_layers) + ".";
       if (first.starts_with(prediction))
         todo = "fetch what is missing, or set num_nextn_predict_layers to 0 in config.json";
@@ -211,7 +212,7 @@ class Matcher {
       out_.problems.push_back(bad(path(out_.tensors.at(first).file),
                                   std::to_string(out_.unexpected.size()) +
                                       " tensors belong to no layer of config.json," +
-                                      " the first is '" + first.substr(0, kLongestName) + "'",
+                                      " the first is " + shown_name(first),
                                   similar.empty() ? "take the config.json of these weights"
                                                   : "did you mean '" + similar + "'?"));
     }

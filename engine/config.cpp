@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/config_read.h"
+#include "engine/shown.h"
 
 namespace seedbed::engine {
 namespace {
@@ -120,7 +121,7 @@ std::vector<bool> layer_flags(ConfigReader& in,
     const bool is_layer = i < static_cast<std::size_t>(c.num_hidden_layers);
     if (word != yes && (word != no || !is_layer))
       in.refuse(key,
-                "found '" + word + "' for layer " + std::to_string(i) + ", wanted " +
+                "found " + shown_name(word) + " for layer " + std::to_string(i) + ", wanted " +
                     std::string(yes) + (is_layer ? " or " + std::string(no) : ""),
                 "correct the list");
     if (is_layer) out.push_back(word == yes);
@@ -188,7 +189,7 @@ void read_tokens(ConfigReader& in, ModelConfig& c) {
     if (id.is_int() && id.as_int() >= 0 && id.as_int() < c.vocab_size)
       c.eos_token_ids.push_back(static_cast<int>(id.as_int()));
     else
-      in.refuse("eos_token_id", "found " + schemas::dump(id) + ", wanted ids below vocab_size",
+      in.refuse("eos_token_id", "found " + shown(id) + ", wanted ids below vocab_size",
                 "correct the value");
   };
   if (!eos->is_array()) return one(*eos);
@@ -205,7 +206,7 @@ void must_be(ConfigReader& in, const char* key, bool wanted) {
 void must_be(ConfigReader& in, const char* key, const char* wanted) {
   const auto found = in.text(key, wanted);
   if (found != wanted)
-    in.refuse(key, "found '" + found + "', wanted '" + std::string(wanted) + "'",
+    in.refuse(key, "found " + shown_name(found) + ", wanted '" + std::string(wanted) + "'",
               "this engine computes no other");
 }
 
@@ -231,14 +232,15 @@ void read_switches(ConfigReader& in, const ModelConfig& c) {
   if (const auto* names = in.any("architectures")) {
     const std::string wanted = glm ? "GlmMoeDsaForCausalLM" : "DeepseekV32ForCausalLM";
     if (*names != schemas::Value(schemas::Value::Array{wanted}))
-      in.refuse("architectures", "found " + schemas::dump(*names) + ", wanted [\"" + wanted + "\"]",
+      in.refuse("architectures", "found " + shown(*names) + ", wanted [\"" + wanted + "\"]",
                 "this engine computes no other");
   }
   if (const auto* words = layer_words(in, "layer_types", c.num_hidden_layers))
     for (const auto& word : *words)
       if (word.as_string() != "indexed_attention" &&
           word.as_string() != "deepseek_sparse_attention")
-        in.refuse("layer_types", "found '" + word.as_string() + "', wanted indexed_attention",
+        in.refuse("layer_types",
+                  "found " + shown_name(word.as_string()) + ", wanted indexed_attention",
                   "this engine computes no other");
 }
 
@@ -296,7 +298,7 @@ void read_quantization(ConfigReader& in, std::string_view where, ModelConfig& c)
       quant.refuse("weight_block_size", "wanted [128,128]", "this engine computes no other");
     const auto scale = quant.text("scale_fmt", "");
     if (!scale.empty() && scale != "ue8m0" && scale != "float")
-      quant.refuse("scale_fmt", "found '" + scale + "', wanted ue8m0 or float",
+      quant.refuse("scale_fmt", "found " + shown_name(scale) + ", wanted ue8m0 or float",
                    "this engine computes no other");
     c.quant.ue8m0 = scale == "ue8m0";
     // Which modules stay unquantised: the weights' headers say that themselves.
@@ -314,7 +316,7 @@ Result<ModelConfig> parse_model_config(const schemas::Value& json, std::string_v
   if (type == "glm_moe_dsa")
     c.architecture = Architecture::glm_moe_dsa;
   else if (type != "deepseek_v32")
-    in.refuse("model_type", "found '" + type + "', wanted deepseek_v32 or glm_moe_dsa",
+    in.refuse("model_type", "found " + shown_name(type) + ", wanted deepseek_v32 or glm_moe_dsa",
               "this engine computes no other");
   if (auto error = in.failed() ? in.finish() : Step()) return *std::move(error);
   read_sizes(in, c);

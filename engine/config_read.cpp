@@ -4,15 +4,10 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "engine/shown.h"
 
 namespace seedbed::engine {
 namespace {
-
-std::string shown(const schemas::Value& value) {
-  auto text = schemas::dump(value);
-  if (text.size() > 80) text = text.substr(0, 77) + "...";
-  return text;
-}
 
 std::string trimmed_number(double x) {
   return schemas::dump(schemas::Value(x));
@@ -96,10 +91,10 @@ Step ConfigReader::finish() {
   if (error_) return std::move(error_);
   for (const auto& [key, value] : json_.members()) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    const auto near = nearest(key, known_);
+    const auto near = key.size() > kShownBytes ? std::string() : nearest(key, known_);
     return make_error(
         Where::config, "config", where_,
-        "unknown key '" + prefix_ + key + "', it may change what the model computes",
+        "unknown key " + shown_name(prefix_ + key) + ", it may change what the model computes",
         near.empty() ? "remove it if it changes nothing" : "did you mean '" + near + "'?");
   }
   return std::nullopt;

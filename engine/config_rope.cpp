@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "engine/config_read.h"
+#include "engine/shown.h"
 
 namespace seedbed::engine {
 namespace {
@@ -69,7 +70,7 @@ void read_rope(ConfigReader& in, std::string_view where, ModelConfig& config) {
     if (type == "yarn")
       read_yarn(rope, config.max_position_embeddings, config.rope);
     else if (type != "default")
-      rope.refuse("rope_type", "found '" + type + "', wanted default or yarn",
+      rope.refuse("rope_type", "found " + shown_name(type) + ", wanted default or yarn",
                   "this engine computes no other");
   }
   if (auto error = rope.finish()) in.refuse(key, error->message, "");

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "engine/shown.h"
 #include "schemas/value.h"
 
 namespace seedbed::engine {
@@ -41,7 +42,7 @@ Error broken(std::string_view where, std::string found_and_wanted) {
 }
 
 std::string quoted(const std::string& name) {
-  return "tensor '" + (name.size() > 200 ? name.substr(0, 200) + "..." : name) + "'";
+  return "tensor " + shown_name(name);
 }
 
 // One entry of the header; what it says about its bytes is checked against its shape here, and
@@ -63,8 +64,7 @@ Result<TensorInfo> parse_tensor(const std::string& name,
       std::find_if(std::begin(kStoredTypes), std::end(kStoredTypes),
                    [&](const StoredTypeRow& r) { return dtype->as_string() == r.name; });
   if (row == std::end(kStoredTypes))
-    return broken(where,
-                  quoted(name) + ": unknown dtype '" + dtype->as_string().substr(0, 40) + "'");
+    return broken(where, quoted(name) + ": unknown dtype " + shown_name(dtype->as_string()));
   out.dtype = row->dtype;
 
   std::uint64_t bytes = row->bytes;
