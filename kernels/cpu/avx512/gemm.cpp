@@ -9,7 +9,10 @@ namespace seedbed::kernels::SEEDBED_ISA {
 namespace {
 
 constexpr int kDirectRows = 4;  // at most so many rows read w as stored
-constexpr int kTileRows = 6, kTileCols = 4;
+constexpr int kTileCols = 4;
+// Sums of a tile fill the registers; f8 has two of them a pair, the block's and the total.
+template <Math math>
+constexpr int kTileRows = math == Math::f8 ? 3 : 6;
 
 // f8: a block of 128 k is four vectors.
 constexpr int kBlockVectors = 4;
@@ -30,7 +33,9 @@ struct Stream {
 
   // The 64 bytes of w at byte `at` of each column's row against each row of a.
   template <bool whole>
-  inline void step(std::int64_t at, __mmask64 mask, __m512 (&sum)[R][C]) const {
+  __attribute__((always_inline)) inline void step(std::int64_t at,
+                                                  __mmask64 mask,
+                                                  __m512 (&sum)[R][C]) const {
     constexpr int V = kVectorsALoad<math>;
     __m512i x[C][V];
 #pragma GCC unroll 8
@@ -58,36 +63,51 @@ static inline void clear(__m512 (&sum)[R][C]) {
     for (int c = 0; c < C; ++c) sum[r][c] = _mm512_setzero_ps();
 }
 
-template <int R, int C>
+// The sums of four columns that lie side by side, or of those that are there.
+template <int R>
 static inline void finish(
-    const GemmBlock& b, int row, int col, int count, const __m512 (&sum)[R][C]) {
+    const GemmBlock& b, int row, int col, int count, const __m512 (&sum)[R][kTileCols]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+    put(b, row + r, col, count, sums_of(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));
+}
+
+template <int R, int C>
+static inline void finish_apart(
+    const GemmBlock& b, int row, int col, int apart, const __m512 (&sum)[R][C]) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-    if constexpr (C % 4 == 0) {
 #pragma GCC unroll 8
-      for (int c = 0; c < C; c += 4)
-        put(b, row + r, col + c, count - c < 4 ? count - c : 4,
-            sums_of(sum[r][c], sum[r][c + 1], sum[r][c + 2], sum[r][c + 3]));
-    } else if constexpr (C == 2) {
-      put(b, row + r, col, 2, sums_of(sum[r][0], sum[r][1], sum[r][0], sum[r][1]));
-    } else {
-      put(b, row + r, col, 1, sums_of(sum[r][0], sum[r][0], sum[r][0], sum[r][0]));
+    for (int c = 0; c < C; c += 4) {
+      float four[4];
+      _mm_storeu_ps(
+          four, sums_of(sum[r][c], sum[r][(c + 1) % C], sum[r][(c + 2) % C], sum[r][(c + 3) % C]));
+      for (int i = 0; i < 4 && c + i < C; ++i) {
+        float* out = b.out + (row + r) * b.ldo + col + (c + i) * apart;
+        *out = b.accumulate ? four[i] + *out : four[i];
+      }
     }
   }
 }
 
 template <Math math, int R, int C>
-static void direct_tile(const GemmBlock& b, int row, int col) {
+static void direct_tile(const GemmBlock& b, int row, int col, int apart) {
   const std::int64_t bytes = static_cast<std::int64_t>(b.inner) * bytes_of_w(math);
   Stream<math, R, C> s;
   s.a = b.a + row * b.a_stride;
   s.a_stride = b.a_stride;
   s.w = b.w + col * bytes;
-  s.w_stride = bytes;
+  s.w_stride = apart * bytes;
   __m512 sum[R][C];
   clear(sum);
   if constexpr (math == Math::f8) {
     const int blocks = quant_blocks(b.inner);
+    const float* a_scales = b.a_scale + static_cast<std::int64_t>(row) * blocks;
+    const float* w_scales[C];
+    for (int c = 0; c < C; ++c)
+      w_scales[c] =
+          b.w_scale +
+          static_cast<std::int64_t>((b.first_col + col + c * apart) / kQuantBlock) * blocks;
     for (int q = 0; q < blocks; ++q) {
       __m512 part[R][C];
       clear(part);
@@ -101,9 +121,11 @@ static void direct_tile(const GemmBlock& b, int row, int col) {
       }
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
-        const __m512 scale = _mm512_set1_ps(scale_of(b, row + r, col, blocks, q));
+        const float a_scale = a_scales[r * blocks + q];
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) sum[r][c] = _mm512_fmadd_ps(part[r][c], scale, sum[r][c]);
+        for (int c = 0; c < C; ++c)
+          sum[r][c] =
+              _mm512_fmadd_ps(part[r][c], _mm512_set1_ps(a_scale * w_scales[c][q]), sum[r][c]);
       }
     }
   } else {
@@ -111,15 +133,33 @@ static void direct_tile(const GemmBlock& b, int row, int col) {
     for (; at + kVector <= bytes; at += kVector) s.template step<true>(at, 0, sum);
     if (at < bytes) s.template step<false>(at, first_bytes(bytes - at), sum);
   }
-  finish(b, row, col, C, sum);
+  finish_apart(b, row, col, apart, sum);
 }
 
-template <Math math, int R>
+// Several columns at once share the loads of a. They are far apart, each part of the block one long
+// stream through memory: rows side by side share pages, and prefetching loses track of them.
+template <Math math, int R, int C>
 static void direct(const GemmBlock& b) {
-  constexpr int C = R == 1 ? 4 : R == 2 ? 4 : 2;
-  int col = 0;
-  for (; col + C <= b.cols; col += C) direct_tile<math, R, C>(b, 0, col);
-  for (; col < b.cols; ++col) direct_tile<math, R, 1>(b, 0, col);
+  const int apart = b.cols / C;
+  for (int col = 0; col < apart; ++col) direct_tile<math, R, C>(b, 0, col, apart);
+  for (int col = apart * C; col < b.cols; ++col) direct_tile<math, R, 1>(b, 0, col, 0);
+}
+
+template <Math math>
+static void few_rows(const GemmBlock& b) {
+  static_assert(kDirectRows == 4);
+  constexpr std::int64_t kLongRow =
+      12 << 10;  // of a, in bytes: it leaves little of the first cache level
+  switch (b.rows) {
+    case 1:
+      return b.a_stride > kLongRow ? direct<math, 1, 6>(b) : direct<math, 1, 4>(b);
+    case 2:
+      return direct<math, 2, 4>(b);
+    case 3:
+      return direct < math, 3, math == Math::f8 ? 3 : 4 > (b);
+    default:
+      return direct < math, 4, math == Math::f8 ? 3 : 4 > (b);
+  }
 }
 
 // ---- many rows
@@ -153,17 +193,20 @@ struct PackedColumns {
 };
 
 template <Math math, int R>
-static inline void tile_steps(const GemmBlock& b,
-                              const std::byte* a,
-                              const std::byte* w,
-                              std::int64_t w_stride,
-                              std::int64_t bytes,
-                              __m512 (&sum)[R][kTileCols]) {
+__attribute__((always_inline)) static inline void tile_steps(const GemmBlock& b,
+                                                             const std::byte* a,
+                                                             const std::byte* w,
+                                                             std::int64_t w_stride,
+                                                             std::int64_t bytes,
+                                                             __m512 (&sum)[R][kTileCols]) {
 #pragma GCC unroll 1
   for (std::int64_t at = 0; at < bytes; at += kVector) {
     __m512i x[kTileCols];
 #pragma GCC unroll 8
-    for (int c = 0; c < kTileCols; ++c) x[c] = load_vector(w + c * w_stride + at);
+    for (int c = 0; c < kTileCols; ++c) {
+      x[c] = load_vector(w + c * w_stride + at);
+      asm("" : "+v"(x[c]));  // in a register: the compiler would load it again for each row
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const __m512i y = load_vector(a + r * b.a_stride + at);
@@ -180,7 +223,6 @@ static void tile(const GemmBlock& b, int row, int col, PackedColumns packed) {
   const int count = small_of(kTileCols, b.cols - col);
   if constexpr (math == Math::f8) {
     const int blocks = quant_blocks(b.inner);
-    // Totals in the first cache level: registers are for the block's sums.
     __m512 total[R][kTileCols];
     clear(total);
     for (int q = 0; q < blocks; ++q) {
@@ -220,7 +262,8 @@ static void by_tiles(const GemmBlock& b) {
     pack_stored<math>(packed + c * stride, b.w + small_of(c, b.cols - 1) * bytes, b.inner);
   const PackedColumns columns{packed, stride, vectors};
   int row = 0;
-  for (; row + kTileRows <= b.rows; row += kTileRows) tile_row<math, kTileRows>(b, row, columns);
+  for (; row + kTileRows<math> <= b.rows; row += kTileRows<math>)
+    tile_row<math, kTileRows<math>>(b, row, columns);
   switch (b.rows - row) {
     case 5:
       return tile_row<math, 5>(b, row, columns);
@@ -239,19 +282,8 @@ static void by_tiles(const GemmBlock& b) {
 
 template <Math math>
 static void multiply_block(const GemmBlock& b) {
-  static_assert(kDirectRows == 4);
-  switch (b.rows) {
-    case 1:
-      return direct<math, 1>(b);
-    case 2:
-      return direct<math, 2>(b);
-    case 3:
-      return direct<math, 3>(b);
-    case 4:
-      return direct<math, 4>(b);
-    default:
-      return by_tiles<math>(b);
-  }
+  if (b.rows <= kDirectRows) return few_rows<math>(b);
+  by_tiles<math>(b);
 }
 
 struct Kernels {
@@ -274,12 +306,13 @@ struct Kernels {
     }
   }
   static int column_block(Math math, int inner, int rows) {
-    const std::int64_t bytes = rows <= kDirectRows
-                                   ? large_of(inner, 1) * std::int64_t{bytes_of_w(math)}
-                                   : large_of(static_cast<int>(packed_bytes(math, inner)), 1);
-    constexpr std::int64_t kBlockBytes = 256 << 10;
-    const std::int64_t cols = kBlockBytes / bytes / 8 * 8;
-    return cols < 8 ? 8 : cols > 128 ? 128 : static_cast<int>(cols);
+    const bool direct = rows <= kDirectRows;
+    const std::int64_t bytes =
+        direct ? std::int64_t{inner} * bytes_of_w(math) : packed_bytes(math, inner);
+    // Few rows: long streams. Many: the packed block in part of the second cache level.
+    const std::int64_t cols = (direct ? 1 << 20 : 256 << 10) / (bytes > 0 ? bytes : 1) / 8 * 8;
+    const int most = direct ? 1024 : 128;
+    return cols < 8 ? 8 : cols > most ? most : static_cast<int>(cols);
   }
   static void multiply(Math math, const GemmBlock& b) {
     switch (math) {
