@@ -34,6 +34,9 @@ constexpr const char* kIgnored[] = {
     "torch_dtype",
     // derived there from other members (head_dim is overwritten by qk_rope_head_dim)
     "head_dim",
+    // how later drafts of one prediction layer choose positions; the model itself checks every
+    // draft
+    "index_share_for_mtp_iteration",
     // text, not model
     "pad_token_id",
     // of every transformers configuration
@@ -226,6 +229,7 @@ void read_switches(ConfigReader& in, const ModelConfig& c) {
   must_be(in, "hidden_act", "silu");
   must_be(in, "scoring_func", "sigmoid");
   must_be(in, "topk_method", "noaux_tc");
+  must_be(in, "moe_router_dtype", "float32");
   must_be(in, "moe_layer_freq", 1);
   must_be(in, "num_key_value_heads", c.num_attention_heads);
   must_be(in, "qk_head_dim", c.qk_head_dim());

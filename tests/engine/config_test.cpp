@@ -203,6 +203,39 @@ TEST(Config, GlmSharesIndexersByListPatternOrFrequency) {
   EXPECT_NE(refusal(pattern.set("index_topk_pattern", "FF")), "");
 }
 
+// The members that GLM-5.2's published config.json has, at sizes of a test.
+TEST(Config, ReadsGlmsPublishedKeys) {
+  const auto json = schemas::parse_json(R"({
+    "architectures": ["GlmMoeDsaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+    "dtype": "bfloat16", "eos_token_id": [60, 61, 62], "ep_size": 1, "first_k_dense_replace": 1,
+    "hidden_act": "silu", "head_dim": 8, "hidden_size": 32, "index_head_dim": 8,
+    "index_n_heads": 2, "index_share_for_mtp_iteration": true, "index_skip_topk_offset": 1,
+    "index_topk": 4, "index_topk_freq": 4, "indexer_rope_interleave": true,
+    "indexer_types": ["full", "shared"], "initializer_range": 0.02, "intermediate_size": 64,
+    "kv_lora_rank": 8, "max_position_embeddings": 202752, "mlp_layer_types": ["dense", "sparse"],
+    "model_type": "glm_moe_dsa", "moe_intermediate_size": 16, "moe_layer_freq": 1,
+    "moe_router_dtype": "float32", "n_group": 1, "n_routed_experts": 4, "n_shared_experts": 1,
+    "norm_topk_prob": true, "num_attention_heads": 4, "num_experts_per_tok": 2,
+    "num_hidden_layers": 2, "num_key_value_heads": 4, "num_nextn_predict_layers": 1,
+    "pad_token_id": 60, "pretraining_tp": 1, "q_lora_rank": 16, "qk_head_dim": 12,
+    "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "rms_norm_eps": 1e-05, "rope_interleave": true,
+    "rope_parameters": {"rope_theta": 8000000, "rope_type": "default"},
+    "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
+      "weight_block_size": [128, 128], "modules_to_not_convert": ["lm_head"]},
+    "routed_scaling_factor": 2.5, "scoring_func": "sigmoid", "tie_word_embeddings": false,
+    "topk_group": 1, "topk_method": "noaux_tc", "transformers_version": "5.12.0",
+    "use_cache": true, "v_head_dim": 8, "vocab_size": 64})");
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const auto config = parse_model_config(*json, "config.json");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->rope.theta, 8e6);
+  EXPECT_EQ(config->rope.factor, 1.0);
+  EXPECT_TRUE(config->quant.fp8);
+  EXPECT_FALSE(config->quant.ue8m0);
+  EXPECT_EQ(config->layer_owns_indexer, (std::vector<bool>{true, false}));
+  EXPECT_EQ(config->eos_token_ids.size(), 3U);
+}
+
 TEST(Config, WhatIsWrittenReadsBackAsTheSame) {
   auto glm = kit::tiny_json().set("model_type", "glm_moe_dsa");
   glm.set("architectures", Value::Array{"GlmMoeDsaForCausalLM"});
