@@ -80,6 +80,26 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+std::size_t utf8_length(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto c = static_cast<unsigned char>(text.front());
+  const std::size_t size = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+  return text.size() >= size && is_valid_utf8(text.substr(0, size)) ? size : 0;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t size = utf8_length(text);
+    if (size == 0)
+      out += "\xef\xbf\xbd";
+    else
+      out.append(text.substr(0, size));
+    text.remove_prefix(size == 0 ? 1 : size);
+  }
+  return out;
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});

@@ -41,13 +41,6 @@ void append_escaped(char c, std::string& out) {
   }
 }
 
-// Length of the valid sequence that starts here, 0 where there is none.
-std::size_t sequence(std::string_view text) {
-  const auto c = static_cast<unsigned char>(text.front());
-  const std::size_t size = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-  return c >= 0xc2 && text.size() >= size && is_valid_utf8(text.substr(0, size)) ? size : 0;
-}
-
 }  // namespace
 
 void append_string(std::string_view text, std::string& out) {
@@ -61,7 +54,7 @@ void append_string(std::string_view text, std::string& out) {
     if (static_cast<unsigned char>(text.front()) < 0x80) {
       append_escaped(text.front(), out);
       text.remove_prefix(1);
-    } else if (const std::size_t size = sequence(text); size != 0) {
+    } else if (const std::size_t size = utf8_length(text); size != 0) {
       out.append(text.substr(0, size));
       text.remove_prefix(size);
     } else {

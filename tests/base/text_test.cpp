@@ -70,6 +70,18 @@ TEST(Hash, ContentHashesArePinned) {
   EXPECT_NE(hash64("a", 1), hash64("a", 2));
 }
 
+TEST(Text, BytesThatAreNoCharacterBecomeReplacements) {
+  EXPECT_EQ(replace_invalid_utf8("a\xc3\xa9\xe4\xb8\xad"), "a\xc3\xa9\xe4\xb8\xad");
+  EXPECT_EQ(replace_invalid_utf8("\xc3"), "\xef\xbf\xbd");
+  EXPECT_EQ(replace_invalid_utf8("a\xff"
+                                 "b"),
+            "a\xef\xbf\xbd"
+            "b");
+  EXPECT_EQ(utf8_length("\xf0\x9f\x98\x80!"), 4U);
+  EXPECT_EQ(utf8_length("\xed\xa0\x80"), 0U);  // a surrogate
+  EXPECT_EQ(utf8_length(""), 0U);
+}
+
 TEST(Hash, AContentHashIsThirtyTwoLowerCaseHexDigits) {
   EXPECT_TRUE(is_content_hash(content_hash("x")));
   for (const char* bad :
