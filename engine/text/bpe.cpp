@@ -64,7 +64,7 @@ void Bpe::add_merges(const TokenizerSpec& spec) {
     const auto& merge = spec.merges[r];
     const auto key = pair_key(merge.left, merge.right);
     auto i = mixed(key) >> merge_shift_;
-    while (merge_slots_[i] != 0) i = (i + 1) & (slots - 1);
+    while (merge_slots_[i] != 0 && merge_slots_[i] >> 22 != key) i = (i + 1) & (slots - 1);
     merge_slots_[i] = key << 22 | (r + 1);
     merged_.push_back(merge.merged);
   }

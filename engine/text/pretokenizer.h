@@ -9,6 +9,7 @@
 #include "engine/text/pattern.h"
 #include "engine/text/splitters.h"
 #include "engine/text/tokenizer_spec.h"
+#include "engine/text/unicode.h"
 
 namespace seedbed::engine::text {
 
@@ -35,6 +36,23 @@ class PreTokenizer {
     const char* const data = pieces.text.data();
     for (const auto& span : pieces.spans)
       emit(data + span.begin, data + span.end, data + pieces.text.size());
+  }
+
+  // The same for any bytes: well-formed stretches as texts of their own, what lies between as
+  // pieces.
+  template <class Emit>
+  void run_bytes(std::string_view text, Emit&& emit) const {
+    while (!text.empty()) {
+      const auto valid = valid_prefix(text);
+      run(text.substr(0, valid), emit);
+      text.remove_prefix(valid);
+      const char* const data = text.data();
+      const char* const end = data + text.size();
+      const char* p = data;
+      while (p < end && utf8_length(p, end) == 0) ++p;
+      if (p > data) emit(data, p, end);
+      text.remove_prefix(static_cast<std::size_t>(p - data));
+    }
   }
 
   [[nodiscard]] bool is_hand_written() const { return way_ != Way::steps; }

@@ -106,17 +106,7 @@ void Tokenizer::Tables::ordinary(std::string_view text,
   const auto emit = [&](const char* begin, const char* end, const char* readable_end) {
     piece(begin, end, readable_end, w, out);
   };
-  while (!text.empty()) {
-    const auto valid = valid_prefix(text);
-    pre_tokenizer.run(text.substr(0, valid), emit);
-    text.remove_prefix(valid);
-    const char* const data = text.data();
-    const char* const end = data + text.size();
-    const char* p = data;
-    while (p < end && utf8_length(p, end) == 0) ++p;
-    if (p > data) emit(data, p, end);
-    text.remove_prefix(static_cast<std::size_t>(p - data));
-  }
+  pre_tokenizer.run_bytes(text, emit);
 }
 
 Result<Tokenizer> Tokenizer::load(const std::string& path) {

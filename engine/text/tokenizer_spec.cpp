@@ -49,6 +49,7 @@ class Reader {
 
   const Value& json_;
   std::string_view at_;
+  std::int64_t highest_ = kMaxTokenId;  // ids: a small file must not ask for much memory
   TokenizerSpec spec_;
   Ids ids_;  // by spelling; views into json_
 };
@@ -82,10 +83,9 @@ Step Reader::vocab(const Value& vocab) {
   if (!vocab.is_object()) return wrong("model/vocab", "wanted an object of token: id");
   std::int64_t most = -1;
   for (const auto& [spelling, id] : vocab.members()) {
-    if (!id.is_int() || id.as_int() < 0 || id.as_int() > kMaxTokenId)
-      return wrong("model/vocab", "an id that is no integer of 0 to " +
-                                      std::to_string(kMaxTokenId) + " (token '" +
-                                      spelling.substr(0, 80) + "')");
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() > highest_)
+      return wrong("model/vocab", "an id that is no integer of 0 to " + std::to_string(highest_) +
+                                      " (token '" + spelling.substr(0, 80) + "')");
     if (spelling.size() > kMaxTokenBytes)
       return wrong("model/vocab", "a token of " + std::to_string(spelling.size()) +
                                       " bytes; at most " + std::to_string(kMaxTokenBytes));
@@ -151,16 +151,9 @@ Step Reader::merges(const Value& merges) {
   if (!merges.is_array() || merges.items().size() > kMaxMerges)
     return wrong("model/merges",
                  "wanted an array of at most " + std::to_string(kMaxMerges) + " merges");
-  std::unordered_set<std::uint64_t> seen;
-  seen.reserve(merges.items().size());
-  for (std::size_t i = 0; i < merges.items().size(); ++i) {
+  spec_.merges.reserve(merges.items().size());
+  for (std::size_t i = 0; i < merges.items().size(); ++i)
     if (auto error = merge(merges.items()[i], i)) return error;
-    const auto& last = spec_.merges.back();
-    if (!seen.insert(static_cast<std::uint64_t>(last.left) << 32 |
-                     static_cast<std::uint64_t>(last.right))
-             .second)
-      return wrong("model/merges/" + std::to_string(i), "a pair that an earlier merge has");
-  }
   return std::nullopt;
 }
 
@@ -204,8 +197,8 @@ Step Reader::added_token(const Value& value, const std::string& where) {
     return error;
   const auto* id = value.find("id");
   const auto* content = value.find("content");
-  if (id == nullptr || !id->is_int() || id->as_int() < 0 || id->as_int() > kMaxTokenId)
-    return wrong(where + "/id", "wanted an integer of 0 to " + std::to_string(kMaxTokenId));
+  if (id == nullptr || !id->is_int() || id->as_int() < 0 || id->as_int() > highest_)
+    return wrong(where + "/id", "wanted an integer of 0 to " + std::to_string(highest_));
   if (content == nullptr || !content->is_string() || content->as_string().empty() ||
       content->as_string().size() > kMaxAddedTokenBytes)
     return wrong(where + "/content",
@@ -426,8 +419,18 @@ Step Reader::top() {
   if (!byte_level) return unsupported("decoder", "a tokenizer without the decoder ByteLevel");
   const auto* body = json_.find("model");
   if (body == nullptr) return wrong("model", "absent");
-  if (auto error = model(*body)) return error;
   const auto* list = json_.find("added_tokens");
+  const auto* tokens = body->find("vocab");
+  const auto members = [](const Value* value) -> std::size_t {
+    return value == nullptr     ? 0
+           : value->is_object() ? value->members().size()
+           : value->is_array()  ? value->items().size()
+                                : 0;
+  };
+  // Ids may have holes, but not many more than there are tokens.
+  highest_ = std::min<std::int64_t>(
+      kMaxTokenId, 65'536 + 4 * static_cast<std::int64_t>(members(tokens) + members(list)));
+  if (auto error = model(*body)) return error;
   if (list != nullptr && !list->is_null())
     if (auto error = added(*list)) return error;
   return post_processor(get("post_processor"), "post_processor", 0);

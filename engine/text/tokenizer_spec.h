@@ -63,7 +63,7 @@ struct Merge {
 struct TokenizerSpec {
   std::vector<Token> tokens;  // by id; ids may have holes
   std::array<std::int32_t, 256> byte_ids{};
-  std::vector<Merge> merges;  // by rank
+  std::vector<Merge> merges;  // by rank; of equal pairs the last counts (trainers write some twice)
   bool ignore_merges = false;
   std::vector<AddedToken> added;
   std::vector<PreTokenizerStep> steps;
