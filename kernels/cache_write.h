@@ -5,7 +5,7 @@
 
 namespace seedbed::kernels {
 class Pool;
-// f8: the latent is quantised by 128 channels with power-of-two scales, fp8_scale(amax, true); the
+// f8: the latent is quantised by 128 channels with power-of-two scales, latent_scale(amax); the
 // rotated key is stored as bf16.
 struct KvWriteParams {
   int tokens = 0, c = 0, r = 0;

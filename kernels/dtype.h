@@ -61,4 +61,13 @@ static inline float fp8_scale(float amax, bool ue8m0) {
   return std::bit_cast<float>(((bits >> 23) + up) << 23);
 }
 
+// The scale of a block of a cached latent (FlashMLA's quant.py): amax over 448, at least 1e-4,
+// rounded up to a power of two.
+static inline float latent_scale(float amax) {
+  const float scale = amax / 448.0F;
+  const auto bits = std::bit_cast<std::uint32_t>(scale < 1e-4F ? 1e-4F : scale);
+  const std::uint32_t up = (bits & 0x7fffffU) != 0 ? 1U : 0U;
+  return std::bit_cast<float>(((bits >> 23) + up) << 23);
+}
+
 }  // namespace seedbed::kernels

@@ -49,7 +49,7 @@ void store_f8_record(std::byte* record, const float* latent, const float* key, i
   for (int begin = 0, block = 0; begin < c; begin += kQuantBlock, ++block) {
     const int count = c - begin < kQuantBlock ? c - begin : kQuantBlock;
     const float* __restrict x = latent + begin;
-    const float scale = fp8_scale(largest(x, count), true);
+    const float scale = latent_scale(largest(x, count));
     std::byte* __restrict codes = record + begin;
     for (int i = 0; i < count; ++i) codes[i] = static_cast<std::byte>(f32_to_e4m3(x[i] / scale));
     std::memcpy(scales + 4 * block, &scale, 4);

@@ -27,7 +27,7 @@ void write_f8_record(const KvWriteParams& p, std::int64_t t, std::byte* record) 
     float amax = 0;
     for (int i = begin; i < end; ++i)
       if (std::fabs(latent[i]) > amax) amax = std::fabs(latent[i]);
-    const float scale = fp8_scale(amax, true);
+    const float scale = latent_scale(amax);
     for (int i = begin; i < end; ++i)
       record[i] = static_cast<std::byte>(f32_to_e4m3(latent[i] / scale));
     store_f32(record + p.c + 4 * block, scale);
