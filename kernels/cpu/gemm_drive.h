@@ -152,8 +152,9 @@ static void pack_panel(const GemmProblem& p, const GemmPanel& panel) {
       K::pack_row(p.math, panel.a + r * panel.a_stride, row_of_a(p, panel.begin + r), p.inner);
   };
   // Handing out work costs more than packing a few rows.
-  constexpr std::int64_t kAloneElements = 65'536;
-  parallel_for(rows * p.inner <= kAloneElements ? nullptr : p.pool, rows, 4, pack);
+  constexpr std::int64_t kPieceElements = 32'768;
+  const std::int64_t grain = kPieceElements / large_of(p.inner, 1) + 1;
+  parallel_for(p.pool, rows, grain, pack);
 }
 
 template <class K>

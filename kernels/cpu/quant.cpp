@@ -36,18 +36,31 @@ inline std::uint32_t code_of(float x) {
   std::uint32_t code = magnitude < 0x3c800000U ? small : normal;
   code = magnitude >= 0x43e00000U ? 0x7eU : code;
   code = magnitude > 0x7f800000U ? 0x7fU : code;
-  return (code > 0x7eU && magnitude <= 0x7f800000U ? 0x7eU : code) | sign;
+  return code | sign;
 }
 
-// The largest magnitude; NaN is passed over. As integers, magnitudes order as the floats do.
+// The largest magnitude; NaN is passed over. As integers, magnitudes order as the floats do. Sixteen
+// of them at once, spelled out: the compiler does not find it in the plain loop.
 inline float largest_of(const float* x, int count) {
-  std::uint32_t most = 0;
-  for (int i = 0; i < count; ++i) {
-    const std::uint32_t magnitude = bits_of(x[i]) & 0x7fffffffU;
-    const std::uint32_t number = magnitude > 0x7f800000U ? 0U : magnitude;
-    most = number > most ? number : most;
+  constexpr int kAtOnce = 16;
+  std::int32_t most[kAtOnce] = {};
+  const auto magnitude_of = [](float v) {
+    const auto magnitude = static_cast<std::int32_t>(bits_of(v) & 0x7fffffffU);
+    return magnitude > 0x7f800000 ? 0 : magnitude;
+  };
+  int i = 0;
+  for (; i + kAtOnce <= count; i += kAtOnce)
+    for (int j = 0; j < kAtOnce; ++j) {
+      const std::int32_t magnitude = magnitude_of(x[i + j]);
+      most[j] = magnitude > most[j] ? magnitude : most[j];
+    }
+  for (int j = 0; i + j < count; ++j) {
+    const std::int32_t magnitude = magnitude_of(x[i + j]);
+    most[j] = magnitude > most[j] ? magnitude : most[j];
   }
-  return float_of(most);
+  for (int half = kAtOnce / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) most[j] = most[j] > most[j + half] ? most[j] : most[j + half];
+  return float_of(static_cast<std::uint32_t>(most[0]));
 }
 
 inline void quantise_block(

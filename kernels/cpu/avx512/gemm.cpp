@@ -247,9 +247,27 @@ static void tile(const GemmBlock& b, int row, int col, PackedColumns packed) {
   }
 }
 
+// Results go to lines that no one has touched for long; their stores would wait for one after the
+// other. Called once a line: asks for the one that is written two lines later.
+template <int R>
+static inline void expect_results(const GemmBlock& b, int row, int col) {
+  constexpr int kAheadCols = 32;
+  int ahead_row = row, ahead_col = col + kAheadCols;
+  if (ahead_col >= b.cols) {
+    ahead_row += R;
+    ahead_col -= b.cols;
+    if (ahead_row + R > b.rows || ahead_col >= b.cols) return;
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) __builtin_prefetch(b.out + (ahead_row + r) * b.ldo + ahead_col, 1);
+}
+
 template <Math math, int R>
 static void tile_row(const GemmBlock& b, int row, PackedColumns packed) {
-  for (int col = 0; col < b.cols; col += kTileCols) tile<math, R>(b, row, col, packed);
+  for (int col = 0; col < b.cols; col += kTileCols) {
+    if (col % 16 == 0) expect_results<R>(b, row, col);
+    tile<math, R>(b, row, col, packed);
+  }
 }
 
 template <Math math>
