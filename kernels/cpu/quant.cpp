@@ -6,6 +6,9 @@
 
 #include "kernels/cpu/ops_here.h"
 #include "kernels/pool.h"
+#if defined(SEEDBED_ISA_avx512)
+#include "kernels/cpu/avx512/quant_lanes.h"
+#endif
 
 namespace seedbed::kernels::SEEDBED_ISA {
 namespace {
@@ -27,6 +30,7 @@ inline void cast_row(const float* __restrict x, int count, std::uint16_t* __rest
   }
 }
 
+#if !defined(SEEDBED_ISA_avx512)  // cpu/avx512/quant_lanes.h
 // f32_to_e4m3 without its branches: both ways of rounding are computed, one is taken.
 inline std::uint32_t code_of(float x) {
   const std::uint32_t bits = bits_of(x), sign = (bits >> 24) & 0x80U;
@@ -39,8 +43,8 @@ inline std::uint32_t code_of(float x) {
   return code | sign;
 }
 
-// The largest magnitude; NaN is passed over. As integers, magnitudes order as the floats do. Sixteen
-// of them at once, spelled out: the compiler does not find it in the plain loop.
+// The largest magnitude; NaN is passed over. As integers, magnitudes order as the floats do.
+// Sixteen of them at once, spelled out: the compiler does not find it in the plain loop.
 inline float largest_of(const float* x, int count) {
   constexpr int kAtOnce = 16;
   std::int32_t most[kAtOnce] = {};
@@ -70,6 +74,8 @@ inline void quantise_block(
   for (int i = 0; i < count; ++i) out[i] = static_cast<std::uint8_t>(code_of(x[i] / s));
 }
 
+#endif
+
 inline void quantise_row(const float* x, int dim, bool ue8m0, std::uint8_t* out, float* scale) {
   int at = 0;
   for (; at + kQuantBlock <= dim; at += kQuantBlock)
@@ -89,11 +95,20 @@ inline void butterflies(float* y, int dim) {
 }
 
 void rotate_row(const float* x, int dim, float factor, float* y) {
-  for (int i = 0; i < dim; ++i) y[i] = x[i];
-  if (dim > 1) butterflies<1>(y, dim);
-  if (dim > 2) butterflies<2>(y, dim);
-  if (dim > 4) butterflies<4>(y, dim);
-  if (dim > 8) butterflies<8>(y, dim);
+#if defined(SEEDBED_ISA_avx512)
+  const bool within = dim >= 16;
+  for (int i = 0; within && i < dim; i += 16)
+    _mm512_storeu_ps(y + i, butterflies_within(_mm512_loadu_ps(x + i)));
+#else
+  constexpr bool within = false;
+#endif
+  if (!within) {
+    for (int i = 0; i < dim; ++i) y[i] = x[i];
+    if (dim > 1) butterflies<1>(y, dim);
+    if (dim > 2) butterflies<2>(y, dim);
+    if (dim > 4) butterflies<4>(y, dim);
+    if (dim > 8) butterflies<8>(y, dim);
+  }
   if (dim > 16) butterflies<16>(y, dim);
   if (dim > 32) butterflies<32>(y, dim);
   if (dim > 64) butterflies<64>(y, dim);
