@@ -35,7 +35,7 @@ double root_of(double x) {
 }  // namespace
 
 void rms_norm(const RmsNormParams& p) {
-  KERNEL_CHECK(p.x != nullptr || p.residual != nullptr, p.rows, p.dim);
+  KERNEL_CHECK(p.rows == 0 || p.x != nullptr || p.residual != nullptr, p.rows, p.dim);
   const std::int64_t ldx = p.ldx != 0 ? p.ldx : p.dim, ldo = p.ldo != 0 ? p.ldo : p.dim;
   parallel_for(p.pool, p.rows, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
