@@ -21,6 +21,8 @@ constexpr Subcommand kSubcommands[] = {
     {"make-model", "write a seeded model in the published format", engine_make_model},
     {"logits", "write the logits of a token sequence as a NumPy file", engine_logits},
     {"generate", "continue a prompt and show the text as it comes", engine_generate},
+    {"train-tokenizer", "learn a byte-level BPE tokenizer.json from text files",
+     engine_train_tokenizer},
 };
 
 std::string group_help() {
