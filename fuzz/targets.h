@@ -13,6 +13,8 @@ struct Target {
   std::vector<std::string> seeds;  // valid inputs to start from, besides the corpus
 };
 const std::vector<Target>& targets();
+std::vector<Target> chat_targets();        // target_chat.cc: completions, conversations
 std::vector<Target> checkpoint_targets();  // target_checkpoint.cc: models' files
+std::vector<Target> tokenizer_targets();   // target_tokenizer.cc: tokenizer.json, texts
 
 }  // namespace seedbed::fuzz

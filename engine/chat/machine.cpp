@@ -43,11 +43,15 @@ bool Parser::Machine::step() {
 }
 
 std::size_t Parser::Machine::next_tag() const {
-  if (scan_ >= size()) return size();
-  const void* found = std::memchr(text_.data() + scan_, '<', size() - scan_);
-  return found == nullptr
-             ? size()
-             : static_cast<std::size_t>(static_cast<const char*>(found) - text_.data());
+  const char* const end = text_.data() + size();
+  const char* p = text_.data() + std::min(scan_, size());
+  if (end - p < 16) {  // a token's bytes: a call would cost more than the search
+    while (p != end && *p != '<') ++p;
+  } else {
+    p = static_cast<const char*>(std::memchr(p, '<', static_cast<std::size_t>(end - p)));
+    if (p == nullptr) return size();
+  }
+  return static_cast<std::size_t>(p - text_.data());
 }
 
 void Parser::Machine::go(State state, std::size_t at) {

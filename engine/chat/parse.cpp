@@ -11,6 +11,7 @@ namespace {
 
 // How many bytes at the end of `text` begin a character that is not complete.
 std::size_t unfinished_tail(std::string_view text) {
+  if (text.empty() || static_cast<unsigned char>(text.back()) < 0x80U) return 0;
   for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
     const auto c = static_cast<unsigned char>(text[text.size() - back]);
     if ((c & 0xc0U) == 0x80U) continue;
@@ -136,6 +137,7 @@ const Completion& Parser::Machine::finish(End end) {
 }
 
 void Parser::Machine::drain(const std::function<void(const Delta&)>& take) {
+  if (events_.empty()) return;
   for (std::size_t i = 0; i < events_.size(); ++i) {
     auto& e = events_[i];
     const bool last = i + 1 == events_.size();

@@ -58,6 +58,9 @@ TagAt TagReader::read(std::string_view text, std::size_t at) const {
                         : spelling.tag == Tag::end_think ? end_think
                                                          : dsml;
     if (!counts) continue;
+    // Most differ where both end: that byte is looked at before the rest.
+    const auto last = std::min(rest.size(), spelling.text.size()) - 1;
+    if (spelling.text[last] != rest[last] || spelling.text[1] != rest[1]) continue;
     if (rest.size() <= spelling.text.size() - (spelling.has_attributes ? 0 : 1)) {
       partial = partial || spelling.text.starts_with(rest);
     } else if (rest.starts_with(spelling.text)) {
