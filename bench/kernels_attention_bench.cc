@@ -3,6 +3,8 @@
 // the best of many, each op's ceilings are taken again right beside it.
 //   bench index_logits tokens=1 keys=65536 heads=16 dim=128 f8 threads=2 us=.. gflops=.. gbs=..
 //   roof=..%
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -10,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -235,11 +238,27 @@ void bench_topk(Run& run, int rows, int length, int k, const char* pattern) {
 
 // ---- sparse_mla --------------------------------------------------------------------------------
 
+// Memory in huge pages, as a pool of pages should take it: scattered rows of a long context would
+// otherwise cost a walk of the page tables each.
+struct Huge {
+  explicit Huge(std::size_t bytes) : size((bytes + kHuge - 1) / kHuge * kHuge) {
+    data = static_cast<std::byte*>(std::aligned_alloc(kHuge, size));
+    if (data == nullptr) std::abort();
+    madvise(data, size, MADV_HUGEPAGE);
+  }
+  ~Huge() { std::free(data); }
+  Huge(const Huge&) = delete;
+  Huge& operator=(const Huge&) = delete;
+  static constexpr std::size_t kHuge = std::size_t{2} << 20;
+  std::size_t size;
+  std::byte* data;
+};
+
 struct MlaInput {
   int heads = 16, c = 512, r = 64, k = 2048;
   std::int64_t stride = 0;
   int count = 0;
-  std::vector<std::byte> pages;
+  std::unique_ptr<Huge> pages;
 };
 
 MlaInput mla_pages(Random& random, int context, int heads) {
@@ -259,9 +278,10 @@ MlaInput mla_pages(Random& random, int context, int heads) {
     const std::uint16_t y = f32_to_bf16(random());
     std::memcpy(record.data() + x.c + 4 * quant_blocks(x.c) + 2 * i, &y, 2);
   }
-  x.pages.resize(static_cast<std::size_t>(x.stride * x.count));
-  for (std::size_t at = 0; at + record.size() <= x.pages.size(); at += record.size())
-    std::memcpy(x.pages.data() + at, record.data(), record.size());
+  const auto size = static_cast<std::size_t>(x.stride * x.count);
+  x.pages = std::make_unique<Huge>(size);
+  for (std::size_t at = 0; at + record.size() <= size; at += record.size())
+    std::memcpy(x.pages->data + at, record.data(), record.size());
   return x;
 }
 
@@ -289,7 +309,7 @@ void bench_mla(Run& run, int tokens, int context, int heads) {
   p.k = x.k;
   p.q = q.data();
   p.scale = 0.05F;
-  p.pages = {const_cast<std::byte*>(x.pages.data()), x.stride, x.count, DType::f8};
+  p.pages = {x.pages->data, x.stride, x.count, DType::f8};
   p.out = out.data();
   p.pool = &run.pool;
   const std::int64_t lists = static_cast<std::int64_t>(slots.size()) / (std::int64_t{tokens} * x.k);

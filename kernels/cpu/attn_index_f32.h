@@ -35,14 +35,43 @@ struct F32Core {
   static void widen_tile(const IndexJob& job, const KeyTile& tile, std::byte* to) {
     auto* wide = reinterpret_cast<float*>(to);
     if (tile.rows < kTileKeys) std::memset(to, 0, tile_bytes(job));
+    int done = 0;  // channels of all keys that are done already
+#if defined(SEEDBED_ISA_avx2)
+    if (job.dtype == DType::f8 && tile.rows == kTileKeys) {
+      done = job.dim / 8 * 8;
+      for (int key = 0; key < kTileKeys; key += 8)
+        for (int i = 0; i < done; i += 8)
+          widen_8x8(tile.keys + key * index_row_bytes(job) + i, index_row_bytes(job),
+                    wide + i * kTileKeys + key);
+    }
+#endif
     for (int key = 0; key < tile.rows; ++key) {
       const std::byte* row = tile.keys + key * index_row_bytes(job);
-      if (job.dtype == DType::f8)
-        for (int i = 0; i < job.dim; ++i) wide[i * kTileKeys + key] = number(DType::f8, row, i);
-      else
-        for (int i = 0; i < job.dim; ++i) wide[i * kTileKeys + key] = number(job.dtype, row, i);
+      for (int i = done; i < job.dim; ++i) wide[i * kTileKeys + key] = number(job.dtype, row, i);
     }
   }
+#if defined(SEEDBED_ISA_avx2)
+  // Eight channels of eight keys: transposed as bytes, then widened.
+  static void widen_8x8(const std::byte* from, std::int64_t step, float* to) {
+    __m128i key[8], two[4], four[4];
+    for (int i = 0; i < 8; ++i)
+      key[i] = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + i * step));
+    for (int i = 0; i < 4; ++i) two[i] = _mm_unpacklo_epi8(key[2 * i], key[2 * i + 1]);
+    for (int i = 0; i < 4; i += 2) {
+      four[i] = _mm_unpacklo_epi16(two[i], two[i + 1]);
+      four[i + 1] = _mm_unpackhi_epi16(two[i], two[i + 1]);
+    }
+    const __m128i eight[4] = {
+        _mm_unpacklo_epi32(four[0], four[2]), _mm_unpackhi_epi32(four[0], four[2]),
+        _mm_unpacklo_epi32(four[1], four[3]), _mm_unpackhi_epi32(four[1], four[3])};
+    for (int i = 0; i < 4; ++i) {
+      const __m256i low = _mm256_cvtepu8_epi32(eight[i]);
+      const __m256i high = _mm256_cvtepu8_epi32(_mm_srli_si128(eight[i], 8));
+      v_store(to + 2 * i * kTileKeys, v_e4m3(reinterpret_cast<IntVec>(low)));
+      v_store(to + (2 * i + 1) * kTileKeys, v_e4m3(reinterpret_cast<IntVec>(high)));
+    }
+  }
+#endif
 
   // sum[v] += w[h] * relu(q[h] . key) head by head; one head's dot product is one chain of
   // additions along dim, whatever stands beside it.

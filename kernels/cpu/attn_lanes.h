@@ -129,6 +129,25 @@ static constexpr E4m3Table make_e4m3_table() {
 }
 static constexpr E4m3Table kE4m3 = make_e4m3_table();
 
+// kLanes e4m3 from their zero-extended bytes, by arithmetic.
+static inline Vec v_e4m3(IntVec x) {
+  const IntVec magnitude = x & 0x7f;
+  const Vec value = reinterpret_cast<Vec>(magnitude << 20) * 0x1p120F;
+  const IntVec nan = (magnitude == 0x7f) & 0x7fc00000;
+  return reinterpret_cast<Vec>(reinterpret_cast<IntVec>(value) | nan | ((x >> 7) << 31));
+}
+static inline IntVec v_load_bytes(const std::byte* p) {
+#if defined(SEEDBED_ISA_avx2)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return reinterpret_cast<IntVec>(_mm256_cvtepu8_epi32(bytes));
+#else
+  typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
+  Bytes bytes;
+  std::memcpy(&bytes, p, kLanes);
+  return __builtin_convertvector(bytes, IntVec);
+#endif
+}
+
 #if defined(SEEDBED_ISA_avx512)
 // e4m3 to bf16 by table: the low seven bits choose among 128 bytes, the sign is put back.
 struct E4m3ToBf16 {

@@ -47,6 +47,7 @@ static inline void widen_e4m3(const std::byte* src, int n, float scale, float* d
       _mm512_storeu_ps(dst + i + 16 * v, _mm512_mul_ps(_mm512_castsi512_ps(wide[v]), factor));
   }
 #endif
+  for (; i + kLanes <= n; i += kLanes) v_store(dst + i, v_e4m3(v_load_bytes(src + i)) * scale);
   for (; i < n; ++i) dst[i] = kE4m3.value[static_cast<std::uint8_t>(src[i])] * scale;
 }
 

@@ -44,6 +44,29 @@ int collect(const float* score, int n, std::int32_t least, std::int32_t* key, st
     at = _mm512_add_epi32(at, step);
     count += __builtin_popcount(take);
   }
+#elif defined(SEEDBED_ISA_avx2)
+  const __m256i bound = _mm256_set1_epi32(least);
+  __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  for (; i + 8 <= n; i += 8) {
+    const __m256 x = _mm256_add_ps(_mm256_loadu_ps(score + i), _mm256_setzero_ps());
+    const __m256i bits = _mm256_castps_si256(x);
+    __m256i y = _mm256_xor_si256(
+        bits, _mm256_and_si256(_mm256_srai_epi32(bits, 31), _mm256_set1_epi32(0x7fffffff)));
+    y = _mm256_blendv_epi8(y, _mm256_set1_epi32(kLowestKey),
+                           _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    const auto leave = static_cast<unsigned>(
+        _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(bound, y))));
+    // The lanes to take, moved to the front: their numbers are picked out of 0..7 by their bits.
+    const std::uint64_t take = _pdep_u64(leave ^ 0xffU, 0x0101010101010101U) * 0xff;
+    const __m256i front = _mm256_cvtepu8_epi32(
+        _mm_cvtsi64_si128(static_cast<long long>(_pext_u64(0x0706050403020100U, take))));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(key + count),
+                        _mm256_permutevar8x32_epi32(y, front));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(index + count),
+                        _mm256_permutevar8x32_epi32(at, front));
+    at = _mm256_add_epi32(at, _mm256_set1_epi32(8));
+    count += 8 - __builtin_popcount(leave);
+  }
 #endif
   for (; i < n; ++i) {
     const std::int32_t y = key_of(score[i]);
