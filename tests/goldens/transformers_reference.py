@@ -6,6 +6,7 @@ import transformers
 import reference
 
 transformers.logging.set_verbosity_error()  # its load report names the layer that we leave out on purpose
+transformers.logging.disable_progress_bar()
 
 
 def load(folder):
