@@ -25,19 +25,25 @@ inline void relax() {
 }
 }  // namespace
 
+// A round of work is open while its pieces last. Threads that come in time enter it and are waited
+// for; one that the system gave no time to finds the round closed and is not missed: on a busy
+// machine the caller never waits for a thread that is not running.
 struct Pool::State {
+  static constexpr std::uint64_t kActive = 0xffff, kOpen = 0x10000, kRound = 0x20000;
+
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<std::uint64_t> round{0};
+  std::atomic<std::uint64_t> gate{0};  // round * kRound + open + how many are inside
   std::atomic<bool> stop{false};
   std::atomic<int> sleepers{0};
-  // The job of the present round; written before `round` rises, read after.
+  // The job of the present round: written while nobody is inside.
   void (*work)(void*, std::int64_t, std::int64_t) = nullptr;
   void* context = nullptr;
   std::int64_t count = 0, grain = 1;
   std::atomic<std::int64_t> next{0};
-  std::atomic<int> busy{0};
+
+  static std::uint64_t round_of(std::uint64_t gate_value) { return gate_value / kRound; }
 
   void take_pieces() {
     for (;;) {
@@ -50,7 +56,7 @@ struct Pool::State {
     std::uint64_t seen = 0;
     for (;;) {
       int spins = 0;
-      while (round.load(std::memory_order_acquire) == seen &&
+      while (round_of(gate.load(std::memory_order_acquire)) == seen &&
              !stop.load(std::memory_order_relaxed)) {
         if (++spins < kSpins) {
           relax();
@@ -58,13 +64,18 @@ struct Pool::State {
         }
         std::unique_lock lock(mutex);
         sleepers.fetch_add(1);
-        wake.wait(lock, [&] { return round.load() != seen || stop.load(); });
+        wake.wait(lock, [&] { return round_of(gate.load()) != seen || stop.load(); });
         sleepers.fetch_sub(1);
       }
       if (stop.load()) return;
-      seen = round.load(std::memory_order_acquire);
-      take_pieces();
-      busy.fetch_sub(1, std::memory_order_release);
+      std::uint64_t now = gate.load(std::memory_order_acquire);
+      seen = round_of(now);
+      while (round_of(now) == seen && (now & kOpen) != 0) {
+        if (!gate.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel)) continue;
+        take_pieces();
+        gate.fetch_sub(1, std::memory_order_release);
+        break;
+      }
     }
   }
 };
@@ -102,15 +113,16 @@ void Pool::run(std::int64_t count,
   s.count = count;
   s.grain = grain < 1 ? 1 : grain;
   s.next.store(0, std::memory_order_relaxed);
-  s.busy.store(static_cast<int>(s.threads.size()), std::memory_order_relaxed);
-  s.round.fetch_add(
-      1);  // sequentially consistent against `sleepers`: a thread that misses it is seen asleep
+  const std::uint64_t round = State::round_of(s.gate.load(std::memory_order_relaxed)) + 1;
+  // Sequentially consistent against `sleepers`: a thread that misses it is seen asleep.
+  s.gate.store(round * State::kRound + State::kOpen);
   if (s.sleepers.load() != 0) {
     { const std::lock_guard lock(s.mutex); }
     s.wake.notify_all();
   }
   s.take_pieces();
-  for (int spins = 0; s.busy.load(std::memory_order_acquire) != 0;) {
+  s.gate.fetch_and(~State::kOpen, std::memory_order_acq_rel);
+  for (int spins = 0; (s.gate.load(std::memory_order_acquire) & State::kActive) != 0;) {
     if (++spins < kSpins)
       relax();
     else
