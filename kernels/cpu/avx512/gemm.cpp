@@ -258,8 +258,11 @@ static inline void expect_results(const GemmBlock& b, int row, int col) {
     ahead_col -= b.cols;
     if (ahead_row + R > b.rows || ahead_col >= b.cols) return;
   }
+  // For writing: another core may hold the line, and a copy to read would have to be asked for
+  // again. Spelled out, as the builtin only means it with a compiler flag of its own.
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) __builtin_prefetch(b.out + (ahead_row + r) * b.ldo + ahead_col, 1);
+  for (int r = 0; r < R; ++r)
+    asm volatile("prefetchw %0" : : "m"(b.out[(ahead_row + r) * b.ldo + ahead_col]));
 }
 
 template <Math math, int R>
