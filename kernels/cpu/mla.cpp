@@ -237,6 +237,13 @@ const float* padded_q(const Job& job, std::int64_t token, float* room) {
   return room;
 }
 
+void clear_head(const Job& job, const Part& part, int h) {
+  part.top[h] = -__builtin_inff();
+  part.total[h] = 0;
+  std::memset(part.acc + static_cast<std::int64_t>(h) * job.key_at, 0,
+              sizeof(float) * static_cast<std::size_t>(job.key_at));
+}
+
 void run_split(const Job& job, std::int64_t token, int begin, int end, const Part& part) {
   const auto heads = static_cast<std::size_t>(job.heads);
   const auto width = static_cast<std::size_t>(job.width);
@@ -248,11 +255,7 @@ void run_split(const Job& job, std::int64_t token, int begin, int end, const Par
   float* fade = q_room + heads * width;
   const std::byte* records[kMlaSplit];
   const int count = find_records(job, token, begin, end, records);
-  for (int h = 0; h < job.heads; ++h) {
-    part.top[h] = -__builtin_inff();
-    part.total[h] = 0;
-  }
-  std::memset(part.acc, 0, sizeof(float) * heads * static_cast<std::size_t>(job.key_at));
+  for (int h = 0; h < job.heads; ++h) clear_head(job, part, h);
   if (count == 0) return;
   const float* q = padded_q(job, token, q_room);
   if (job.width != job.c + job.r) std::memset(tile, 0, sizeof(float) * kTileRows * width);
@@ -268,43 +271,29 @@ void run_split(const Job& job, std::int64_t token, int begin, int end, const Par
   }
 }
 
-// joined += part
-void join(const Job& job, const Part& joined, const Part& part) {
-  for (int h = 0; h < job.heads; ++h) {
-    if (part.top[h] == -__builtin_inff() && part.total[h] == 0) continue;
-    const float now = joined.top[h] > part.top[h] ? joined.top[h] : part.top[h];
-    const Vec old_worth = v_exp(v_set(joined.top[h] - now));
-    const Vec new_worth = v_exp(v_set(part.top[h] - now));
-    float* to = joined.acc + static_cast<std::int64_t>(h) * job.key_at;
-    const float* from = part.acc + static_cast<std::int64_t>(h) * job.key_at;
-    for (int i = 0; i < job.key_at; i += kLanes)
-      v_store(to + i, v_fma(v_load(from + i), new_worth, v_load(to + i) * old_worth));
-    joined.total[h] = joined.total[h] * old_worth[0] + part.total[h] * new_worth[0];
-    joined.top[h] = now;
-  }
+// joined += part, of one head
+void join_head(const Job& job, const Part& joined, const Part& part, int h) {
+  if (part.top[h] == -__builtin_inff() && part.total[h] == 0) return;
+  const float now = joined.top[h] > part.top[h] ? joined.top[h] : part.top[h];
+  const Vec old_worth = v_exp(v_set(joined.top[h] - now));
+  const Vec new_worth = v_exp(v_set(part.top[h] - now));
+  float* to = joined.acc + static_cast<std::int64_t>(h) * job.key_at;
+  const float* from = part.acc + static_cast<std::int64_t>(h) * job.key_at;
+  for (int i = 0; i < job.key_at; i += kLanes)
+    v_store(to + i, v_fma(v_load(from + i), new_worth, v_load(to + i) * old_worth));
+  joined.total[h] = joined.total[h] * old_worth[0] + part.total[h] * new_worth[0];
+  joined.top[h] = now;
 }
 
-void clear(const Job& job, const Part& part) {
-  for (int h = 0; h < job.heads; ++h) {
-    part.top[h] = -__builtin_inff();
-    part.total[h] = 0;
-  }
-  std::memset(
-      part.acc, 0,
-      sizeof(float) * static_cast<std::size_t>(job.heads) * static_cast<std::size_t>(job.key_at));
-}
-
-void finish(const Job& job, std::int64_t token, const Part& joined) {
-  for (int h = 0; h < job.heads; ++h) {
-    const std::int64_t row = token * job.heads + h;
-    const float total = joined.total[h];
-    const bool empty = total == 0;
-    const float* from = joined.acc + static_cast<std::int64_t>(h) * job.key_at;
-    float* to = job.out + row * job.c;
-    for (int i = 0; i < job.c; ++i) to[i] = empty ? 0.0F : from[i] / total;
-    if (job.lse != nullptr)
-      job.lse[row] = empty ? __builtin_inff() : joined.top[h] + __builtin_logf(total);
-  }
+void finish_head(const Job& job, std::int64_t token, const Part& joined, int h) {
+  const std::int64_t row = token * job.heads + h;
+  const float total = joined.total[h];
+  const bool empty = total == 0;
+  const float* from = joined.acc + static_cast<std::int64_t>(h) * job.key_at;
+  float* to = job.out + row * job.c;
+  for (int i = 0; i < job.c; ++i) to[i] = empty ? 0.0F : from[i] / total;
+  if (job.lse != nullptr)
+    job.lse[row] = empty ? __builtin_inff() : joined.top[h] + __builtin_logf(total);
 }
 
 int splits_of(const Job& job, std::int64_t token) {
@@ -323,13 +312,13 @@ void run_row(const Job& job, std::int64_t token) {
   auto* room = static_cast<float*>(scratch(2, 2 * sizeof(float) * part_floats(job)));
   const Part joined = part_at(job, room);
   const Part part = part_at(job, room + part_floats(job));
-  clear(job, joined);
+  for (int h = 0; h < job.heads; ++h) clear_head(job, joined, h);
   const int splits = splits_of(job, token);
   for (int s = 0; s < splits; ++s) {
     run_split_of(job, token, s, part);
-    join(job, joined, part);
+    for (int h = 0; h < job.heads; ++h) join_head(job, joined, part, h);
   }
-  finish(job, token, joined);
+  for (int h = 0; h < job.heads; ++h) finish_head(job, token, joined, h);
 }
 
 void run(Job job) {
@@ -347,27 +336,33 @@ void run(Job job) {
   int most = 0;
   for (int t = 0; t < job.tokens; ++t) most = splits_of(job, t) > most ? splits_of(job, t) : most;
   const std::int64_t pieces = static_cast<std::int64_t>(job.tokens) * most;
-  auto* parts = static_cast<float*>(
-      scratch(0, sizeof(float) * part_floats(job) * static_cast<std::size_t>(pieces + 1)));
+  // Each thread writes parts into memory of its own, which stays in its caches from call to call;
+  // the list of them is common.
+  const std::size_t part_bytes = sizeof(float) * part_floats(job);
+  auto** parts =
+      static_cast<float**>(scratch(0, sizeof(float*) * static_cast<std::size_t>(pieces)));
   parallel_for(job.pool, pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+    auto* mine = static_cast<float*>(scratch(2, part_bytes * static_cast<std::size_t>(pieces)));
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t token = i / most;
       const int split = static_cast<int>(i % most);
-      if (split < splits_of(job, token))
-        run_split_of(job, token, split,
-                     part_at(job, parts + part_floats(job) * static_cast<std::size_t>(i)));
+      parts[i] = mine + part_floats(job) * static_cast<std::size_t>(i);
+      if (split < splits_of(job, token)) run_split_of(job, token, split, part_at(job, parts[i]));
     }
   });
-  const Part joined = part_at(job, parts + part_floats(job) * static_cast<std::size_t>(pieces));
-  for (int t = 0; t < job.tokens; ++t) {
-    clear(job, joined);
-    for (int s = 0; s < splits_of(job, t); ++s) {
-      const auto i = static_cast<std::size_t>(t) * static_cast<std::size_t>(most) +
-                     static_cast<std::size_t>(s);
-      join(job, joined, part_at(job, parts + part_floats(job) * i));
+  const std::int64_t rows = static_cast<std::int64_t>(job.tokens) * job.heads;
+  const std::int64_t share = (rows + threads - 1) / threads;
+  parallel_for(job.pool, rows, share, [&](std::int64_t begin, std::int64_t end) {
+    const Part joined = part_at(job, static_cast<float*>(scratch(4, part_bytes)));
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t token = i / job.heads;
+      const int h = static_cast<int>(i % job.heads);
+      clear_head(job, joined, h);
+      for (int s = 0; s < splits_of(job, token); ++s)
+        join_head(job, joined, part_at(job, parts[token * most + s]), h);
+      finish_head(job, token, joined, h);
     }
-    finish(job, t, joined);
-  }
+  });
 }
 
 }  // namespace
