@@ -96,9 +96,10 @@ std::string patterned_file() {
 }  // namespace
 
 std::vector<Target> tokenizer_targets() {
-  return {
-      {"tokenizer_file", tokenizer_file, {small_file(), patterned_file()}},
-      {"tokenizer_text", tokenizer_text, {kSample, "x=foo(bar);\r\n\t <｜User｜>é\u0301 12345"}}};
+  return {{"tokenizer_file", tokenizer_file, {small_file(), patterned_file()}},
+          {"tokenizer_text",
+           tokenizer_text,
+           {kSample, "x=foo(bar);\r\n\t <｜User｜>é\u0301 12345 をフ゛プ・ア゠イ"}}};
 }
 
 }  // namespace seedbed::fuzz

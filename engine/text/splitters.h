@@ -62,54 +62,65 @@ inline const char* space_piece(const Cursor& text, const char* p, unsigned bound
   return last;
 }
 
+// The end of the piece that DeepSeek's third pattern gives at p; `parts`: classes before which the
+// part ends.
+inline const char* deepseek_word(const Cursor& text, const char* p, unsigned parts) {
+  constexpr unsigned kLetters = kLetter | kMark;
+  unsigned length = 0, next_length = 0;
+  const unsigned bits = text.at(p, length);
+  const char* q = p + length;
+  if ((bits & kLetters) != 0) return text.run(q, kLetters, parts);
+  const unsigned next = text.at(q, next_length);
+  const bool inside = (next & parts) == 0;
+  if ((bits & kPunctSymbol) != 0) {
+    if (length == 1 && q != text.end && is_ascii_letter(*q)) {  // ASCII punctuation and letters
+      while (q != text.end && is_ascii_letter(*q)) ++q;
+      return q;
+    }
+    return text.run(text.run(q, kPunctSymbol, parts), kNewline);
+  }
+  if ((bits & kNewline) == 0 && (next & kLetters) != 0 && inside)
+    return text.run(q, kLetters, parts);
+  if (*p == ' ' && (next & kPunctSymbol) != 0 && inside)
+    return text.run(text.run(q, kPunctSymbol, parts), kNewline);
+  if ((bits & kSpace) != 0) return space_piece(text, p, parts, true);
+  while (q != text.end) {  // nothing matches here: one piece up to where something does
+    const unsigned here = text.at(q, length);
+    if ((here & (kLetters | kPunctSymbol | kSpace | parts)) != 0) break;
+    const unsigned after = text.at(q + length, next_length);
+    if ((after & kLetters) != 0 && (after & parts) == 0) break;
+    q += length;
+  }
+  return q;
+}
+
 }  // namespace detail
 
 // emit(begin, end) for each piece, in order; together they are the text, which must be well-formed.
-// The first two patterns cut out numbers (by threes) and CJK runs; what they leave are parts, in
-// which the third pattern works as if nothing stood around them (`kParts` ends a part).
+// The first two patterns cut out numbers (by threes) and CJK runs. The third works in each CJK run
+// and in each part between, as if nothing stood around it; in numbers it finds nothing.
 template <class Emit>
 void split_deepseek(const char* p, const char* end, Emit&& emit) {
   using namespace detail;
-  constexpr unsigned kParts = kNumber | kCjk, kLetters = kLetter | kMark;
   const Cursor text{class_table(), end};
   while (p < end) {
-    unsigned length = 0, next_length = 0;
+    unsigned length = 0;
     const unsigned bits = text.at(p, length);
     const char* q = p + length;
     if ((bits & kNumber) != 0) {
       for (int count = 1; count < 3; ++count) {
-        if ((text.at(q, next_length) & kNumber) == 0) break;
-        q += next_length;
+        if ((text.at(q, length) & kNumber) == 0) break;
+        q += length;
       }
     } else if ((bits & kCjk) != 0) {
-      q = text.run(q, kCjk, kNumber);
-    } else if ((bits & kLetters) != 0) {
-      q = text.run(q, kLetters, kParts);
-    } else {
-      const unsigned next = text.at(q, next_length);
-      const bool letters_follow = (next & kLetters) != 0 && (next & kParts) == 0;
-      if ((bits & kPunctSymbol) != 0) {
-        if (length == 1 && q != end &&
-            is_ascii_letter(*q)) {  // ASCII punctuation and ASCII letters
-          while (q != end && is_ascii_letter(*q)) ++q;
-        } else {
-          q = text.run(text.run(q, kPunctSymbol, kParts), kNewline);
-        }
-      } else if ((bits & kNewline) == 0 && letters_follow) {
-        q = text.run(q, kLetters, kParts);
-      } else if (*p == ' ' && (next & kPunctSymbol) != 0 && (next & kParts) == 0) {
-        q = text.run(text.run(q, kPunctSymbol, kParts), kNewline);
-      } else if ((bits & kSpace) != 0) {
-        q = space_piece(text, p, kParts, true);
-      } else {  // nothing matches here: one piece up to where something does
-        while (q != end) {
-          const unsigned here = text.at(q, length);
-          if ((here & ~static_cast<unsigned>(kWord)) != 0) break;
-          const unsigned after = text.at(q + length, next_length);
-          if ((after & kLetters) != 0 && (after & kParts) == 0) break;
-          q += length;
-        }
+      const Cursor run{text.table, text.run(q, kCjk, kNumber)};
+      q = deepseek_word(run, p, 0);
+      for (; q != run.end; q = deepseek_word(run, p, 0)) {
+        emit(p, q);
+        p = q;
       }
+    } else {
+      q = deepseek_word(text, p, kNumber | kCjk);
     }
     emit(p, q);
     p = q;

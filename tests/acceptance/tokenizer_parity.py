@@ -59,7 +59,8 @@ class Generator:
     def cjk(self):
         r = self.r
         lo, hi = r.choice([(0x4E00, 0x9FA5), (0x4E00, 0x9FA5), (0x3040, 0x30FF), (0xAC00, 0xD7A3), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x9FA0, 0x9FFF), (0x3000, 0x303F)])
-        return "".join(chr(r.randint(lo, hi)) for _ in range(r.randint(1, 12)))
+        mixed = r.choice(["", "", "・゛゜゠\u3098ー、々〇"])
+        return "".join(r.choice(mixed) if mixed and r.random() < 0.3 else chr(r.randint(lo, hi)) for _ in range(r.randint(1, 12)))
 
     def atom(self):
         r = self.r

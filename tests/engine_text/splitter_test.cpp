@@ -36,6 +36,8 @@ TEST(Splitter, DeepSeekPiecesOfKnownTexts) {
   EXPECT_EQ(pieces(splitter, "x=foo(bar);\n\n  y"),
             (Pieces{"x", "=foo", "(bar", ");\n\n", " ", " y"}));
   EXPECT_EQ(pieces(splitter, "你好，世界 ok"), (Pieces{"你好", "，", "世界", " ok"}));
+  EXPECT_EQ(pieces(splitter, "アル・ゴアx"), (Pieces{"アル", "・", "ゴア", "x"}));
+  EXPECT_EQ(pieces(splitter, "フ\u3098プ"), (Pieces{"フ", "\u3098プ"}));
   EXPECT_EQ(pieces(splitter, "  \n \n  z"), (Pieces{"  \n \n", " ", " z"}));
   EXPECT_EQ(pieces(splitter, "tail  "), (Pieces{"tail", "  "}));
   EXPECT_EQ(pieces(splitter,
