@@ -123,6 +123,15 @@ TEST(Fp8Scale, IsTheBlocksLargestOver448AndWithUe8m0ThePowerOfTwoAbove) {
   EXPECT_EQ(fp8_scale(0.0F, false), 1e-4F / 448.0F);
 }
 
+TEST(LatentScale, IsTheLargestOver448ButAtLeast1e4thThenThePowerOfTwoAbove) {
+  EXPECT_EQ(latent_scale(0.0F), 0x1p-13F);
+  EXPECT_EQ(latent_scale(0.04F), 0x1p-13F);
+  EXPECT_EQ(latent_scale(448.0F), 1.0F);
+  EXPECT_EQ(latent_scale(448.001F), 2.0F);
+  EXPECT_EQ(latent_scale(224.0F * 0x1p-12F), 0x1p-13F);
+  EXPECT_EQ(latent_scale(500.0F * 0x1p-12F), 0x1p-11F);
+}
+
 // With 448 in each block the scale is 1, so that act_quant's codes are the conversion alone.
 TEST_P(EveryFormat, ActQuantRoundsAroundEveryE4m3Boundary) {
   std::vector<float> x;
