@@ -68,6 +68,8 @@ void Bpe::add_merges(const TokenizerSpec& spec) {
     merge_slots_[i] = key << 22 | (r + 1);
     merged_.push_back(merge.merged);
   }
+  for (const auto left : byte_ids_)
+    for (const auto right : byte_ids_) byte_ranks_.push_back(rank(left, right));
 }
 
 std::uint32_t Bpe::rank(std::int32_t left, std::int32_t right) const {
@@ -121,7 +123,7 @@ void Bpe::merge_short(std::string_view piece, std::vector<std::int32_t>& out) co
   std::array<std::uint32_t, kShort> ranks{};  // of the pair that begins here
   std::size_t n = piece.size();
   for (std::size_t i = 0; i < n; ++i) ids[i] = byte_ids_[static_cast<unsigned char>(piece[i])];
-  for (std::size_t i = 0; i + 1 < n; ++i) ranks[i] = rank(ids[i], ids[i + 1]);
+  for (std::size_t i = 0; i + 1 < n; ++i) ranks[i] = byte_rank(piece[i], piece[i + 1]);
   while (n > 1) {
     std::size_t best = 0;
     for (std::size_t i = 1; i + 1 < n; ++i)
@@ -157,13 +159,9 @@ void Bpe::merge(std::string_view piece, MergeScratch& s, std::vector<std::int32_
     s.next[i] = i + 1;
     s.previous[i] = i - 1;  // of the first: wraps, never read
   }
-  const auto set_rank = [&](std::uint32_t i) {
-    s.ranks[i] = rank(s.ids[i], s.ids[s.next[i]]);
-    return s.ranks[i] != kNoRank;
-  };
   const auto entry = [&](std::uint32_t i) { return std::uint64_t{s.ranks[i]} << 32 | i; };
   for (std::uint32_t i = 0; i + 1 < n; ++i)
-    if (set_rank(i)) s.heap.push_back(entry(i));
+    if ((s.ranks[i] = byte_rank(piece[i], piece[i + 1])) != kNoRank) s.heap.push_back(entry(i));
   std::make_heap(s.heap.begin(), s.heap.end(), std::greater<>());
   while (!s.heap.empty()) {
     std::pop_heap(s.heap.begin(), s.heap.end(), std::greater<>());
@@ -176,7 +174,8 @@ void Bpe::merge(std::string_view piece, MergeScratch& s, std::vector<std::int32_
     s.next[i] = s.next[right];
     s.ranks[right] = s.ranks[i] = kNoRank;
     const auto push = [&](std::uint32_t at) {
-      if (!set_rank(at)) return;
+      s.ranks[at] = rank(s.ids[at], s.ids[s.next[at]]);
+      if (s.ranks[at] == kNoRank) return;
       s.heap.push_back(entry(at));
       std::push_heap(s.heap.begin(), s.heap.end(), std::greater<>());
     };

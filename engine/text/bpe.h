@@ -44,6 +44,10 @@ class Bpe {
   void find_whole_tokens(const TokenizerSpec& spec);
   [[nodiscard]] std::size_t slot_of(std::string_view bytes, std::uint64_t hash) const;
   [[nodiscard]] std::uint32_t rank(std::int32_t left, std::int32_t right) const;
+  [[nodiscard]] std::uint32_t byte_rank(char left, char right) const {
+    return byte_ranks_[std::size_t{static_cast<unsigned char>(left)} << 8 |
+                       static_cast<unsigned char>(right)];
+  }
   void merge_short(std::string_view piece, std::vector<std::int32_t>& out) const;
 
   std::array<std::int32_t, 256> byte_ids_{};
@@ -52,6 +56,7 @@ class Bpe {
   std::vector<std::uint64_t> token_slots_;  // hash tag << 32 | whole bit | id + 1; 0 is free
   std::vector<std::uint64_t> merge_slots_;  // left << 43 | right << 22 | rank + 1; 0 is free
   std::vector<std::int32_t> merged_;        // by rank
+  std::vector<std::uint32_t> byte_ranks_;   // of pairs of single bytes, 256 x 256
   unsigned merge_shift_ = 63;
   std::size_t longest_ = 0;
 };
