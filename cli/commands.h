@@ -27,6 +27,7 @@ Result<int> cmd_show(Context& context, const Words& words);
 Result<int> cmd_merge(Context& context, const Words& words);
 Result<int> cmd_export(Context& context, const Words& words);
 Result<int> cmd_schema(Context& context, const Words& words);
+Result<int> cmd_chat(Context& context, const Words& words);
 Result<int> cmd_pack(Context& context, const Words& words);
 Result<int> cmd_doctor(Context& context, const Words& words);
 Result<int> cmd_demo(Context& context, const Words& words);

@@ -28,6 +28,7 @@ constexpr Command kCommands[] = {
     {"merge", "join the stores of shards", cmd_merge},
     {"export", "write trajectories as a dataset folder for training", cmd_export},
     {"schema", "print the JSON Schema of a format", cmd_schema},
+    {"chat", "write a conversation's prompt, read a completion", cmd_chat},
     {"pack", "check a folder of mechanisms and lexicons", cmd_pack},
     {"doctor", "say what this machine can enforce", cmd_doctor},
     {"engine", "make, check and run models (DeepSeek-V3.2, GLM)", cmd_engine},
