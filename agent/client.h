@@ -32,7 +32,7 @@ struct Message {
   std::string text, reasoning;
 };
 struct Malformed {
-  std::string text, why;
+  std::string text, why, reasoning = {};
 };
 struct Reply {
   std::variant<Calls, Message, Malformed> what = Message{};
@@ -76,6 +76,8 @@ class ModelClient {
   // What to do next. Error{model}: the model could not be reached or read; the episode is then no
   // data.
   virtual Result<Reply> reply(const View& view) = 0;
+  // Exact tokens of the episode that is over, from clients that sample them.
+  virtual std::optional<schemas::TokenRecord> finish() { return std::nullopt; }
   // The asynchronous form: `done` is called once, on the client's own loop; `view` stays valid
   // until then.
   virtual void ask(const View& view, std::function<void(Result<Reply>)> done) { done(reply(view)); }

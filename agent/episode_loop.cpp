@@ -102,10 +102,8 @@ Step EpisodeLoop::take(Reply reply) {
       [&](auto& said) {
         using T = std::remove_cvref_t<decltype(said)>;
         turn.text = std::move(said.text);
-        if constexpr (!std::is_same_v<T, Malformed>)
-          turn.reasoning = std::move(said.reasoning);
-        else
-          why = std::move(said.why);
+        turn.reasoning = std::move(said.reasoning);
+        if constexpr (std::is_same_v<T, Malformed>) why = std::move(said.why);
       },
       reply.what);
 

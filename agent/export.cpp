@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "agent/export_line.h"
+#include "agent/export_tokens.h"
 #include "agent/http_body.h"
 #include "agent/prompt.h"
 #include "agent/run_plan.h"
@@ -108,19 +109,24 @@ class Writer {
       ++summary.left_out;
       return std::nullopt;
     }
+    if (options_.format == ExportFormat::tokens && !t.tokens) {
+      ++summary.without_tokens;
+      return std::nullopt;
+    }
     if (auto failed = open_task(t)) return failed;
-    const std::string line = dump(export_line(episode, kind_, system_, tools_, options_.format));
-    if (const std::string wrong = check_line(line, options_.format); !wrong.empty())
-      return make_error(Where::store, "episode", episode.id,
-                        "found " + wrong + ", wanted a whole conversation",
-                        "report this; reverify the store");
-    std::ofstream& file = heldout_ ? heldout_file_ : train_file_;
-    if (!file.is_open())
-      file.open(folder_ / "data" / (heldout_ ? "heldout-00000.jsonl" : "train-00000.jsonl"),
-                std::ios::binary);
-    file << line << '\n';
-    if (!file) return disk(options_.out, std::strerror(errno));
-    ++(heldout_ ? summary.heldout : summary.train);
+    if (options_.format == ExportFormat::tokens) {
+      auto lines = token_lines(episode, kind_, environment_->environment.family);
+      if (!lines.ok()) return std::move(lines).error();
+      for (const auto& line : *lines)
+        if (auto failed = write(episode.id, dump(line))) return failed;
+      for (const auto& branch : t.tokens->branches) {
+        summary.tokens += branch.count;
+        summary.tokens_sampled += branch.sampled;
+      }
+    } else if (auto failed = write(episode.id, dump(export_line(episode, kind_, system_, tools_,
+                                                                options_.format)))) {
+      return failed;
+    }
     PolicyScore& score = summary.policies[t.policy];
     ++score.episodes;
     score.score_sum += t.verdict.score;
@@ -145,6 +151,23 @@ class Writer {
   ExportSummary summary;
 
  private:
+  Step write(const std::string& id, const std::string& line) {
+    const std::string wrong = options_.format == ExportFormat::tokens
+                                  ? check_token_line(line)
+                                  : check_line(line, options_.format);
+    if (!wrong.empty())
+      return make_error(Where::store, "episode", id,
+                        "found " + wrong + ", wanted a whole conversation",
+                        "report this; reverify the store");
+    std::ofstream& file = heldout_ ? heldout_file_ : train_file_;
+    if (!file.is_open())
+      file.open(folder_ / "data" / (heldout_ ? "heldout-00000.jsonl" : "train-00000.jsonl"),
+                std::ios::binary);
+    file << line << '\n';
+    if (!file) return disk(options_.out, std::strerror(errno));
+    ++(heldout_ ? summary.heldout : summary.train);
+    return std::nullopt;
+  }
   // Episodes come by environment and task, so what is open is nearly always the right one.
   Step open_task(const schemas::Trajectory& t) {
     if (!environment_ || environment_->id != t.environment_id) {
@@ -201,8 +224,11 @@ Result<ExportSummary> export_dataset(tasks::Store& store, const ExportOptions& o
   if (writer.summary.train + writer.summary.heldout == 0)
     return make_error(Where::usage, "export", options.out,
                       "found no episode to write (" + std::to_string(writer.summary.left_out) +
-                          " left out), wanted at least one",
-                      "run a policy first, or lower --min-score");
+                          " left out, " + std::to_string(writer.summary.without_tokens) +
+                          " without tokens), wanted at least one",
+                      options.format == ExportFormat::tokens
+                          ? "run --policy engine first: other policies give no tokens"
+                          : "run a policy first, or lower --min-score");
   SEEDBED_TRY(const auto request, store.request());
   SEEDBED_TRY(const auto rejections, store.rejections());
   if (auto failed = write_text(folder.path() / "README.md",

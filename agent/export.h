@@ -14,9 +14,9 @@
 
 namespace seedbed::agent {
 
-enum class ExportFormat : std::uint8_t { trl, openai };
-constexpr std::array<std::string_view, 2> enum_names(ExportFormat) {
-  return {"trl", "openai"};
+enum class ExportFormat : std::uint8_t { trl, openai, tokens };
+constexpr std::array<std::string_view, 3> enum_names(ExportFormat) {
+  return {"trl", "openai", "tokens"};
 }
 
 struct ExportOptions {
@@ -37,6 +37,8 @@ struct ExportSummary {
   std::map<std::string, PolicyScore> policies;  // of what was written
   std::map<std::string, std::int64_t> kinds;
   std::int64_t tasks = 0, environments = 0;
+  // Of the format `tokens`: what it wrote, and episodes whose client gives no tokens.
+  std::int64_t tokens = 0, tokens_sampled = 0, without_tokens = 0;
 };
 
 // Written beside `out` and renamed into place whole. Error{usage} where `out` holds anything but an

@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "agent/export_line.h"
+#include "agent/export_tokens.h"
 #include "agent/prompt.h"
 
 namespace seedbed::agent {
@@ -19,28 +20,34 @@ const char* size_category(std::int64_t lines) {
   return lines < 1'000'000 ? "100K<n<1M" : "1M<n<10M";
 }
 
-struct Field {
-  const char* name;
-  const char* type;  // as Hugging Face's card writes it
-  const char* about;
-};
+using Field = TokenField;
 // The features stand in the header because a loader that guesses them from the first block joins
 // the keys of different arguments into one struct, full of nulls.
-constexpr Field kFields[] = {
-    {"id", "dtype: string", "content hash of the trajectory"},
-    {"group_id", "dtype: string", "content hash of the task: samples of one task share it"},
-    {"environment_id", "dtype: string", "content hash of the environment"},
-    {"kind", "dtype: string", "kind of goal"},
-    {"policy", "dtype: string", "who acted"},
-    {"policy_version", "dtype: string", "version of the client or its weights"},
-    {"sample", "dtype: int64", "sample index within the task"},
-    {"seed", "dtype: string", "seed of the run, decimal"},
-    {"score", "dtype: float64", "0 to 1, by the task's verifier"},
-    {"solved", "dtype: bool", "every part of the verdict holds"},
-    {"stop", "dtype: string", "how the episode ended"},
-    {"messages", "list: json", "the conversation"},
-    {"tools", "list: json", "what was offered"},
-};
+const std::vector<Field>& conversation_fields() {
+  static const std::vector<Field> fields = {
+      {"id", "dtype: string", "content hash of the trajectory"},
+      {"group_id", "dtype: string", "content hash of the task: samples of one task share it"},
+      {"environment_id", "dtype: string", "content hash of the environment"},
+      {"kind", "dtype: string", "kind of goal"},
+      {"policy", "dtype: string", "who acted"},
+      {"policy_version", "dtype: string", "version of the client or its weights"},
+      {"sample", "dtype: int64", "sample index within the task"},
+      {"seed", "dtype: string", "seed of the run, decimal"},
+      {"score", "dtype: float64", "0 to 1, by the task's verifier"},
+      {"solved", "dtype: bool", "every part of the verdict holds"},
+      {"stop", "dtype: string", "how the episode ended"},
+      {"messages", "list: json", "the conversation"},
+      {"tools", "list: json", "what was offered"},
+  };
+  return fields;
+}
+const std::vector<Field>& fields_of(ExportFormat format) {
+  return format == ExportFormat::tokens ? token_fields() : conversation_fields();
+}
+
+constexpr std::string_view kLoading =
+    "\n```python\nfrom datasets import load_dataset  # 4.7 or later\ndata = "
+    "load_dataset(\"path/to/this/folder\")\n```\n\nLicence: MIT.\n";
 
 std::string header(const ExportSummary& s, ExportFormat format) {
   std::string out =
@@ -51,7 +58,7 @@ std::string header(const ExportSummary& s, ExportFormat format) {
   if (s.train > 0) out += "  - split: train\n    path: data/train-*.jsonl\n";
   if (s.heldout > 0) out += "  - split: heldout\n    path: data/heldout-*.jsonl\n";
   out += "dataset_info:\n  config_name: default\n  features:\n";
-  for (const auto& field : kFields)
+  for (const auto& field : fields_of(format))
     out += std::string("  - name: ") + field.name + "\n    " + field.type + "\n";
   if (format == ExportFormat::openai) out += "  - name: parallel_tool_calls\n    dtype: bool\n";
   return out + "---\n" + std::string(kExportMark) + "\n\n";
@@ -63,7 +70,6 @@ std::string export_card(const ExportSummary& s,
                         const ExportOptions& options,
                         const std::optional<schemas::GenRequest>& request,
                         const std::vector<tasks::GateCount>& rejections) {
-  const bool trl = options.format == ExportFormat::trl;
   std::string out = header(s, options.format);
   out +=
       "# Agent trajectories\n\nSynthetic tool environments, tasks with proven solutions, and what "
@@ -101,19 +107,23 @@ std::string export_card(const ExportSummary& s,
   for (const auto& gate : rejections)
     out += "| " + gate.gate + " | " + std::to_string(gate.count) + " |\n";
   out += "\n## Fields\n\n| field | meaning |\n|---|---|\n";
-  for (const auto& field : kFields)
+  for (const auto& field : fields_of(options.format))
     out += std::string("| `") + field.name + "` | " + field.about + " |\n";
-  out += trl ? "\n`messages` and `tools` are TRL's conversational form with tools: `arguments` are "
+  if (options.format == ExportFormat::tokens)
+    return out + "\nTokens: " + std::to_string(s.tokens) + ", of them under loss " +
+           std::to_string(s.tokens_sampled) +
+           "; episodes without tokens, left out: " + std::to_string(s.without_tokens) +
+           ".\nBase64 holds little-endian numbers: `np.frombuffer(base64.b64decode(x), dtype)`.\n" +
+           std::string(kLoading);
+  out += options.format == ExportFormat::trl
+             ? "\n`messages` and `tools` are TRL's conversational form with tools: `arguments` are "
                "objects. Where a model's arguments were no "
                "JSON object, they stand as text under `_unparsed`, and the call's result is the "
                "error that it got.\n"
              : "\n`messages` and `tools` are OpenAI's chat form: `arguments` are JSON strings, as "
                "the model wrote them where they were no JSON object.\n";
-  out +=
-      "`reasoning_content` holds the thinking of a turn, where the model gives "
-      "it.\n\n```python\nfrom datasets import load_dataset  # 4.7 or "
-      "later\ndata = load_dataset(\"path/to/this/folder\")\n```\n\nLicence: MIT.\n";
-  return out;
+  return out + "`reasoning_content` holds the thinking of a turn, where the model gives it.\n" +
+         std::string(kLoading);
 }
 
 }  // namespace seedbed::agent

@@ -23,7 +23,9 @@ Result<Rollout> attempt(const RolloutSpec& spec,
   if (loop.called_host()) {
     SEEDBED_TRY(changes, host.changes());
   }
-  return loop.finish(std::move(changes));
+  Rollout made = loop.finish(std::move(changes));
+  made.trajectory.tokens = client.finish();
+  return made;
 }
 
 }  // namespace

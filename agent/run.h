@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/engine_options.h"
 #include "agent/http_options.h"
 #include "base/result.h"
 #include "sandbox/tool_host.h"
@@ -17,16 +18,18 @@
 namespace seedbed::agent {
 
 struct RunOptions {
-  std::string policy;  // oracle, nop, random or http
+  std::string policy;  // oracle, nop, random, http or engine
   std::uint64_t seed = 0;
   int samples = 1;            // episodes a task
   std::int64_t limit = 0;     // first N tasks; 0: all
   int shard = 0, shards = 1;  // the tasks whose index in the store's order is shard modulo shards
-  int jobs = 2;               // lanes of the scripted policies: a thread, a core and a jail each
-  int concurrency = 8;        // episodes in flight of http: a jail each, one thread
+  int jobs = 2;  // lanes of the scripted policies: a thread, a core and a jail each; of engine: a
+                 // thread and a jail each, one model for all
+  int concurrency = 8;                    // episodes in flight of http: a jail each, one thread
   std::optional<schemas::Budget> budget;  // cuts the tasks' own budgets
   int call_wall_ms = 5'000;
   HttpOptions http;
+  EngineOptions engine;
   const std::atomic<bool>* interrupted =
       nullptr;  // set by Ctrl-C: what is finished is flushed, what is in flight is dropped
 };

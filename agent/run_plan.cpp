@@ -5,14 +5,13 @@
 #include "schemas/reflect.h"
 
 namespace seedbed::agent {
-namespace {
 
 Step check_options(const RunOptions& o) {
   const auto usage = [](std::string_view what, const std::string& found, std::string_view todo) {
     return make_error(Where::usage, "run", what, found, todo);
   };
-  if (o.policy != "http" && scripted_client(o.policy) == nullptr)
-    return usage("--policy", "found '" + o.policy + "', wanted oracle, nop, random or http",
+  if (o.policy != "http" && o.policy != "engine" && scripted_client(o.policy) == nullptr)
+    return usage("--policy", "found '" + o.policy + "', wanted oracle, nop, random, http or engine",
                  "name one of them");
   if (o.samples < 1)
     return usage("--samples", "found " + std::to_string(o.samples) + ", wanted at least 1",
@@ -33,7 +32,7 @@ Step check_options(const RunOptions& o) {
   return std::nullopt;
 }
 
-tasks::RunInfo info_of(const RunOptions& o) {
+tasks::RunInfo run_info(const RunOptions& o) {
   tasks::RunInfo info;
   info.policy = o.policy;
   info.policy_version = kScriptedVersion;
@@ -51,18 +50,15 @@ tasks::RunInfo info_of(const RunOptions& o) {
   return info;
 }
 
-}  // namespace
-
 Error interrupted_error(std::int64_t stored) {
   return make_error(Where::interrupted, "run", "interrupted",
                     std::to_string(stored) + " episodes stored by it",
                     "give the same command again to go on");
 }
 
-Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options) {
-  if (auto wrong = check_options(options)) return *std::move(wrong);
+Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options, tasks::RunInfo info) {
   RunPlan plan;
-  plan.info = info_of(options);
+  plan.info = std::move(info);
   SEEDBED_TRY(plan.run, store.begin_run(plan.info));
   SEEDBED_TRY(const auto finished, store.finished_episodes(plan.run));
   SEEDBED_TRY(const auto environments, store.environment_ids());
@@ -93,9 +89,12 @@ Result<RunSummary> run_policy(tasks::Store& store,
                               const RunOptions& options,
                               const HostFactory& hosts,
                               const OnProgress& progress) {
-  SEEDBED_TRY(const RunPlan plan, plan_run(store, options));
-  return options.policy == "http" ? run_http(store, plan, options, hosts, progress)
-                                  : run_scripted(store, plan, options, hosts, progress);
+  if (auto wrong = check_options(options)) return *std::move(wrong);
+  if (options.policy == "engine") return run_engine(store, options, hosts, progress);
+  SEEDBED_TRY(const RunPlan plan, plan_run(store, options, run_info(options)));
+  if (options.policy == "http") return run_http(store, plan, options, hosts, progress);
+  const LaneClients clients{[&options] { return scripted_client(options.policy); }};
+  return run_lanes(store, plan, options, hosts, clients, progress);
 }
 
 }  // namespace seedbed::agent

@@ -1,9 +1,12 @@
 // What a run still has to do, by environment, so that a lane loads each environment once.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "agent/client.h"
 #include "agent/run.h"
 
 namespace seedbed::agent {
@@ -23,13 +26,25 @@ struct RunPlan {
   std::int64_t total = 0, skipped = 0;  // episodes
 };
 
-Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options);
+// What makes a run another one; `engine`'s version and tokenizer are known once it is open.
+tasks::RunInfo run_info(const RunOptions& options);
+Step check_options(const RunOptions& options);
+Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options, tasks::RunInfo info);
 
-Result<RunSummary> run_scripted(tasks::Store& store,
-                                const RunPlan& plan,
-                                const RunOptions& options,
-                                const HostFactory& hosts,
-                                const OnProgress& progress);
+struct LaneClients {
+  std::function<std::unique_ptr<ModelClient>()> make;  // one a lane, in the lane's thread
+  bool pinned = true;                                  // each lane on a core of its own
+};
+Result<RunSummary> run_lanes(tasks::Store& store,
+                             const RunPlan& plan,
+                             const RunOptions& options,
+                             const HostFactory& hosts,
+                             const LaneClients& clients,
+                             const OnProgress& progress);
+Result<RunSummary> run_engine(tasks::Store& store,
+                              const RunOptions& options,
+                              const HostFactory& hosts,
+                              const OnProgress& progress);
 Result<RunSummary> run_http(tasks::Store& store,
                             const RunPlan& plan,
                             const RunOptions& options,

@@ -103,6 +103,19 @@ void put_turn(Page& page, const schemas::Turn& turn) {
   for (const auto& call : turn.calls) put_call(page, call);
 }
 
+// What is recorded of the tokens themselves.
+std::string recorded(const schemas::Trajectory& t) {
+  if (!t.tokens) return "; none recorded";
+  std::int64_t count = 0, sampled = 0;
+  for (const auto& branch : t.tokens->branches) {
+    count += branch.count;
+    sampled += branch.sampled;
+  }
+  return "; recorded " + std::to_string(count) + " in " +
+         std::to_string(t.tokens->branches.size()) + " branch(es), " + std::to_string(sampled) +
+         " of them sampled, with log probabilities, kept sets and routing";
+}
+
 std::string title_of(const char* kind, const std::string& id) {
   return std::string("seedbed ") + kind + " " + id;
 }
@@ -219,7 +232,7 @@ Result<Page> episode_page(tasks::Store& store, const std::string& id) {
               {"stopped", name_of(t.stop) + (t.stop_detail.empty() ? "" : ": " + t.stop_detail)},
               {"calls", std::to_string(calls) + ", malformed " + std::to_string(t.malformed_calls)},
               {"tokens", std::to_string(t.prompt_tokens) + " in, " +
-                             std::to_string(t.completion_tokens) + " out"},
+                             std::to_string(t.completion_tokens) + " out" + recorded(t)},
               {"time", std::to_string(t.wall_us / 1000) + " ms"}});
   put_verdict(page, t.verdict);
   page.heading(2, "Conversation");

@@ -25,6 +25,9 @@ Value to_json(const agent::ExportSummary& summary, const std::string& out) {
   json.set("out", out).set("episodes", summary.train + summary.heldout);
   json.set("train", summary.train).set("heldout", summary.heldout);
   json.set("left_out", summary.left_out).set("tasks", summary.tasks);
+  json.set("without_tokens", summary.without_tokens)
+      .set("tokens", summary.tokens)
+      .set("tokens_sampled", summary.tokens_sampled);
   json.set("environments", summary.environments).set("policies", std::move(policies));
   return json;
 }
@@ -39,8 +42,10 @@ Result<int> cmd_export(Context& context, const Words& words) {
                   "write trajectories as a dataset folder for training, whole or not at all",
                   "seedbed export a.db --format trl --out dataset --min-score 1");
   options.operand("STORE", path, "the store");
-  options.choice("--format", format, format_names(),
-                 "trl: arguments as objects; openai: arguments as strings");
+  options.choice(
+      "--format", format, format_names(),
+      "trl: arguments as objects; openai: arguments as strings; tokens: flat sequences of the "
+      "policy engine");
   options.text("--out", wanted.out, "DIR", "the folder; an earlier export there is replaced");
   options.number("--min-score", wanted.min_score, 0, 1, "leave out episodes that scored less");
   options.text("--policy", wanted.policy, "NAME", "episodes of this policy only");
@@ -65,6 +70,10 @@ Result<int> cmd_export(Context& context, const Words& words) {
   context.out.line(format_count(summary.train) + " lines for training, " +
                    format_count(summary.heldout) + " held out, " + format_count(summary.left_out) +
                    " left out; written: " + wanted.out);
+  if (wanted.format == agent::ExportFormat::tokens)
+    context.out.line(format_count(summary.tokens) + " tokens, " +
+                     format_count(summary.tokens_sampled) + " of them under loss; " +
+                     format_count(summary.without_tokens) + " episodes without tokens left out");
   context.out.object(to_json(summary, wanted.out));
   return 0;
 }

@@ -13,31 +13,51 @@ struct RunArguments {
   std::int64_t seed = 1, samples = 1, limit = 0, jobs = core_count(), concurrency = 8,
                call_wall_ms = 5'000;
   std::int64_t max_turns = 0, max_calls = 0, wall_ms = 0, max_tokens = 0, timeout_ms = 120'000;
-  double temperature = -1;
-  std::string extra;
+  std::int64_t top_k = 0, threads = 0, context = 0;
+  double temperature = -1, top_p = 0.95, min_p = 0;
+  std::string extra, thinking = "on", kv_dtype = "fp8";
 };
+
+void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions& run) {
+  options.text("--model", run.engine.model_dir, "DIR",
+               "engine: config.json, weights and tokenizer.json");
+  options.number("--top-p", arguments.top_p, 0, 1, "engine: least share of probability kept");
+  options.integer("--top-k", arguments.top_k, 0, INT32_MAX,
+                  "engine: most likely tokens kept; 0 is all");
+  options.number("--min-p", arguments.min_p, 0, 1,
+                 "engine: least probability kept, relative to the highest");
+  options.choice("--thinking", arguments.thinking, {"on", "off"},
+                 "engine: reason before answering");
+  options.integer("--context", arguments.context, 0, 1 << 24,
+                  "engine: tokens an episode may have; 0 is the model's positions, at most 32768");
+  options.integer("--threads", arguments.threads, 0, 1'024, "engine: 0 is one for each core");
+  options.choice("--kv-dtype", arguments.kv_dtype, {"fp8", "bf16", "f32"},
+                 "engine: what keys and values are stored as");
+}
 
 void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) {
   options.operand("STORE", arguments.store, "the store; episodes are added to it");
-  options.choice("--policy", run.policy, {"oracle", "nop", "random", "http"}, "who acts");
+  options.choice("--policy", run.policy, {"oracle", "nop", "random", "http", "engine"}, "who acts");
   options.text("--base-url", run.http.base_url, "URL",
                "http: an OpenAI-compatible endpoint, up to and with /v1");
   options.text("--model-name", run.http.model, "NAME", "http: the model asked for");
   options.text("--api-key-env", run.http.api_key_env, "VAR",
                "http: environment variable that holds the key; never stored");
-  options.number("--temperature", arguments.temperature, 0, 10,
-                 "http: sampling temperature; the endpoint's own where absent");
+  options.number(
+      "--temperature", arguments.temperature, 0, 10,
+      "http: sampling temperature, the endpoint's own where absent; engine: 1 where absent");
   options.integer("--max-tokens", arguments.max_tokens, 1, INT64_MAX,
-                  "http: tokens a reply may have");
+                  "tokens a reply may have; http: the endpoint's own where absent, engine: 2048");
   options.integer("--timeout-ms", arguments.timeout_ms, 1, 86'400'000, "http: time for one reply");
   options.text("--request", arguments.extra, "JSON",
                "http: an object with further members of each request");
+  declare_engine(options, arguments, run);
   options.integer("--seed", arguments.seed, 0, INT64_MAX,
                   "of the policy's own draws; another seed is another run");
   options.integer("--samples", arguments.samples, 1, 100'000, "episodes of each task");
   options.integer("--limit", arguments.limit, 0, INT64_MAX, "the first N tasks only; 0 is all");
   options.integer("--jobs", arguments.jobs, 1, 1'024,
-                  "lanes of scripted policies, each with a thread and a jail");
+                  "lanes of scripted policies and of engine, each with a thread and a jail");
   options.integer("--concurrency", arguments.concurrency, 1, 4'096,
                   "http: episodes in flight, each with a jail");
   options.integer("--max-turns", arguments.max_turns, 1, 10'000,
@@ -48,6 +68,35 @@ void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) 
                   "lower the tasks' own budget of time");
   options.integer("--call-wall-ms", arguments.call_wall_ms, 1, 3'600'000, "time for one tool call");
   options.require("--policy");
+}
+
+Step settle_engine(const Options& options, const RunArguments& arguments, agent::RunOptions& run) {
+  if (run.policy != "engine") {
+    for (const char* name : {"--model", "--top-p", "--top-k", "--min-p", "--thinking", "--context",
+                             "--threads", "--kv-dtype"})
+      if (options.given(name))
+        return make_error(Where::usage, "seedbed run", name,
+                          "given, and the policy '" + run.policy + "' has no use for it",
+                          "leave it out, or name --policy engine");
+    return std::nullopt;
+  }
+  if (!options.given("--model"))
+    return make_error(Where::usage, "seedbed run", "--model",
+                      "absent, and the policy engine needs it",
+                      "for instance: seedbed run a.db --policy engine --model DIR");
+  agent::EngineOptions& o = run.engine;
+  if (options.given("--temperature")) o.temperature = arguments.temperature;
+  if (options.given("--max-tokens")) o.max_tokens = arguments.max_tokens;
+  o.top_p = arguments.top_p;
+  o.top_k = arguments.top_k;
+  o.min_p = arguments.min_p;
+  o.thinking = arguments.thinking == "on";
+  o.context = arguments.context;
+  o.threads = static_cast<int>(arguments.threads);
+  o.kv_dtype = arguments.kv_dtype == "f32"    ? engine::DType::f32
+               : arguments.kv_dtype == "bf16" ? engine::DType::bf16
+                                              : engine::DType::f8;
+  return std::nullopt;
 }
 
 Step settle(const Options& options,
@@ -74,6 +123,7 @@ Step settle(const Options& options,
                         "for instance --request '{\"top_p\":0.9}'");
     run.http.extra = *std::move(extra);
   }
+  if (auto wrong = settle_engine(options, arguments, run)) return wrong;
   if (run.policy == "http")
     for (const char* name : {"--base-url", "--model-name"})
       if (!options.given(name))

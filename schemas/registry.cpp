@@ -28,6 +28,7 @@ const std::vector<SchemaEntry>& schema_registry() {
       {"policy", "handbook and reason codes", record<Policy>},
       {"program", "the guarded SQL of a tool", record<Program>},
       {"recipe", "how an environment came about", record<Recipe>},
+      {"token_record", "exact tokens of an episode, for training", record<TokenRecord>},
       {"task_spec", "what an agent is asked", record<TaskSpec>},
       {"tool", "name, description, arguments, program", record<Tool>},
       {"tool_call", "a tool and its arguments", record<ToolCall>},

@@ -89,6 +89,66 @@ void fields(V&& at, Verdict& x) {
   at("why", x.why, "first failing part in words");
 }
 
+// Exact tokens of an episode, where the client samples them itself. Arrays are base64 of
+// little-endian numbers, one entry a token unless they say otherwise; agent/token_arrays.h packs
+// and reads them.
+struct TokenSpan {
+  std::string role;  // system, user, assistant, tool; assistant spans hold what was sampled
+  std::int64_t start = 0, end = 0;  // half-open
+};
+template <class V>
+void fields(V&& at, TokenSpan& x) {
+  at("role", x.role, "whose tokens these are");
+  at("start", x.start, "first token");
+  at("end", x.end, "one past the last token");
+}
+// One unbroken sequence as the model saw it. An episode has one, unless the chat format drops
+// tokens (old reasoning, at a new user message): what stood until then is a branch of its own, and
+// no token is under loss twice.
+struct TokenBranch {
+  std::int64_t count = 0, sampled = 0;
+  std::string token_ids, mask, logprobs, raw_logprobs;
+  std::string kept_counts, kept_ids;
+  std::int64_t routed = 0, moe_layers = 0, experts_per_token = 0, expert_bytes = 1;
+  std::string routed_experts;
+  std::vector<TokenSpan> spans;
+};
+template <class V>
+void fields(V&& at, TokenBranch& x) {
+  at("count", x.count, "tokens of the sequence");
+  at("sampled", x.sampled, "how many of them are under loss");
+  at("token_ids", x.token_ids, "i32");
+  at("mask", x.mask, "u8: 1 = sampled by the policy in this branch");
+  at("logprobs", x.logprobs, "f32: under the distribution drawn from; 0 where not under loss");
+  at("raw_logprobs", x.raw_logprobs, "f32: under the model's own; 0 where not under loss");
+  at("kept_counts", x.kept_counts,
+     "i32: size of the kept set; 0: nothing was cut off; -1: too large to be kept");
+  at("kept_ids", x.kept_ids, "i32: the kept sets one after the other, each ascending");
+  at("routed", x.routed, "tokens whose experts are known, from the first");
+  at("moe_layers", x.moe_layers, "layers with experts");
+  at("experts_per_token", x.experts_per_token, "experts a token and layer");
+  at("expert_bytes", x.expert_bytes, "1 or 2: bytes of one expert's number");
+  at("routed_experts", x.routed_experts, "u8 or u16 [routed, moe_layers, experts_per_token]");
+  at("spans", x.spans, "whose tokens they are, from the first to the last");
+}
+struct TokenRecord {
+  std::string tokenizer;  // content hash of tokenizer.json
+  bool thinking = false;
+  double temperature = 1, top_p = 1, min_p = 0;
+  std::int64_t top_k = 0;
+  std::vector<TokenBranch> branches;
+};
+template <class V>
+void fields(V&& at, TokenRecord& x) {
+  at("tokenizer", x.tokenizer, "content hash of the tokenizer");
+  at("thinking", x.thinking, "chat format with reasoning");
+  at("temperature", x.temperature, "of sampling");
+  at("top_p", x.top_p, "of sampling; 1: off");
+  at("min_p", x.min_p, "of sampling; 0: off");
+  at("top_k", x.top_k, "of sampling; 0: off");
+  at("branches", x.branches, "sequences as the model saw them, in order");
+}
+
 struct Trajectory {
   std::string task_id;
   std::string environment_id;
@@ -105,6 +165,7 @@ struct Trajectory {
   std::int64_t wall_us = 0;  // not part of any digest
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
   Verdict verdict;
+  std::optional<TokenRecord> tokens;
 };
 template <class V>
 void fields(V&& at, Trajectory& x) {
@@ -123,6 +184,7 @@ void fields(V&& at, Trajectory& x) {
   at("prompt_tokens", x.prompt_tokens, "as the endpoint reports");
   at("completion_tokens", x.completion_tokens, "as the endpoint reports");
   at("verdict", x.verdict, "score by parts");
+  at("tokens", x.tokens, "exact tokens, where the client samples them itself");
 }
 
 // Reserved tools, run by the parent.

@@ -1,5 +1,6 @@
-// Lanes: each a thread pinned to a core with its own jail and its own open judge. A lane takes the
-// next environment, loads it once, and runs all its episodes; the writer stores them.
+// Lanes: each a thread, pinned to a core where that helps, with its own jail and its own open
+// judge. A lane takes the next environment, loads it once, and runs all its episodes; the writer
+// stores them.
 #include <pthread.h>
 #include <sched.h>
 
@@ -9,7 +10,6 @@
 
 #include "agent/rollout.h"
 #include "agent/run_plan.h"
-#include "agent/scripted.h"
 #include "agent/writer.h"
 #include "tasks/judge.h"
 
@@ -44,6 +44,7 @@ struct Shared {
   const RunPlan& plan;
   const RunOptions& options;
   const HostFactory& hosts;
+  const LaneClients& clients;
   std::mutex store_mutex;
   std::atomic<std::size_t> next{0};
   std::atomic<bool> stop{false};
@@ -64,10 +65,7 @@ struct Shared {
 class Lane {
  public:
   Lane(Shared& shared, EpisodeWriter& writer, int core)
-      : shared_(shared),
-        writer_(writer),
-        core_(core),
-        client_(scripted_client(shared.options.policy)) {}
+      : shared_(shared), writer_(writer), core_(core), client_(shared.clients.make()) {}
 
   void work() {
     pin_this_thread(core_);
@@ -152,6 +150,8 @@ class Lane {
         writer_.put(std::move(item));
         return std::move(made).error();
       }
+    } else if (made.error().where == Where::interrupted && shared_.stopping()) {
+      return std::nullopt;  // in flight: dropped
     } else {
       return std::move(made).error();
     }
@@ -178,15 +178,17 @@ class Lane {
 
 }  // namespace
 
-Result<RunSummary> run_scripted(tasks::Store& store,
-                                const RunPlan& plan,
-                                const RunOptions& options,
-                                const HostFactory& hosts,
-                                const OnProgress& progress) {
+Result<RunSummary> run_lanes(tasks::Store& store,
+                             const RunPlan& plan,
+                             const RunOptions& options,
+                             const HostFactory& hosts,
+                             const LaneClients& clients,
+                             const OnProgress& progress) {
   Shared shared{.store = store,
                 .plan = plan,
                 .options = options,
                 .hosts = hosts,
+                .clients = clients,
                 .store_mutex = {},
                 .next = {},
                 .stop = {},
@@ -201,9 +203,10 @@ Result<RunSummary> run_scripted(tasks::Store& store,
         static_cast<std::size_t>(options.jobs), std::max<std::size_t>(1, plan.environments.size()));
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < lanes; ++i)
-      threads.emplace_back([&shared, &writer, core = cores[i % cores.size()]] {
-        Lane(shared, writer, core).work();
-      });
+      threads.emplace_back(
+          [&shared, &writer, core = clients.pinned ? cores[i % cores.size()] : -1] {
+            Lane(shared, writer, core).work();
+          });
     for (auto& thread : threads) thread.join();
     write_error = writer.close(summary);
   }

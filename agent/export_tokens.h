@@ -1,0 +1,28 @@
+// Episodes as flat token sequences for trainers; the fields are those of agent/README.md.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "tasks/store.h"
+
+namespace seedbed::agent {
+
+// One line a branch of the episode's token record. Error{store}: the record's arrays do not fit
+// together. `family` is the environment's.
+Result<std::vector<schemas::Value>> token_lines(const tasks::StoredEpisode& episode,
+                                                const std::string& kind,
+                                                const std::string& family);
+// Parses the line back and checks lengths, mask, spans, kept sets and routing. What is wrong, or
+// "".
+std::string check_token_line(std::string_view line);
+
+struct TokenField {
+  const char* name;
+  const char* type;  // as Hugging Face's card writes it
+  const char* about;
+};
+const std::vector<TokenField>& token_fields();
+
+}  // namespace seedbed::agent

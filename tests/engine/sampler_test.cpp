@@ -1,0 +1,141 @@
+// One draw of a sequence: what it depends on, and what the parameters mean.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "base/rng.h"
+#include "engine/sampling.h"
+
+namespace seedbed::engine {
+namespace {
+
+std::vector<float> some_logits(std::uint64_t seed, int vocab) {
+  Rng rng(seed);
+  std::vector<float> z;
+  for (int i = 0; i < vocab; ++i) z.push_back(static_cast<float>(rng.below(1000)) / 250.0F);
+  return z;
+}
+TokenOut draw(const std::vector<float>& z,
+              const SamplingParams& params,
+              std::uint64_t sequence,
+              std::int64_t position,
+              const SeenTokens& seen = {},
+              const kernels::Ops& ops = kernels::cpu_ops()) {
+  Sampler sampler;
+  return sampler.draw(ops, nullptr, z.data(), static_cast<int>(z.size()), params, sequence,
+                      position, seen);
+}
+
+TEST(Sampler, ADrawIsAFunctionOfKeyAndLogits) {
+  const auto z = some_logits(1, 700);
+  SamplingParams params;
+  params.seed = 9;
+  params.top_p = 0.9;
+  Sampler used;
+  for (std::int64_t other = 0; other < 5; ++other)  // a sampler has no memory
+    used.draw(kernels::cpu_ops(), nullptr, z.data(), 700, params, 3, other, {});
+  int same_seed = 0, same_sequence = 0, same_position = 0;
+  for (std::int64_t position = 0; position < 50; ++position) {
+    const TokenOut a = draw(z, params, 4, position);
+    const TokenOut b =
+        used.draw(kernels::cpu_ops(), nullptr, z.data(), 700, params, 4, position, {});
+    const TokenOut c = draw(z, params, 4, position, {}, kernels::ref_ops());
+    EXPECT_EQ(a.id, b.id);
+    EXPECT_EQ(a.id, c.id);
+    EXPECT_EQ(a.logprob, c.logprob);
+    EXPECT_EQ(a.kept_ids, c.kept_ids);
+    EXPECT_EQ(static_cast<std::size_t>(a.kept_count), a.kept_ids.size());
+    SamplingParams other = params;
+    other.seed = 10;
+    same_seed += draw(z, other, 4, position).id == a.id;
+    same_sequence += draw(z, params, 5, position).id == a.id;
+    same_position += draw(z, params, 4, position + 1000).id == a.id;
+  }
+  EXPECT_LT(same_seed, 10);
+  EXPECT_LT(same_sequence, 10);
+  EXPECT_LT(same_position, 10);
+}
+
+TEST(Sampler, PenaltiesCountWhatWasSampledAndRepetitionThePromptToo) {
+  std::vector<float> z = {1.0F, 0.9F, 0.8F};
+  SamplingParams params;
+  params.temperature = 0;
+  SeenTokens seen;
+  EXPECT_EQ(draw(z, params, 0, 0, seen).id, 0);
+  seen.add(0, false);  // in the prompt
+  params.presence_penalty = 0.5;
+  EXPECT_EQ(draw(z, params, 0, 0, seen).id, 0);
+  seen.add(0, true);
+  EXPECT_EQ(draw(z, params, 0, 0, seen).id, 1);
+  params.presence_penalty = 0;
+  params.frequency_penalty = 0.08;
+  EXPECT_EQ(draw(z, params, 0, 0, seen).id, 0);  // once: 0.92
+  seen.add(0, true);
+  EXPECT_EQ(draw(z, params, 0, 0, seen).id, 1);  // twice: 0.84
+  params.frequency_penalty = 0;
+  params.repetition_penalty = 2;
+  SeenTokens prompt;
+  prompt.add(0, false);
+  EXPECT_EQ(draw(z, params, 0, 0, prompt).id, 1);
+  params.repetition_penalty = 1;
+  params.bias = {{2, 5.0F}};
+  EXPECT_EQ(draw(z, params, 0, 0).id, 2);
+}
+
+TEST(Sampler, SeenTokensAreAscendingAndCounted) {
+  SeenTokens seen;
+  for (const std::int32_t id : {5, 2, 9, 2, 5}) seen.add(id, id != 9);
+  seen.add(2, false);
+  EXPECT_EQ(seen.ids(), (std::vector<std::int32_t>{2, 5, 9}));
+  EXPECT_EQ(seen.outputs(), (std::vector<std::int32_t>{2, 2, 0}));
+}
+
+TEST(Sampler, TopLogprobsAreListedHighestFirst) {
+  const auto z = some_logits(2, 300);
+  SamplingParams params;
+  params.top_logprobs = 4;
+  const TokenOut out = draw(z, params, 0, 0);
+  ASSERT_EQ(out.top.size(), 4U);
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_GE(out.top[i - 1].second, out.top[i].second);
+  EXPECT_EQ(z[static_cast<std::size_t>(out.top[0].first)], *std::max_element(z.begin(), z.end()));
+  EXPECT_LE(out.raw_logprob, out.top[0].second);
+  EXPECT_EQ(out.kept_count, -1);
+}
+
+TEST(Sampler, ParametersOutOfBoundsAreRefusedByName) {
+  EXPECT_FALSE(check_sampling({}, 100));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const struct {
+    std::function<void(SamplingParams&)> spoil;
+    const char* name;
+  } cases[] = {
+      {[](SamplingParams& p) { p.temperature = -1; }, "temperature"},
+      {[nan](SamplingParams& p) { p.temperature = nan; }, "temperature"},
+      {[](SamplingParams& p) { p.top_k = -1; }, "top_k"},
+      {[](SamplingParams& p) { p.top_p = 1.5; }, "top_p"},
+      {[](SamplingParams& p) { p.min_p = -0.1; }, "min_p"},
+      {[](SamplingParams& p) { p.repetition_penalty = 0; }, "repetition_penalty"},
+      {[](SamplingParams& p) {
+         p.bias = {{100, 1.0F}};
+       },
+       "bias"},
+      {[](SamplingParams& p) {
+         p.bias = {{1, std::numeric_limits<float>::infinity()}};
+       },
+       "bias"},
+  };
+  for (const auto& one : cases) {
+    SamplingParams params;
+    one.spoil(params);
+    const Step wrong = check_sampling(params, 100);
+    ASSERT_TRUE(wrong) << one.name;
+    EXPECT_EQ(wrong->where, Where::usage);
+    EXPECT_NE(wrong->message.find(one.name), std::string::npos) << wrong->message;
+  }
+}
+
+}  // namespace
+}  // namespace seedbed::engine
