@@ -6,7 +6,8 @@
 //   static void widen_q(const IndexJob&, const std::byte* from, std::byte* to);
 //   static void widen_tile(const IndexJob&, const KeyTile&, std::byte* to);
 //   static void score(const IndexJob&, const std::byte* q, const float* w, const std::byte* tile,
-//                     const float* scale, float* out);   // all 64 of a tile, scale as in KeyTile
+//                     const float* scale, Ahead& ahead, float* out);  // all 64 of a tile, scale as
+//                     in KeyTile
 #pragma once
 #include "kernels/cpu/attn_lanes.h"
 #include "kernels/index_logits.h"
@@ -77,13 +78,27 @@ static inline void load_scales(const IndexJob& job, const KeyTile& tile, float* 
     }
 }
 
-static inline void prefetch_tile(const IndexJob& job, const KeyTile& tile) {
-  if (tile.keys == nullptr) return;
-  const std::int64_t bytes = tile.rows * index_row_bytes(job);
-  for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(tile.keys + at, 0, 2);
-  if (tile.scale == nullptr) return;
-  const std::int64_t scales = 4 * static_cast<std::int64_t>(tile.rows) * quant_blocks(job.dim);
-  for (std::int64_t at = 0; at < scales; at += 64) __builtin_prefetch(tile.scale + at, 0, 2);
+// Memory that will be read next, asked for a line at a time between multiplications: asked for all
+// at once, the lines would fill the queue to memory and the processor would wait for it.
+struct Ahead {
+  const std::byte *at = nullptr, *end = nullptr;
+  void line() {
+    if (at >= end) return;
+    __builtin_prefetch(at, 0, 2);
+    at += 64;
+  }
+  void rest() {
+    while (at < end) line();
+  }
+};
+
+// The keys of a page and, right behind them, their scales.
+static inline Ahead ahead_of(const IndexJob& job, const KeyTile& tile) {
+  if (tile.keys == nullptr) return {};
+  const std::int64_t scales = job.k == nullptr && tile.scale != nullptr
+                                  ? 4 * static_cast<std::int64_t>(tile.rows) * quant_blocks(job.dim)
+                                  : 0;
+  return {tile.keys, tile.keys + tile.rows * index_row_bytes(job) + scales};
 }
 
 // The columns [begin, end) of one tile that a row sees, relative to the tile.
@@ -122,6 +137,7 @@ static void index_piece(const IndexJob& job,
   for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
     bool ready = false;
     KeyTile keys;
+    Ahead ahead;
     for (std::int64_t row = row_begin; row < row_end; ++row) {
       const Seen seen = seen_of(job, row, tile);
       if (!ready && seen.begin < seen.end) {
@@ -129,7 +145,7 @@ static void index_piece(const IndexJob& job,
         keys = key_tile(job, sequence, tile);
         if (tile + 1 < tile_end && seen.end == kTileKeys &&
             job.key_end[row] > (tile + 1) * kTileKeys)
-          prefetch_tile(job, key_tile(job, sequence, tile + 1));
+          ahead = ahead_of(job, key_tile(job, sequence, tile + 1));
         if (keys.keys != nullptr) {
           Core::widen_tile(job, keys, widened);
           load_scales(job, keys, scale);
@@ -138,14 +154,14 @@ static void index_piece(const IndexJob& job,
       float* out = job.out + row * job.ldo + tile * kTileKeys;
       if (keys.keys != nullptr && seen.begin == 0 && seen.end == kTileKeys) {
         Core::score(job, q + static_cast<std::size_t>(row) * q_bytes, job.w + row * job.heads,
-                    widened, scale, out);
+                    widened, scale, ahead, out);
         continue;
       }
       float some[kTileKeys];
       const bool any = keys.keys != nullptr && seen.begin < seen.end;
       if (any)
         Core::score(job, q + static_cast<std::size_t>(row) * q_bytes, job.w + row * job.heads,
-                    widened, scale, some);
+                    widened, scale, ahead, some);
       for (int i = 0; i < seen.columns; ++i)
         out[i] = any && i >= seen.begin && i < seen.end ? some[i] : -__builtin_inff();
     }

@@ -117,7 +117,9 @@ struct F32Core {
                     const float* w,
                     const std::byte* tile_bytes_of_keys,
                     const float* scale,
+                    Ahead& ahead,
                     float* out) {
+    ahead.rest();
     const auto* q = reinterpret_cast<const float*>(q_bytes_of_row);
     const auto* tile = reinterpret_cast<const float*>(tile_bytes_of_keys);
     const bool scales = job.dtype == DType::f8;

@@ -141,11 +141,14 @@ struct Bf16Core {
                         int pairs,
                         const __m512i* tile,
                         const float* w,
+                        Ahead& ahead,
                         __m512 (&sum)[kTileVecs]) {
     __m512 dot[kHeads][kTileVecs];
     for (int h = 0; h < kHeads; ++h)
       for (int v = 0; v < kTileVecs; ++v) dot[h][v] = _mm512_setzero_ps();
     for (int i = 0; i < pairs; ++i) {
+      ahead.line();
+      if (kHeads < 4) ahead.line();  // few heads are done with the tile soon
       __m512i key[kTileVecs];
       for (int v = 0; v < kTileVecs; ++v) key[v] = _mm512_load_si512(tile + i * kTileVecs + v);
       for (int h = 0; h < kHeads; ++h) {
@@ -185,6 +188,7 @@ struct Bf16Core {
                     const float* w,
                     const std::byte* widened,
                     const float* scale,
+                    Ahead& ahead,
                     float* out) {
     const int pairs = padded(job) / 2;
     const auto* q = reinterpret_cast<const std::int32_t*>(q_of_row);
@@ -200,32 +204,33 @@ struct Bf16Core {
       }
       switch (job.heads - h) {
         case 1:
-          add_heads<1>(at, pairs, tile, w + h, sum);
+          add_heads<1>(at, pairs, tile, w + h, ahead, sum);
           h += 1;
           break;
         case 2:
-          add_heads<2>(at, pairs, tile, w + h, sum);
+          add_heads<2>(at, pairs, tile, w + h, ahead, sum);
           h += 2;
           break;
         case 3:
-          add_heads<3>(at, pairs, tile, w + h, sum);
+          add_heads<3>(at, pairs, tile, w + h, ahead, sum);
           h += 3;
           break;
         case 4:
         case 8:
-          add_heads<4>(at, pairs, tile, w + h, sum);
+          add_heads<4>(at, pairs, tile, w + h, ahead, sum);
           h += 4;
           break;
         case 5:
         case 10:
-          add_heads<5>(at, pairs, tile, w + h, sum);
+          add_heads<5>(at, pairs, tile, w + h, ahead, sum);
           h += 5;
           break;
         default:
-          add_heads<6>(at, pairs, tile, w + h, sum);
+          add_heads<6>(at, pairs, tile, w + h, ahead, sum);
           h += 6;
       }
     }
+    ahead.rest();
     const bool once = job.dtype == DType::f8 && !several;
     for (int v = 0; v < kTileVecs; ++v)
       _mm512_storeu_ps(out + 16 * v,
