@@ -102,9 +102,7 @@ class Reader {
   // White space, name="N">, a line end; one more is what a call without parameters has.
   bool invoke_name(std::string& name) const {
     auto header = before_;
-    while (!header.empty() &&
-           (is_tag_space(header.front()) || header.front() == '\f' || header.front() == '\v'))
-      header.remove_prefix(1);
+    while (!header.empty() && is_tag_space(header.front())) header.remove_prefix(1);
     if (header.ends_with("\n\n")) header.remove_suffix(1);
     constexpr std::string_view kBegin = "name=\"", kEnd = "\">\n";
     if (header.size() < kBegin.size() + kEnd.size() || !header.starts_with(kBegin) ||

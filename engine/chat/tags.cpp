@@ -67,6 +67,8 @@ TagAt TagReader::read(std::string_view text, std::size_t at) const {
       const auto end = at + spelling.text.size();
       if (!spelling.has_attributes || is_tag_space(text[end]) || text[end] == '>')
         return {spelling.tag, end};
+      // The reference takes a call's name without a space before it.
+      if (spelling.tag == Tag::open_invoke && text[end] == 'n') return {spelling.tag, end};
     }
   }
   if (partial) return {Tag::partial, at};

@@ -50,7 +50,7 @@ class TagReader {
 bool begins_dsml(std::string_view text, std::size_t at);
 
 inline bool is_tag_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+  return c == ' ' || (c >= '\t' && c <= '\r');
 }
 std::size_t skip_tag_space(std::string_view text, std::size_t at);
 

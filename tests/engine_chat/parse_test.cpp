@@ -120,6 +120,7 @@ constexpr Case kCases[] = {
      "{f}<｜DSML｜invoke  name=\"f\" ><｜DSML｜parameter\tname=\"a\"  "
      "string=\"True\">1{/p}{/i}{/f}",
      "||f({\"a\": \"1\"})|"},
+    {"no space before a call's name", false, "{f}<｜DSML｜invokename=\"f\">{/i}{/f}", "||f({})|"},
     {"a name with a quote", false, "{f}{i f}{p a\"b}1{/p}{/i}{/f}", "||f({\"a\\\"b\": \"1\"})|"},
     {"reasoning that quotes the format", true,
      "I write {f}{i f}{p a}x{/p}{/i}{/f} soon{/think}Hello.{eos}",
