@@ -92,8 +92,9 @@ Step EngineModel::check_vocabulary() {
     // Without a token of its own a marker could be written by anybody. The tags of calls may be
     // text: what they hold is checked by the tools.
     if (marker != chat::kDsml)
-      return foreign(dir, "no token '" + std::string(marker) + "'",
-                     "the markers of the chat format, each as one added token");
+      return foreign(
+          dir, "no token '" + std::string(marker) + "'",
+          "the markers of the chat format, each as one added token (train-tokenizer --chat)");
   }
   const std::int32_t begin = *marker(chat::kBos);
   end_id_ = *marker(chat::kEos);

@@ -113,7 +113,7 @@ def make(program, temp):
     corpus = temp / "corpus.txt"
     seedbed(program, "gen", "--family", "general", "--envs", 2, "--tasks-per-env", 2, "--seed", 1, "--out", store)
     corpus.write_text("".join(p.read_text(encoding="utf-8") for p in sorted(ROOT.glob("docs/*.md")) + [ROOT / "README.md"]))
-    seedbed(program, "engine", "train-tokenizer", "--vocab", 8192, "--out", temp / "tokenizer.json", corpus)
+    seedbed(program, "engine", "train-tokenizer", "--vocab", 8192, "--chat", "--out", temp / "tokenizer.json", corpus)
     config = json.loads((ROOT / "bench/configs/nano.json").read_text(encoding="utf-8"))
     tokenizer = json.loads((temp / "tokenizer.json").read_text(encoding="utf-8"))
     rows = [*tokenizer["model"]["vocab"].values(), *(t["id"] for t in tokenizer["added_tokens"])]
@@ -121,8 +121,7 @@ def make(program, temp):
     config["vocab_size"] = (max(rows) + 64) // 64 * 64
     config["bos_token_id"], config["eos_token_id"] = ids["<｜begin▁of▁sentence｜>"], ids["<｜end▁of▁sentence｜>"]
     (temp / "config.json").write_text(json.dumps(config))
-    seedbed(program, "engine", "make-model", "--config", temp / "config.json", "--seed", 1, "--out", model)
-    (model / "tokenizer.json").write_bytes((temp / "tokenizer.json").read_bytes())
+    seedbed(program, "engine", "make-model", "--config", temp / "config.json", "--seed", 1, "--out", model, "--tokenizer", temp / "tokenizer.json")
     for thinking in "on", "off":
         seedbed(program, "run", store, "--policy", "engine", "--model", model, "--max-tokens", 32, "--thinking", thinking)
     seedbed(program, "run", store, "--policy", "nop")
