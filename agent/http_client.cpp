@@ -189,11 +189,11 @@ Result<std::string> read_key(const std::string& variable) {
       variable.c_str());  // NOLINT(concurrency-mt-unsafe): nothing here writes the environment
   const std::string key(trim(found == nullptr ? "" : found));
   if (key.empty())
-    return make_error(Where::config, "API key", "$" + variable, "found nothing, wanted the key",
+    return make_error(Where::usage, "API key", "$" + variable, "found nothing, wanted the key",
                       "export " + variable + "=...");
   for (const char c : key)
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) == 0x7f)
-      return make_error(Where::config, "API key", "$" + variable,
+      return make_error(Where::usage, "API key", "$" + variable,
                         "found a control character or space in it, wanted a key that fits a header",
                         "set it again");
   return key;

@@ -196,7 +196,7 @@ Result<int> cmd_demo(Context& context, const Words& words) {
   std::error_code failed;
   std::filesystem::create_directories(demo.dir, failed);
   if (failed)
-    return make_error(Where::config, "folder", demo.dir, "cannot be made: " + failed.message(),
+    return make_error(Where::usage, "folder", demo.dir, "cannot be made: " + failed.message(),
                       "give another one with --out");
   SEEDBED_TRY(const auto broker, start_broker(common.isolation));
   return play(context, demo, broker);

@@ -98,7 +98,7 @@ Step write_logits(Context& context,
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(part.c_str(), "wb"), std::fclose);
   auto failed = [&](const char* what) {
     std::remove(part.c_str());
-    return make_error(Where::config, "file", part, what, "check the path and the free space");
+    return make_error(Where::usage, "file", part, what, "check the path and the free space");
   };
   if (!file) return failed("cannot be written");
   const std::string header = npy_header(tokens.size(), vocab);

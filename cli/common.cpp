@@ -112,7 +112,7 @@ Step close_store(std::unique_ptr<tasks::Store> store) {
 Step write_file(const std::string& path, std::string_view bytes) {
   const auto refuse = [&](const char* step) {
     return make_error(
-        Where::config, "file", path,
+        Where::usage, "file", path,
         std::string(step) + ": " + std::strerror(errno),  // NOLINT(concurrency-mt-unsafe)
         "give a path that can be written");
   };
@@ -144,7 +144,6 @@ int core_count() {
 int exit_code(const Error& error) {
   switch (error.where) {
     case Where::usage:
-    case Where::config:
       return 2;
     case Where::interrupted:
       return 130;

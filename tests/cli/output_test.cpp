@@ -71,7 +71,7 @@ TEST(Shard, DefaultsToTheJobArray) {
 
 TEST(Common, ExitCodesFollowTheBoundary) {
   EXPECT_EQ(exit_code({Where::usage, ""}), 2);
-  EXPECT_EQ(exit_code({Where::config, ""}), 2);
+  EXPECT_EQ(exit_code({Where::config, ""}), 3);
   EXPECT_EQ(exit_code({Where::store, ""}), 3);
   EXPECT_EQ(exit_code({Where::sandbox, ""}), 3);
   EXPECT_EQ(exit_code({Where::pack, ""}), 3);
