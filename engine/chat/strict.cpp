@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <set>
 
+#include "base/text.h"
 #include "engine/chat/json_text.h"
 #include "engine/chat/markers.h"
 #include "engine/chat/tags.h"
@@ -153,6 +154,9 @@ class Reader {
 }  // namespace
 
 Result<Completion> parse_strict(std::string_view text, bool thinking) {
+  if (!is_valid_utf8(text))
+    return make_error(Where::model, "completion", "", "bytes that are no valid UTF-8, wanted text",
+                      "keep it out of training, or read it without --strict");
   Completion out;
   if (auto error = Reader(text, thinking).run(out)) return *std::move(error);
   return out;

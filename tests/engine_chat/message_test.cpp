@@ -247,6 +247,7 @@ TEST(Strict, RefusesWhatTheReferenceRefuses) {
   EXPECT_FALSE(takes(open + invoke + "\n" + end + eos));  // three are not
   EXPECT_TRUE(takes("a" + eos));
   EXPECT_FALSE(takes("a"));
+  EXPECT_FALSE(takes("\xff" + eos));
   EXPECT_FALSE(takes("a" + eos, true));
   EXPECT_TRUE(takes("r</think>a" + eos, true));
   EXPECT_FALSE(takes("r<think></think>a" + eos, true));
