@@ -1,6 +1,6 @@
 """The `safetensors` package and transformers read the model folders that `seedbed engine make-model` writes.
 
-    ./dev acceptance light
+    ./dev acceptance
     build/venv/bin/python tests/acceptance/safetensors_read.py [--seedbed PROGRAM]
 
 Makes small models in every format and checks: names, shapes and types as the package sees them are those of the index and of
