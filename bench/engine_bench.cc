@@ -1,6 +1,6 @@
 // A whole model at work: decoding at short and long contexts, reading a prompt, beside what the
 // machine can do (measured in the same run).
-//   bench_engine [--model NAME] [--contexts N,N,...] [--rounds N]
+//   bench_engine [--model NAME] [--contexts N,N,...] [--rounds N] [--prefill 0|1]
 // The cache is filled with random latents and index keys through the model's own ops: the time of a
 // step depends on how much is cached, not on what it says, and reading 64k tokens into a model of a
 // billion parameters takes many minutes.
@@ -52,6 +52,7 @@ struct Setup {
   std::string name = "mid";
   std::vector<int> contexts = {4096, 16384, 65536, 131072};
   int rounds = 15;
+  bool prefill = true;
 };
 
 [[noreturn]] void fail(const Error& error) {
@@ -65,6 +66,7 @@ Setup parse(int argc, char** argv) {
     const std::string key = argv[i], value = argv[i + 1];
     if (key == "--model") setup.name = value;
     if (key == "--rounds") setup.rounds = std::atoi(value.c_str());
+    if (key == "--prefill") setup.prefill = value != "0";
     if (key == "--contexts") {
       setup.contexts.clear();
       for (std::size_t at = 0; at < value.size();
@@ -220,6 +222,7 @@ int main(int argc, char** argv) {
         multiply_us / 1e3, more_us / floor_us, more_us / (read_us + multiply_us));
   }
   for (const int rows : {32, 128, 512}) {
+    if (!setup.prefill) break;
     std::vector<double> prefill;
     for (int i = 0; i < 4; ++i) prefill.push_back(step.run_us(setup.contexts[0], rows, false));
     const double us = *std::min_element(prefill.begin(), prefill.end());

@@ -134,6 +134,9 @@ static void index_piece(const IndexJob& job,
   auto* widened = static_cast<std::byte*>(scratch(2, tile_bytes + scale_bytes));
   auto* scale = reinterpret_cast<float*>(widened + tile_bytes);
   const std::int64_t sequence = index_sequence(job, row_begin);
+  constexpr std::int64_t kAhead = 2;
+  for (std::int64_t tile = tile_begin + 1; tile < tile_begin + kAhead && tile < tile_end; ++tile)
+    ahead_of(job, key_tile(job, sequence, tile)).rest();
   for (std::int64_t tile = tile_begin; tile < tile_end; ++tile) {
     bool ready = false;
     KeyTile keys;
@@ -143,9 +146,9 @@ static void index_piece(const IndexJob& job,
       if (!ready && seen.begin < seen.end) {
         ready = true;
         keys = key_tile(job, sequence, tile);
-        if (tile + 1 < tile_end && seen.end == kTileKeys &&
-            job.key_end[row] > (tile + 1) * kTileKeys)
-          ahead = ahead_of(job, key_tile(job, sequence, tile + 1));
+        // Two tiles ahead: one is multiplied sooner than memory answers.
+        if (tile + kAhead < tile_end && job.key_end[row] > (tile + kAhead) * kTileKeys)
+          ahead = ahead_of(job, key_tile(job, sequence, tile + kAhead));
         if (keys.keys != nullptr) {
           Core::widen_tile(job, keys, widened);
           load_scales(job, keys, scale);

@@ -41,13 +41,35 @@ inline void transpose16(const __m512i (&row)[16], __m512i (&out)[16]) {
   }
 }
 
-// Columns of 64 bytes of all 64 keys, transposed: to[word][64 keys], 16 words.
-inline void transpose_column(const std::byte* from, std::int64_t step, __m512i* to) {
+// 64 bytes (from + at) of each of the 64 keys: bf16 numbers, transposed to [16 pairs][64 keys][2].
+inline void transpose_bf16(const std::byte* from, std::int64_t step, __m512i* to) {
   for (int v = 0; v < kTileVecs; ++v) {
     __m512i row[16], out[16];
     for (int i = 0; i < 16; ++i) row[i] = _mm512_loadu_si512(from + (16 * v + i) * step);
     transpose16(row, out);
     for (int i = 0; i < 16; ++i) _mm512_store_si512(to + i * kTileVecs + v, out[i]);
+  }
+}
+
+// The same for e4m3 numbers, widened: [32 pairs][64 keys][2]. A word of a transposed vector is four
+// numbers of one key; widening splits each 16 bytes (four keys) in two, and the shuffles put first
+// and second pairs of the four keys side by side again.
+inline void transpose_e4m3(const E4m3ToBf16& table,
+                           const std::byte* from,
+                           std::int64_t step,
+                           __m512i* to) {
+  for (int v = 0; v < kTileVecs; ++v) {
+    __m512i row[16], out[16];
+    for (int i = 0; i < 16; ++i) row[i] = _mm512_loadu_si512(from + (16 * v + i) * step);
+    transpose16(row, out);
+    for (int i = 0; i < 16; ++i) {
+      __m512i keys01, keys23;
+      e4m3_to_bf16(table, out[i], keys01, keys23);
+      const __m512 a = _mm512_castsi512_ps(keys01), b = _mm512_castsi512_ps(keys23);
+      __m512i* pair = to + 2 * i * kTileVecs + v;
+      _mm512_store_si512(pair, _mm512_castps_si512(_mm512_shuffle_ps(a, b, 0x88)));
+      _mm512_store_si512(pair + kTileVecs, _mm512_castps_si512(_mm512_shuffle_ps(a, b, 0xdd)));
+    }
   }
 }
 
@@ -59,11 +81,11 @@ struct Bf16Core {
   static std::size_t q_bytes(const IndexJob& job) {
     return 2 * static_cast<std::size_t>(job.heads) * static_cast<std::size_t>(padded(job));
   }
-  // The widened keys, then room for padded rows and for one transposed column.
+  // The widened keys, then room for padded rows.
   static std::size_t widened_bytes(const IndexJob& job) {
     return 2 * kTileKeys * static_cast<std::size_t>(padded(job));
   }
-  static std::size_t tile_bytes(const IndexJob& job) { return 2 * widened_bytes(job) + 4096; }
+  static std::size_t tile_bytes(const IndexJob& job) { return 2 * widened_bytes(job); }
 
   static void widen_q(const IndexJob& job, const std::byte* from, std::byte* to) {
     const int dim = padded(job);
@@ -81,8 +103,6 @@ struct Bf16Core {
   }
 
   static void widen_tile(const IndexJob& job, const KeyTile& tile, std::byte* to) {
-    const std::size_t column_at = 2 * widened_bytes(job);
-    auto* column = reinterpret_cast<__m512i*>(to + column_at);
     const std::byte* keys = tile.keys;
     std::int64_t step = index_row_bytes(job);
     const std::int64_t padded_step = static_cast<std::int64_t>(padded(job)) * bytes_of(job.dtype);
@@ -95,40 +115,13 @@ struct Bf16Core {
       step = padded_step;
     }
     auto* wide = reinterpret_cast<__m512i*>(to);
-    for (std::int64_t at = 0; at < step; at += 64) {
-      if (job.dtype == DType::bf16) {
-        transpose_column(keys + at, step, wide + at / 4 * kTileVecs);
-        continue;
-      }
-      transpose_column(keys + at, step, column);
-      widen_column(column, wide + at / 2 * kTileVecs);
-    }
-  }
-
-  // column: [16 words of four e4m3][64 keys] becomes [32 pairs of bf16][64 keys].
-  static void widen_column(const __m512i* column, __m512i* to) {
     const E4m3ToBf16 table = e4m3_to_bf16_table();
-    // Pairs (two of a word's four bytes) of 32 keys, so ordered that widening, which splits each 16
-    // bytes in two, leaves the keys in their order.
-    alignas(64) std::uint16_t order[2][32];
-    for (int lane = 0; lane < 4; ++lane)
-      for (int i = 0; i < 8; ++i)
-        for (int s = 0; s < 2; ++s)
-          order[s][8 * lane + i] =
-              static_cast<std::uint16_t>((i < 4 ? 0 : 32) + 2 * (4 * lane + i % 4) + s);
-    const __m512i pick[2] = {_mm512_load_si512(order[0]), _mm512_load_si512(order[1])};
-    for (int word = 0; word < 16; ++word)
-      for (int half = 0; half < 2; ++half) {
-        const __m512i a = column[word * kTileVecs + 2 * half];
-        const __m512i b = column[word * kTileVecs + 2 * half + 1];
-        for (int s = 0; s < 2; ++s) {
-          __m512i first, second;
-          e4m3_to_bf16(table, _mm512_permutex2var_epi16(a, pick[s], b), first, second);
-          __m512i* out = to + (2 * word + s) * kTileVecs + 2 * half;
-          _mm512_store_si512(out, first);
-          _mm512_store_si512(out + 1, second);
-        }
-      }
+    for (std::int64_t at = 0; at < step; at += 64) {
+      if (job.dtype == DType::bf16)
+        transpose_bf16(keys + at, step, wide + at / 4 * kTileVecs);
+      else
+        transpose_e4m3(table, keys + at, step, wide + at / 2 * kTileVecs);
+    }
   }
 
   static __m512 dot2(__m512 sum, __m512i a, __m512i b) {
