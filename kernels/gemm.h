@@ -11,8 +11,8 @@
 //
 // The bits of one output element depend on its row of a and its row of w alone: not on rows, batch,
 // position in the batch or threads (a row computed alone equals the row computed among many).
-// Ragged edges of k and n are allowed. Batched calls (batch > 1) are for f32 activations and for bf16.
-// Tolerance between backends: 1 - 2xy/(xx+yy) <= 1e-9 (f32), 1e-6 (bf16, f8).
+// Ragged edges of k and n are allowed. Batched calls (batch > 1) are for f32 activations and for
+// bf16. Tolerance between backends: 1 - 2xy/(xx+yy) <= 1e-9 (f32), 1e-6 (bf16, f8).
 #pragma once
 #include <cstdint>
 
