@@ -90,21 +90,28 @@ void fill(const Model& model, PageCache& cache, int count) {
     return out;
   };
   const auto latent = random(kRows * static_cast<std::size_t>(c)),
-             key = random(kRows * static_cast<std::size_t>(r)),
-             index = random(kRows * static_cast<std::size_t>(d));
-  std::vector<std::uint8_t> codes(index.size());
-  std::vector<float> scale(kRows);
-  ops.hadamard_quant({.rows = kRows,
-                      .dim = d,
-                      .x = index.data(),
-                      .out = codes.data(),
-                      .scale = scale.data(),
-                      .pool = &model.pool()});
+             key = random(kRows * static_cast<std::size_t>(r));
+  // Every index key is another one: equal keys at equal distances would be selected at equal
+  // distances, and what they select would fall on each other in the processor's caches.
+  const int blocks = (count + kRows - 1) / kRows;
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(blocks) * kRows *
+                                  static_cast<std::size_t>(d));
+  std::vector<float> scale(static_cast<std::size_t>(blocks) * kRows);
+  for (int b = 0; b < blocks; ++b) {
+    const auto index = random(kRows * static_cast<std::size_t>(d));
+    ops.hadamard_quant({.rows = kRows,
+                        .dim = d,
+                        .x = index.data(),
+                        .out = codes.data() + static_cast<std::ptrdiff_t>(b) * kRows * d,
+                        .scale = scale.data() + static_cast<std::ptrdiff_t>(b) * kRows,
+                        .pool = &model.pool()});
+  }
   std::vector<std::int32_t> slots(kRows);
   const int layers = config.num_hidden_layers + config.num_nextn_predict_layers;
   for (int layer = 0; layer < layers; ++layer)
-    for (int done = 0; done < count; done += kRows) {
-      const int rows = std::min(kRows, count - done);
+    for (int b = 0; b < blocks; ++b) {
+      const int done = b * kRows, rows = std::min(kRows, count - done);
+      const int from = (b + layer) % blocks;
       for (int i = 0; i < rows; ++i) slots[static_cast<std::size_t>(i)] = done + i;
       ops.kv_write({.tokens = rows,
                     .c = c,
@@ -118,8 +125,8 @@ void fill(const Model& model, PageCache& cache, int count) {
                     .pool = &model.pool()});
       ops.index_write({.tokens = rows,
                        .d = d,
-                       .k = codes.data(),
-                       .scale = scale.data(),
+                       .k = codes.data() + static_cast<std::ptrdiff_t>(from) * kRows * d,
+                       .scale = scale.data() + static_cast<std::ptrdiff_t>(from) * kRows,
                        .slots = slots.data(),
                        .pages = cache.index_keys(layer),
                        .pool = &model.pool()});
