@@ -54,6 +54,7 @@ struct Engine::Impl {
   Outputs out, draft_out;
   Sampler sampler;
   std::vector<std::int32_t> tokens, positions, sequence_of;
+  std::vector<TokenSelection>* selections = nullptr;  // of the call at hand, where wanted
 
   [[nodiscard]] bool speculative() const {
     return options.speculative && model->config().num_nextn_predict_layers > 0;
@@ -61,7 +62,8 @@ struct Engine::Impl {
   bool make_room(Sequence& s, std::int64_t length);
   void trim(Sequence& s, std::int64_t length);
   void forward(Sequence& s, std::span<const std::int32_t> ids, bool want_logits, int logit_rows);
-  void accept(Sequence& s, int rows);
+  void accept(Sequence& s, int rows, int first_row = 0);
+  void keep_selections(const Sequence& s, int first_row, int rows);
   std::int32_t draft(Sequence& s, const SamplingParams& params, const SeenTokens& seen);
   Result<Generated> generate(Sequence& s, const GenerateParams& params);
   bool prefill(Sequence& s, Generated& result);
@@ -234,21 +236,35 @@ void Engine::Impl::forward(Sequence& s,
   batch.logit_rows = wanted;
   batch.want_hidden = speculative();
   batch.want_routing = model->moe_layers() > 0;
+  batch.want_selection = selections != nullptr;
   model->forward(batch, *cache, out);
 }
 
-// The first `rows` rows of the last forward pass are part of the sequence now.
-void Engine::Impl::accept(Sequence& s, int rows) {
-  const auto per_token =
-      static_cast<std::size_t>(model->moe_layers() * model->config().num_experts_per_tok);
-  s.routing.insert(s.routing.end(), out.routing.begin(),
-                   out.routing.begin() +
-                       static_cast<std::ptrdiff_t>(static_cast<std::size_t>(rows) * per_token));
-  if (speculative())
-    s.waiting.insert(
-        s.waiting.end(), out.hidden.begin(),
-        out.hidden.begin() + static_cast<std::ptrdiff_t>(rows) * model->config().hidden_size);
+// Rows [first_row, first_row + rows) of the last forward pass are part of the sequence now.
+void Engine::Impl::accept(Sequence& s, int rows, int first_row) {
+  auto take_rows = [&](auto& to, const auto& from, std::ptrdiff_t width) {
+    to.insert(to.end(), from.begin() + first_row * width,
+              from.begin() + (first_row + rows) * width);
+  };
+  take_rows(s.routing, out.routing,
+            std::ptrdiff_t{model->moe_layers()} * model->config().num_experts_per_tok);
+  if (speculative()) take_rows(s.waiting, out.hidden, model->config().hidden_size);
+  if (selections != nullptr) keep_selections(s, first_row, rows);
   s.computed += rows;
+}
+
+// Of the rows [first_row, first_row + rows) of the last forward pass; the first of them is at
+// s.computed.
+void Engine::Impl::keep_selections(const Sequence& s, int first_row, int rows) {
+  const std::int64_t k = model->config().index_topk;
+  for (const Selection& run : out.selections)
+    for (int r = 0; r < run.rows; ++r) {
+      const int row = run.first_row + r - first_row;
+      if (row < 0 || row >= rows) continue;
+      const auto begin = run.positions.begin() + r * k;
+      selections->push_back(
+          {s.computed + row, run.layer, {begin, std::find(begin, begin + k, -1)}});
+    }
 }
 
 // Brings the prediction layer up to the last token and gives its guess of the one after, or -1.
@@ -313,6 +329,9 @@ bool Engine::Impl::prefill(Sequence& s, Generated& result) {
 Result<Generated> Engine::Impl::generate(Sequence& s, const GenerateParams& params) {
   const ModelConfig& config = model->config();
   Generated result;
+  selections = params.want_selection ? &result.selections : nullptr;
+  const std::unique_ptr<std::vector<TokenSelection>*, void (*)(std::vector<TokenSelection>**)>
+      forget(&selections, [](std::vector<TokenSelection>** kept) { *kept = nullptr; });
   auto begin = std::chrono::steady_clock::now();
   if (!prefill(s, result))
     return make_error(Where::model, "key-value cache", std::to_string(s.tokens.size()) + " tokens",
@@ -380,11 +399,7 @@ Result<Generated> Engine::Impl::generate(Sequence& s, const GenerateParams& para
         ++result.accepted;
         if (more) {
           // The second row is the sequence's own next token: it is computed already.
-          const auto per_token =
-              static_cast<std::ptrdiff_t>(model->moe_layers()) * config.num_experts_per_tok;
-          out.routing.erase(out.routing.begin(), out.routing.begin() + per_token);
-          out.hidden.erase(out.hidden.begin(), out.hidden.begin() + config.hidden_size);
-          accept(s, 1);
+          accept(s, 1, 1);
           more = take(out.logits.data() + config.vocab_size);
         }
       }

@@ -56,9 +56,18 @@ struct GenerateParams {
   int max_tokens = 256;
   std::vector<std::int32_t> stop_ids;  // besides the model's end-of-sequence ids
   bool ignore_eos = false;
+  bool want_selection = false;  // list what the indexer selected (2 KiB to 8 KiB a layer and token)
   // Called after each token; false ends the call (Finish::cancelled). The token is part of the
   // sequence by then.
   std::function<bool(const TokenOut&)> on_token;
+};
+
+// Positions of its sequence that the attention of one token in one layer was given, ascending.
+// Tokens whose whole context is selected (positions below index_topk) are not listed.
+struct TokenSelection {
+  std::int64_t position = 0;
+  int layer = 0;
+  std::vector<std::int32_t> selected;
 };
 
 struct Generated {
@@ -68,6 +77,7 @@ struct Generated {
   std::int64_t cached_tokens = 0;  // already in pages when the call came
   std::int64_t drafted = 0, accepted = 0;
   double prefill_seconds = 0, decode_seconds = 0;
+  std::vector<TokenSelection> selections;  // of the tokens computed in this call, where wanted
 };
 
 // What was computed for each token of a sequence, for training.

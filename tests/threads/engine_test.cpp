@@ -109,6 +109,46 @@ TEST(Engine, RefusesWhatItCannotServe) {
   EXPECT_FALSE((*engine)->generate(id, params).ok());
 }
 
+TEST(Engine, TellsWhatTheIndexerSelectedWhereAsked) {
+  const ModelConfig config = golden_config("configs/moe.json");
+  std::vector<std::vector<TokenSelection>> found;
+  for (const bool speculative : {false, true}) {
+    EngineOptions options;
+    options.model_dir = ModelFolders::of(config, 12, DType::f8, "moe");
+    options.cache_tokens = 512;
+    options.speculative = speculative;
+    options.chunk = speculative ? 7 : 64;
+    auto engine = Engine::open(options);
+    ASSERT_TRUE(engine.ok());
+    const auto id = (*engine)->open_sequence(1);
+    ASSERT_FALSE((*engine)->append(id, goldens::tokens(1, 50, config.vocab_size)));
+    GenerateParams params;
+    params.max_tokens = 10;
+    params.ignore_eos = true;
+    EXPECT_TRUE((*engine)->generate(id, params)->selections.empty());
+    params.want_selection = true;
+    const auto generated = (*engine)->generate(id, params);
+    ASSERT_TRUE(generated.ok());
+    found.push_back(generated->selections);
+    // The token sampled last before, and nine of the ten sampled now, were computed.
+    EXPECT_EQ(found.back().size(), 10U * static_cast<std::size_t>(config.num_hidden_layers));
+    for (const auto& token : found.back()) {
+      EXPECT_GE(token.position, 59);
+      EXPECT_LT(token.position, 69);
+      EXPECT_EQ(token.selected.size(), static_cast<std::size_t>(config.index_topk));
+      EXPECT_LE(token.selected.back(), token.position);
+    }
+  }
+  auto sorted = [](std::vector<TokenSelection> list) {
+    std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.position, a.layer) < std::pair(b.position, b.layer);
+    });
+    return list;
+  };
+  const auto plain = sorted(found[0]), drafted = sorted(found[1]);
+  for (std::size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(plain[i].selected, drafted[i].selected);
+}
+
 TEST(Engine, TruncateForgetsAndTheRestIsAsIfNeverSaid) {
   const ModelConfig config = golden_config("configs/moe.json");
   for (const bool speculative : {false, true}) {
