@@ -57,7 +57,7 @@ def differences(folder, cache):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seedbed", default=str(ROOT / "build/release/seedbed"))
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = f"{folder}/a.db"

@@ -15,6 +15,7 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -103,7 +104,7 @@ def calls_made(program, store, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seedbed", default=str(ROOT / "build/release/seedbed"))
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     parser.add_argument("--limit", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isolation", default="")

@@ -22,6 +22,7 @@ import collections
 import fractions
 import importlib.metadata
 import json
+import os
 import random
 import subprocess
 import sys
@@ -310,7 +311,7 @@ def keywords(schema, into):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--probe", default="build/release/tests/json_schema_probe")
+    parser.add_argument("--probe", default=os.environ.get("SEEDBED_BUILD", "build/release") + "/tests/json_schema_probe")
     parser.add_argument("--cases", type=int, default=24_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=10, help="disagreements printed")

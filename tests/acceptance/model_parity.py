@@ -71,7 +71,7 @@ def compare(seedbed, name, weights_seed, token_seed, positions):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seedbed", default=str(ROOT / "build/release/seedbed"))
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     parser.add_argument("--only", help="one case by its name")
     parser.add_argument("--token-seed", type=int, help="other tokens than the case's own")
     arguments = parser.parse_args()

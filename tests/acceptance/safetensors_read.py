@@ -135,7 +135,7 @@ def check_model(checks, folder, tensors, again):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seedbed", default=str(ROOT / "build/release/seedbed"))
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     checks = Checks(parser.parse_args().seedbed)
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)

@@ -16,6 +16,7 @@ Where the two differ on purpose no case is generated:
 import argparse
 import importlib.metadata
 import importlib.util
+import os
 import pathlib
 import random
 import struct
@@ -179,8 +180,8 @@ def train(seedbed, folder, count, seed):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--probe", default="build/release/tests/tokenizer_probe")
-    parser.add_argument("--seedbed", default="build/release/seedbed")
+    parser.add_argument("--probe", default=os.environ.get("SEEDBED_BUILD", "build/release") + "/tests/tokenizer_probe")
+    parser.add_argument("--seedbed", default=os.environ.get("SEEDBED_BUILD", "build/release") + "/seedbed")
     parser.add_argument("--deepseek", help="its tokenizer.json; else that of the installed package")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)

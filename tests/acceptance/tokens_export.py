@@ -14,6 +14,7 @@ Exit code: 0 all hold, 1 something does not, 2 it could not be tried.
 import argparse
 import base64
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def make(program, temp):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seedbed", default=str(ROOT / "build/release/seedbed"))
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     parser.add_argument("folders", nargs="*", type=pathlib.Path)
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:
