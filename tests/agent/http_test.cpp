@@ -325,7 +325,7 @@ TEST_F(HttpTest, BadOptionsAreRefusedBeforeAnythingIsSent) {
   o.api_key_env = "SEEDBED_NO_SUCH_KEY";
   auto opened = agent::HttpEndpoint::open(io, o);
   ASSERT_FALSE(opened.ok());
-  EXPECT_EQ(opened.error().where, Where::config);
+  EXPECT_EQ(opened.error().where, Where::usage);
   EXPECT_NE(opened.error().message.find("$SEEDBED_NO_SUCH_KEY"), std::string::npos);
 }
 
