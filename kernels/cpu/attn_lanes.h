@@ -24,6 +24,7 @@ constexpr int kHeadBlock = 2;
 #endif
 typedef float Vec __attribute__((vector_size(4 * kLanes)));
 typedef std::int32_t IntVec __attribute__((vector_size(4 * kLanes)));
+typedef std::uint32_t UintVec __attribute__((vector_size(4 * kLanes)));
 typedef float LooseVec __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
 static inline Vec v_load(const float* p) {
@@ -100,8 +101,9 @@ static inline Vec v_exp(Vec x) {
   y = v_fma(y, rest, v_set(1.6666665459e-1F));
   y = v_fma(y, rest, v_set(5.0000001201e-1F));
   y = v_fma(y * rest, rest, rest) + 1.0F;
-  const IntVec power = reinterpret_cast<IntVec>(shifted) << 23;
-  y = reinterpret_cast<Vec>(reinterpret_cast<IntVec>(y) + power);
+  // Unsigned: far below -87 the sum goes round, and the result is not taken.
+  const UintVec power = reinterpret_cast<UintVec>(shifted) << 23;
+  y = reinterpret_cast<Vec>(reinterpret_cast<UintVec>(y) + power);
   return x < -87.0F ? Vec{} : y;
 }
 static inline float exp_one(float x) {
