@@ -1,32 +1,5 @@
-// The oracle of every op; definitions in this folder, one file an op.
+// The oracle of every op, defined in this folder: the list that every instruction set defines, in
+// the namespace ref.
 #pragma once
-#include "kernels/ops.h"
-
-namespace seedbed::kernels::ref {
-
-void embed(const EmbedParams& p);
-void gemm(const GemmParams& p);
-void grouped_gemm(const GroupedGemmParams& p);
-void lm_head(const LmHeadParams& p);
-void cast_bf16(const CastBf16Params& p);
-void act_quant(const ActQuantParams& p);
-void hadamard_quant(const HadamardQuantParams& p);
-void rms_norm(const RmsNormParams& p);
-void layer_norm(const LayerNormParams& p);
-void rope(const RopeParams& p);
-void kv_write(const KvWriteParams& p);
-void index_write(const IndexWriteParams& p);
-void index_logits(const IndexLogitsParams& p);
-void index_logits_paged(const IndexLogitsPagedParams& p);
-void topk_select(const TopkSelectParams& p);
-void map_slots(const MapSlotsParams& p);
-void sparse_mla(const SparseMlaParams& p);
-void dense_mla(const DenseMlaParams& p);
-void dense_mha(const DenseMhaParams& p);
-void moe_route(const MoeRouteParams& p);
-void moe_permute(const MoePermuteParams& p);
-void moe_unpermute(const MoeUnpermuteParams& p);
-void silu_mul(const SiluMulParams& p);
-void sample(const SampleParams& p);
-
-}  // namespace seedbed::kernels::ref
+#define SEEDBED_ISA ref
+#include "kernels/cpu/ops_here.h"
