@@ -150,6 +150,20 @@ TEST_F(EngineRun, LanesDoNotChangeAnything) {
   EXPECT_NE(runs_digest(*store), one);
 }
 
+// Short enough for the thread sanitizer, whose run takes this one of all runs with a model.
+using EngineLanes = EngineRun;
+TEST_F(EngineLanes, TwoAtOnceSayWhatOneSays) {
+  auto o = engine_options(true, 1);
+  o.shards = 4;  // a task of each environment
+  o.budget->max_turns = 2;
+  EXPECT_EQ(run(o).episodes, 2);
+  const std::string one = runs_digest(*store);
+  store = fresh("b.db");
+  o.jobs = 2;
+  EXPECT_EQ(run(o).episodes, 2);
+  EXPECT_EQ(runs_digest(*store), one);
+}
+
 TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
   run(engine_options());
   const std::string whole = runs_digest(*store);
