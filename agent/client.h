@@ -81,6 +81,9 @@ class ModelClient {
   // The asynchronous form: `done` is called once, on the client's own loop; `view` stays valid
   // until then.
   virtual void ask(const View& view, std::function<void(Result<Reply>)> done) { done(reply(view)); }
+  // The time of the reply that was asked for is over: it is answered soon, with what there is. On
+  // the client's own loop.
+  virtual void give_up() {}
 };
 
 }  // namespace seedbed::agent

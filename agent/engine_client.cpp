@@ -1,12 +1,14 @@
 #include "agent/engine_client.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
+#include "agent/episode_seed.h"
 #include "agent/printable.h"
 #include "base/check.h"
-#include "base/clock.h"
-#include "base/hash.h"
 
 namespace seedbed::agent {
 namespace {
@@ -77,17 +79,52 @@ std::string why_of(const chat::Completion& completion) {
 
 }  // namespace
 
-struct EngineClient::Sampled {
-  const chat::Completion* completion = nullptr;
-  std::string text;  // all bytes
-  engine::Generated generated;
+// What the engine's thread and the client share of one reply.
+struct EngineClient::Pending {
+  std::mutex mutex;
+  std::condition_variable made;
+  std::optional<Result<engine::Generated>> generated;
+  std::function<void()> tell;  // that it is made; empty once nobody waits
+  bool dropped = false;
+  // The client's alone.
+  engine::Engine::RequestId id = 0;
   std::int64_t prompt_tokens = 0;
-  bool out_of_time = false, cut_by_window = false;
+  bool cut_by_window = false, out_of_time = false;
+
+  void put(Result<engine::Generated> result) {
+    {
+      const std::lock_guard lock(mutex);
+      generated = std::move(result);
+      // Under the lock: who drops this may take the loop away right afterwards.
+      if (tell) tell();
+      tell = nullptr;
+    }
+    made.notify_all();
+  }
+  bool is_dropped() {
+    const std::lock_guard lock(mutex);
+    return dropped;
+  }
 };
 
+// Nobody waits for the reply that is being made any longer.
+void EngineClient::drop() {
+  done_ = nullptr;
+  if (pending_ == nullptr) return;
+  model_->engine().abort(pending_->id);
+  std::function<void()> tell;
+  {
+    const std::lock_guard lock(pending_->mutex);
+    pending_->dropped = true;
+    tell.swap(pending_->tell);
+  }
+  pending_.reset();
+}
+
 void EngineClient::forget() {
-  if (sequence_) model_->engine().close_sequence(*sequence_);
-  sequence_.reset();
+  drop();
+  if (session_) model_->engine().end_session(*session_);
+  session_.reset();
   messages_.clear();
   seen_ = stable_ = 0;
   malformed_ = false;
@@ -97,11 +134,10 @@ void EngineClient::forget() {
 
 void EngineClient::begin(const EpisodeStart& start) {
   forget();
-  seed_ = start.seed;
-  const std::string key = start.task_id + "\x1f" + std::to_string(start.sample);
-  sequence_ = model_->engine().open_sequence(hash64(key));
+  session_ = model_->engine().new_session();
+  seed_ = episode_seed(start.seed, start.task_id, start.sample);
   const EngineOptions& o = model_->options();
-  record_.tokenizer = model_->tokenizer_hash();
+  record_.tokenizer = model_->vocabulary().hash();
   record_.thinking = o.thinking;
   record_.temperature = o.temperature;
   record_.top_p = o.top_p;
@@ -113,16 +149,12 @@ void EngineClient::begin(const EpisodeStart& start) {
 void EngineClient::close_branch() {
   if (std::find(arrays_.mask.begin(), arrays_.mask.end(), std::uint8_t{1}) == arrays_.mask.end())
     return;
-  const engine::Routing routing = model_->engine().routing(*sequence_);
-  arrays_.moe_layers = routing.layers;
-  arrays_.experts_per_token = routing.experts;
-  arrays_.routed_experts = routing.ids;
   record_.branches.push_back(pack(arrays_));
 }
 
 std::optional<schemas::TokenRecord> EngineClient::finish() {
   std::optional<schemas::TokenRecord> out;
-  if (sequence_) close_branch();
+  close_branch();
   if (!record_.branches.empty()) out = std::move(record_);
   forget();
   return out;
@@ -146,17 +178,15 @@ Result<bool> EngineClient::add(const chat::Segments& segments,
            role_of(messages_, segments[end].message, arrays_.ids.empty()) == role)
       ++end;
     const auto begin = segments.begin() + static_cast<std::ptrdiff_t>(i);
-    pieces.push_back({role, model_->encode({begin, begin + static_cast<std::ptrdiff_t>(end - i)})});
+    pieces.push_back(
+        {role, model_->vocabulary().encode({begin, begin + static_cast<std::ptrdiff_t>(end - i)})});
     tokens += pieces.back().ids.size();
     if (end == stable) stable_tokens = tokens;
     i = end;
   }
   const auto length = arrays_.ids.size();
   if (static_cast<std::int64_t>(length + tokens) >= model_->window()) return false;
-  for (const auto& piece : pieces) {
-    if (auto failed = model_->engine().append(*sequence_, piece.ids)) return *std::move(failed);
-    arrays_.add_given(piece.role, piece.ids);
-  }
+  for (const auto& piece : pieces) arrays_.add_given(piece.role, piece.ids);
   if (stable > 0) stable_ = length + stable_tokens;
   thinking_ = opens == chat::Opens::reasoning;
   return true;
@@ -208,7 +238,6 @@ Result<bool> EngineClient::go_on(const View& view) {
       chat::render_suffix(messages_, rendered, {.thinking = thinking, .bos = true}, end_written_));
   if (!suffix.append) {
     close_branch();
-    model_->engine().truncate(*sequence_, static_cast<std::int64_t>(stable_));
     arrays_ = arrays_.given_prefix(stable_);
   }
   return add(suffix.segments, suffix.stable, suffix.opens);
@@ -220,14 +249,86 @@ Reply EngineClient::ended(Reply reply, Stop stop, std::string why) const {
   return reply;
 }
 
+// Nothing: the reply is being made. Else what it is without the model. `tell` is called once it is
+// made, on the engine's thread.
+std::optional<Result<Reply>> EngineClient::request(const View& view, std::function<void()> tell) {
+  SEEDBED_CHECK(session_.has_value() && pending_ == nullptr);
+  const Result<bool> fits = messages_.empty() ? start_conversation(view) : go_on(view);
+  if (!fits.ok()) return Result<Reply>(fits.error());
+  if (!*fits)
+    return Result<Reply>(ended({}, Stop::out_of_tokens,
+                               "the conversation is longer than the window of " +
+                                   std::to_string(model_->window()) + " tokens"));
+  const EngineOptions& o = model_->options();
+  const auto length = static_cast<std::int64_t>(arrays_.ids.size());
+  const std::int64_t room = model_->window() - length;
+  auto pending = std::make_shared<Pending>();
+  pending->tell = std::move(tell);
+  pending->prompt_tokens = length;
+  pending->cut_by_window = o.max_tokens >= room;
+  engine::Request request;
+  request.prompt = arrays_.ids;
+  request.sampled = arrays_.mask;
+  request.session = *session_;
+  request.params.sampling.temperature = o.temperature;
+  request.params.sampling.top_p = o.top_p;
+  request.params.sampling.min_p = o.min_p;
+  request.params.sampling.top_k =
+      static_cast<int>(std::min<std::int64_t>(o.top_k, model_->engine().config().vocab_size));
+  request.params.sampling.seed = seed_;
+  request.params.max_tokens = static_cast<int>(std::min(o.max_tokens, room));
+  request.params.want_routing = true;
+  pending_ = pending;
+  auto id = model_->engine().submit(
+      std::move(request),
+      [pending](Result<engine::Generated> generated) { pending->put(std::move(generated)); });
+  if (!id.ok()) {
+    pending_.reset();
+    return Result<Reply>(std::move(id).error());
+  }
+  pending->id = *id;
+  return std::nullopt;
+}
+
 Result<Reply> EngineClient::reply(const View& view) {
-  SEEDBED_CHECK(sequence_.has_value());
-  SEEDBED_TRY(const bool fits, messages_.empty() ? start_conversation(view) : go_on(view));
-  if (!fits)
-    return ended({}, Stop::out_of_tokens,
-                 "the conversation is longer than the window of " +
-                     std::to_string(model_->window()) + " tokens");
-  return sample(view);
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(view.wall_ms_left);
+  if (auto already = request(view, {})) return *std::move(already);
+  {
+    Pending& p = *pending_;
+    std::unique_lock lock(p.mutex);
+    if (!p.made.wait_until(lock, deadline, [&] { return p.generated.has_value(); })) {
+      lock.unlock();
+      give_up();
+      lock.lock();
+      p.made.wait(lock, [&] { return p.generated.has_value(); });
+    }
+  }
+  return take();
+}
+
+void EngineClient::ask(const View& view, std::function<void(Result<Reply>)> done) {
+  SEEDBED_CHECK(post_ != nullptr);
+  done_ = std::move(done);
+  auto already = request(view, [this, post = post_] {
+    // The engine's thread holds `pending_` and its lock here: what is posted runs afterwards, and
+    // only while nobody dropped it.
+    post([this, pending = pending_] {
+      if (pending->is_dropped()) return;
+      const auto answer = std::exchange(done_, nullptr);
+      answer(take());
+    });
+  });
+  if (!already) return;
+  // Never from within ask().
+  auto kept = std::make_shared<Result<Reply>>(*std::move(already));
+  post_([answer = std::exchange(done_, nullptr), kept] { answer(std::move(*kept)); });
+}
+
+void EngineClient::give_up() {
+  if (pending_ == nullptr) return;
+  pending_->out_of_time = true;
+  model_->engine().abort(pending_->id);
 }
 
 void EngineClient::record(const engine::TokenOut& token) {
@@ -247,62 +348,54 @@ void EngineClient::record(const engine::TokenOut& token) {
   arrays_.spans.back().end = at + 1;
 }
 
-Result<Reply> EngineClient::sample(const View& view) {
-  const EngineOptions& o = model_->options();
-  const auto length = static_cast<std::int64_t>(arrays_.ids.size());
-  const std::int64_t room = model_->window() - length;
-  const std::int64_t deadline = monotonic_us() + view.wall_ms_left * 1000;
-  chat::Parser parser(model_->parse_options(thinking_));
-  Sampled sampled;
-  sampled.prompt_tokens = length;
-  bool interrupted = false;
-  engine::GenerateParams params;
-  params.sampling.temperature = o.temperature;
-  params.sampling.top_p = o.top_p;
-  params.sampling.min_p = o.min_p;
-  params.sampling.top_k = static_cast<int>(o.top_k);
-  params.sampling.seed = seed_;
-  params.max_tokens = static_cast<int>(std::min(o.max_tokens, room));
-  params.on_token = [&](const engine::TokenOut& token) {
-    record(token);
-    const chat::Piece piece = model_->piece(token.id);
-    parser.feed(piece);
-    if (!model_->is_end(token.id)) sampled.text.append(piece.bytes);
-    interrupted = interrupted_ != nullptr && interrupted_->load(std::memory_order_relaxed);
-    sampled.out_of_time = monotonic_us() >= deadline;
-    return !interrupted && !sampled.out_of_time;
-  };
-  auto generated = model_->engine().generate(*sequence_, params);
-  if (!generated.ok()) return std::move(generated).error();
-  sampled.generated = *std::move(generated);
-  if (interrupted)
-    return make_error(Where::interrupted, "run", "interrupted", "a reply was cut",
-                      "give the same command again to go on");
-  if (sampled.generated.finish == engine::Finish::cancelled && !sampled.out_of_time)
-    return make_error(Where::model, "model", o.model_dir,
+// What was made, added to the sequence and read.
+Result<Reply> EngineClient::take() {
+  const std::shared_ptr<Pending> pending = std::exchange(pending_, nullptr);
+  Result<engine::Generated> made = [&] {
+    const std::lock_guard lock(pending->mutex);
+    return *std::move(pending->generated);
+  }();
+  if (!made.ok()) return std::move(made).error();
+  engine::Generated generated = *std::move(made);
+  for (const auto& token : generated.tokens) record(token);
+  arrays_.moe_layers = generated.routing.layers;
+  arrays_.experts_per_token = generated.routing.experts;
+  // A reply that was given up before it began knows less than the one before it.
+  if (generated.routing.ids.size() >= arrays_.routed_experts.size())
+    arrays_.routed_experts = std::move(generated.routing.ids);
+  if (generated.finish == engine::Finish::no_token)
+    return make_error(Where::model, "model", model_->options().model_dir,
                       "found no number to sample from at token " +
                           std::to_string(arrays_.ids.size()) + ", wanted finite logits",
                       "check the weights with 'seedbed engine inspect'");
-  const bool stopped = sampled.generated.finish == engine::Finish::stop;
-  sampled.cut_by_window = !stopped && o.max_tokens >= room;
-  sampled.completion = &parser.finish(stopped ? chat::End::eos : chat::End::cut);
-  return read(sampled);
+  if (generated.finish == engine::Finish::cancelled && !pending->out_of_time)
+    return make_error(Where::model, "model", model_->options().model_dir,
+                      "found a reply that somebody else ended, wanted all of it",
+                      "run the episode again");
+  return read(generated, *pending);
 }
 
-Reply EngineClient::read(Sampled& sampled) {
-  const chat::Completion& c = *sampled.completion;
-  const auto& tokens = sampled.generated.tokens;
+Reply EngineClient::read(const engine::Generated& generated, const Pending& pending) {
+  const auto& vocabulary = model_->vocabulary();
+  chat::Parser parser(vocabulary.parse_options(thinking_));
+  std::string text;  // all bytes
+  for (const auto& token : generated.tokens) {
+    const chat::Piece piece = vocabulary.piece(token.id);
+    parser.feed(piece);
+    if (!vocabulary.is_end(token.id)) text.append(piece.bytes);
+  }
+  const bool stopped = generated.finish == engine::Finish::stop;
+  const chat::Completion& c = parser.finish(stopped ? chat::End::eos : chat::End::cut);
   Reply out;
-  out.prompt_tokens = sampled.prompt_tokens;
-  out.completion_tokens = static_cast<std::int64_t>(tokens.size());
-  end_written_ = !tokens.empty() && model_->is_end(tokens.back().id);
+  out.prompt_tokens = pending.prompt_tokens;
+  out.completion_tokens = static_cast<std::int64_t>(generated.tokens.size());
+  end_written_ = !generated.tokens.empty() && vocabulary.is_end(generated.tokens.back().id);
   malformed_ = false;
   out.what = Message{printable(c.content), printable(c.reasoning)};
-  if (sampled.generated.finish == engine::Finish::stop) {
+  if (stopped) {
     malformed_ = !c.malformed.empty();
     if (malformed_) {
-      out.what =
-          Malformed{printable(after_reasoning(c, sampled.text)), why_of(c), printable(c.reasoning)};
+      out.what = Malformed{printable(after_reasoning(c, text)), why_of(c), printable(c.reasoning)};
     } else if (!c.calls.empty()) {
       Calls made{printable(c.content), printable(c.reasoning), {}};
       for (const auto& call : c.calls)
@@ -311,10 +404,10 @@ Reply EngineClient::read(Sampled& sampled) {
     }
     return out;
   }
-  if (sampled.out_of_time)
+  if (generated.finish == engine::Finish::cancelled)
     return ended(std::move(out), Stop::out_of_time, "the reply took too long");
   return ended(std::move(out), Stop::out_of_tokens,
-               sampled.cut_by_window
+               pending.cut_by_window
                    ? "the window of " + std::to_string(model_->window()) + " tokens is full"
                    : "the reply was cut at " + std::to_string(out.completion_tokens) + " tokens");
 }

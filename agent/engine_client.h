@@ -1,14 +1,15 @@
 // The client of a model in this process. What the model saw and said stays as tokens: a reply is
-// never made text and tokens again, new pieces alone are rendered, and the pages of the sequence
-// stay between turns.
+// never made text and tokens again, and new pieces alone are rendered. Each reply is one request
+// with all tokens so far; the engine finds those that are in pages.
 //
-//   (1) `arrays_` and the engine's sequence hold the same ids at any time.
+//   (1) `arrays_` holds the ids of the sequence at any time; a request's prompt is these.
 //   (2) Where the format takes tokens back (old reasoning, at a new user message), the branch so
 //       far is closed as it is, and the next one begins with the prefix that both share.
 //   (3) Ids that the client appends are never under loss; ids that were sampled are, once.
+//   (4) The engine's thread only hands over what it made; all else happens on the client's loop.
 #pragma once
-#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,34 +25,41 @@ namespace seedbed::agent {
 
 class EngineClient final : public ModelClient {
  public:
-  // `model` outlives the client, `interrupted` (may be null) too: set, it ends a reply with
-  // Error{interrupted}.
-  explicit EngineClient(const EngineModel& model, const std::atomic<bool>* interrupted = nullptr)
-      : model_(&model), interrupted_(interrupted) {}
+  // Runs a function on the client's loop, later; called from any thread.
+  using Post = std::function<void(std::function<void()>)>;
+
+  // `model` outlives the client. ask() needs `post`; the client is destroyed on its loop's thread,
+  // or after the loop's end.
+  explicit EngineClient(const EngineModel& model, Post post = {})
+      : model_(&model), post_(std::move(post)) {}
   ~EngineClient() override { forget(); }
 
   void begin(const EpisodeStart& start) override;
   // Error{model}: the model gives no numbers, or the engine fails.
   Result<Reply> reply(const View& view) override;
+  void ask(const View& view, std::function<void(Result<Reply>)> done) override;
+  void give_up() override;
   std::optional<schemas::TokenRecord> finish() override;
 
  private:
-  struct Sampled;
+  struct Pending;
   void forget();
+  void drop();
   void close_branch();
   Result<bool> start_conversation(const View& view);
   Result<bool> go_on(const View& view);
   Result<bool> add(const engine::chat::Segments& segments,
                    std::size_t stable,
                    engine::chat::Opens opens);
-  Result<Reply> sample(const View& view);
+  std::optional<Result<Reply>> request(const View& view, std::function<void()> tell);
+  Result<Reply> take();
   void record(const engine::TokenOut& token);
-  Reply read(Sampled& sampled);
+  Reply read(const engine::Generated& generated, const Pending& pending);
   [[nodiscard]] Reply ended(Reply reply, schemas::Stop stop, std::string why) const;
 
   const EngineModel* model_;
-  const std::atomic<bool>* interrupted_;
-  std::optional<engine::Engine::SequenceId> sequence_;
+  Post post_;
+  std::optional<std::uint64_t> session_;  // of the episode
   std::uint64_t seed_ = 0;
   std::vector<engine::chat::Message> messages_;
   std::size_t seen_ = 0;     // turns of the view that are in messages_
@@ -61,6 +69,9 @@ class EngineClient final : public ModelClient {
   std::size_t stable_ = 0;   // tokens that begin every longer conversation too
   TokenArrays arrays_;
   schemas::TokenRecord record_;
+  // The reply that is being made.
+  std::shared_ptr<Pending> pending_;
+  std::function<void(Result<Reply>)> done_;
 };
 
 }  // namespace seedbed::agent

@@ -14,8 +14,14 @@ struct EngineOptions {
   std::int64_t max_tokens = 2'048;  // of one reply
   std::int64_t context = 0;  // tokens of one episode; 0: the model's positions, at most 32,768
   bool thinking = true;
-  int threads = 0;  // 0: one for each core
   engine::DType kv_dtype = engine::DType::f8;
+  // How it is computed. Results never depend on these.
+  int threads = 0;                // 0: one for each core
+  std::int64_t cache_tokens = 0;  // over all episodes; 0: as memory allows. At least one window
+  int chunk = 128;                // prompt tokens a step
+  int max_batch = 64;             // replies computed at once
+  bool speculative = false;       // draft with the prediction layer, where the model has one
+  bool prefix_cache = true;       // prompts begin with what is in pages already
 };
 
 }  // namespace seedbed::agent

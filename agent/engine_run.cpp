@@ -1,9 +1,13 @@
-// Runs of the policy `engine`: lanes that share one model.
-#include <algorithm>
+// Many episodes at once on one model, which computes their replies together.
+#include "agent/engine_run.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include "agent/engine_client.h"
+#include "agent/episode_seed.h"
 #include "agent/prompt.h"
-#include "agent/run_plan.h"
+#include "agent/run_async.h"
 
 namespace seedbed::agent {
 namespace {
@@ -12,15 +16,16 @@ std::string_view name_of(engine::DType dtype) {
   return dtype == engine::DType::f32 ? "f32" : dtype == engine::DType::bf16 ? "bf16" : "fp8";
 }
 
-// All that decides what is sampled; threads and lanes are not part of it.
+// All that decides what is sampled; threads, batches and caches are not part of it.
 tasks::RunInfo engine_info(const RunOptions& options, const EngineModel& model) {
-  const EngineOptions& o = options.engine;
+  const EngineOptions& o = model.options();
   tasks::RunInfo info = run_info(options);
   info.policy_version = model.engine().policy_version();
   info.settings.set("prompt", kPromptVersion)
+      .set("draws", kDrawsVersion)
       .set("chat", "deepseek-v3.2")
       .set("thinking", o.thinking)
-      .set("tokenizer", model.tokenizer_hash())
+      .set("tokenizer", model.vocabulary().hash())
       .set("temperature", o.temperature)
       .set("top_p", o.top_p)
       .set("top_k", o.top_k)
@@ -33,18 +38,32 @@ tasks::RunInfo engine_info(const RunOptions& options, const EngineModel& model) 
 
 }  // namespace
 
+Result<RunSummary> run_model(tasks::Store& store,
+                             const RunOptions& options,
+                             const EngineModel& model,
+                             const HostFactory& hosts,
+                             const OnProgress& progress) {
+  SEEDBED_TRY(const RunPlan plan, plan_run(store, options, engine_info(options, model)));
+  boost::asio::io_context io(1);
+  const auto post = [&io](std::function<void()> work) { boost::asio::post(io, std::move(work)); };
+  const AsyncClients clients{.make = [&] { return std::make_unique<EngineClient>(model, post); },
+                             .model_failures = 1,  // nothing that comes and goes, as a network does
+                             .tokens =
+                                 [&] {
+                                   const engine::EngineStats stats = model.engine().stats();
+                                   return RunTokens{.generated = stats.generated_tokens,
+                                                    .prompt = stats.prompt_tokens,
+                                                    .cached = stats.hit_tokens};
+                                 }};
+  return run_async(io, store, plan, options, hosts, clients, progress);
+}
+
 Result<RunSummary> run_engine(tasks::Store& store,
                               const RunOptions& options,
                               const HostFactory& hosts,
                               const OnProgress& progress) {
-  SEEDBED_TRY(const auto model, EngineModel::open(options.engine, options.jobs));
-  SEEDBED_TRY(const RunPlan plan, plan_run(store, options, engine_info(options, *model)));
-  // The model's own threads run on every core: a lane waits for them or for its jail.
-  const LaneClients clients{.make = [&]() -> std::unique_ptr<ModelClient> {
-                              return std::make_unique<EngineClient>(*model, options.interrupted);
-                            },
-                            .pinned = false};
-  return run_lanes(store, plan, options, hosts, clients, progress);
+  SEEDBED_TRY(const auto model, EngineModel::open(options.engine));
+  return run_model(store, options, *model, hosts, progress);
 }
 
 }  // namespace seedbed::agent

@@ -122,7 +122,10 @@ std::string request_body(const View& view, const HttpOptions& options, std::uint
   body.set("tool_choice", "auto").set("stream", false);
   if (options.temperature) body.set("temperature", *options.temperature);
   if (options.max_tokens) body.set("max_tokens", *options.max_tokens);
-  if (options.send_seed) body.set("seed", static_cast<std::int64_t>(seed & 0x7fffffffU));
+  if (options.top_p) body.set("top_p", *options.top_p);
+  if (options.top_k) body.set("top_k", *options.top_k);
+  if (options.min_p) body.set("min_p", *options.min_p);
+  if (options.send_seed) body.set("seed", static_cast<std::int64_t>(seed));
   if (options.extra.is_object())
     for (const auto& [key, value] : options.extra.members()) body.set(key, value);
   return dump(body);

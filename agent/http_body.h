@@ -14,6 +14,7 @@ namespace seedbed::agent {
 // newer user message stands.
 schemas::Value chat_messages(const View& view);
 schemas::Value chat_tools(const std::vector<schemas::Tool>& tools);
+// `seed` in 63 bits.
 std::string request_body(const View& view, const HttpOptions& options, std::uint64_t seed);
 
 // Reads a 2xx body. Error{model} names `url` and the first bytes found; what the model itself did

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "agent/curl_loop.h"
+#include "agent/episode_seed.h"
 #include "agent/http_body.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -158,14 +159,12 @@ class HttpClient final : public ModelClient {
   explicit HttpClient(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
   void begin(const EpisodeStart& start) override {
-    seed_ =
-        rng_for(start.seed, start.task_id, static_cast<std::uint64_t>(start.sample), "http").next();
+    seed_ = episode_seed(start.seed, start.task_id, start.sample);
   }
   void ask(const View& view, std::function<void(Result<Reply>)> done) override {
-    const std::uint64_t seed = Rng(seed_).fork("turn", view.turns.size()).next();
     asio::co_spawn(state_->io,
-                   converse(state_, request_body(view, state_->options, seed), view.wall_ms_left,
-                            seed, std::move(done)),
+                   converse(state_, request_body(view, state_->options, seed_), view.wall_ms_left,
+                            seed_, std::move(done)),
                    asio::detached);
   }
   Result<Reply> reply(const View& view) override {

@@ -13,9 +13,11 @@ struct HttpOptions {
   std::string model;
   std::string
       api_key_env;  // name of the environment variable that holds the key; "": no key is sent
-  std::optional<double> temperature;
-  std::optional<std::int64_t> max_tokens;
-  bool send_seed = true;  // the run's seed mixed with (task, sample, turn), as `seed`
+  // The endpoint's own where absent. top_k and min_p are no part of OpenAI's dialect: some refuse
+  // them.
+  std::optional<double> temperature, top_p, min_p;
+  std::optional<std::int64_t> max_tokens, top_k;
+  bool send_seed = true;  // episode_seed, as `seed`
   schemas::Value extra;   // object: further members of the request's body
   int connect_timeout_ms = 10'000;
   int timeout_ms = 120'000;  // one request, from sending to the last byte

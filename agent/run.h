@@ -23,9 +23,8 @@ struct RunOptions {
   int samples = 1;            // episodes a task
   std::int64_t limit = 0;     // first N tasks; 0: all
   int shard = 0, shards = 1;  // the tasks whose index in the store's order is shard modulo shards
-  int jobs = 2;  // lanes of the scripted policies: a thread, a core and a jail each; of engine: a
-                 // thread and a jail each, one model for all
-  int concurrency = 8;                    // episodes in flight of http: a jail each, one thread
+  int jobs = 2;               // lanes of the scripted policies: a thread, a core and a jail each
+  int concurrency = 8;  // episodes in flight of http and engine: a jail each, one thread for all
   std::optional<schemas::Budget> budget;  // cuts the tasks' own budgets
   int call_wall_ms = 5'000;
   HttpOptions http;
@@ -34,11 +33,21 @@ struct RunOptions {
       nullptr;  // set by Ctrl-C: what is finished is flushed, what is in flight is dropped
 };
 
+// What a model in this process has read and written.
+struct RunTokens {
+  std::int64_t generated = 0;
+  std::int64_t prompt = 0, cached = 0;  // given with all replies; of those, found in pages
+  [[nodiscard]] double cached_share() const {
+    return prompt == 0 ? 0 : static_cast<double>(cached) / static_cast<double>(prompt);
+  }
+};
+
 struct RunSummary {
   std::int64_t episodes = 0, solved = 0, infra_errors = 0, tool_calls = 0;  // of this call
   std::int64_t skipped = 0;  // stored by an earlier one
   double score_sum = 0, seconds = 0;
-  std::string run;  // Store::run_id
+  RunTokens tokens;  // of engine
+  std::string run;   // Store::run_id
   [[nodiscard]] double score_mean() const {
     return episodes == 0 ? 0 : score_sum / static_cast<double>(episodes);
   }
@@ -47,6 +56,7 @@ struct RunSummary {
 struct RunProgress {
   std::int64_t done = 0, total = 0, solved = 0, infra_errors = 0;
   double seconds = 0;
+  RunTokens tokens;  // of engine
 };
 using OnProgress = std::function<void(const RunProgress&)>;  // about five times a second, never at
                                                              // once from two threads

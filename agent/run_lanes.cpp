@@ -1,6 +1,6 @@
-// Lanes: each a thread, pinned to a core where that helps, with its own jail and its own open
-// judge. A lane takes the next environment, loads it once, and runs all its episodes; the writer
-// stores them.
+// Lanes of the scripted policies: each a thread, pinned to a core, with its own jail and its own
+// open judge. A lane takes the next environment, loads it once, and runs all its episodes; the
+// writer stores them.
 #include <pthread.h>
 #include <sched.h>
 
@@ -150,8 +150,6 @@ class Lane {
         writer_.put(std::move(item));
         return std::move(made).error();
       }
-    } else if (made.error().where == Where::interrupted && shared_.stopping()) {
-      return std::nullopt;  // in flight: dropped
     } else {
       return std::move(made).error();
     }
@@ -203,10 +201,9 @@ Result<RunSummary> run_lanes(tasks::Store& store,
         static_cast<std::size_t>(options.jobs), std::max<std::size_t>(1, plan.environments.size()));
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < lanes; ++i)
-      threads.emplace_back(
-          [&shared, &writer, core = clients.pinned ? cores[i % cores.size()] : -1] {
-            Lane(shared, writer, core).work();
-          });
+      threads.emplace_back([&shared, &writer, core = cores[i % cores.size()]] {
+        Lane(shared, writer, core).work();
+      });
     for (auto& thread : threads) thread.join();
     write_error = writer.close(summary);
   }

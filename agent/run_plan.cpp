@@ -1,5 +1,6 @@
 #include "agent/run_plan.h"
 
+#include "agent/episode_seed.h"
 #include "agent/prompt.h"
 #include "agent/scripted.h"
 #include "schemas/reflect.h"
@@ -44,7 +45,11 @@ tasks::RunInfo run_info(const RunOptions& o) {
   info.policy = "http:" + o.http.model;
   info.policy_version = o.http.model;
   info.settings.set("prompt", kPromptVersion);
+  if (o.http.send_seed) info.settings.set("draws", kDrawsVersion);
   if (o.http.temperature) info.settings.set("temperature", *o.http.temperature);
+  if (o.http.top_p) info.settings.set("top_p", *o.http.top_p);
+  if (o.http.top_k) info.settings.set("top_k", *o.http.top_k);
+  if (o.http.min_p) info.settings.set("min_p", *o.http.min_p);
   if (o.http.max_tokens) info.settings.set("max_tokens", *o.http.max_tokens);
   if (o.http.extra.is_object()) info.settings.set("extra", o.http.extra);
   return info;

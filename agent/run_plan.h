@@ -33,7 +33,6 @@ Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options, tasks::
 
 struct LaneClients {
   std::function<std::unique_ptr<ModelClient>()> make;  // one a lane, in the lane's thread
-  bool pinned = true;                                  // each lane on a core of its own
 };
 Result<RunSummary> run_lanes(tasks::Store& store,
                              const RunPlan& plan,

@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "cli/rollouts.h"
 #include "schemas/value.h"
 
@@ -13,19 +15,15 @@ struct RunArguments {
   std::int64_t seed = 1, samples = 1, limit = 0, jobs = core_count(), concurrency = 8,
                call_wall_ms = 5'000;
   std::int64_t max_turns = 0, max_calls = 0, wall_ms = 0, max_tokens = 0, timeout_ms = 120'000;
-  std::int64_t top_k = 0, threads = 0, context = 0;
+  std::int64_t top_k = 0, threads = 0, context = 0, cache_tokens = 0, chunk = 128, max_batch = 64;
   double temperature = -1, top_p = 0.95, min_p = 0;
+  bool deterministic = false;
   std::string extra, thinking = "on", kv_dtype = "fp8";
 };
 
 void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions& run) {
   options.text("--model", run.engine.model_dir, "DIR",
                "engine: config.json, weights and tokenizer.json");
-  options.number("--top-p", arguments.top_p, 0, 1, "engine: least share of probability kept");
-  options.integer("--top-k", arguments.top_k, 0, INT32_MAX,
-                  "engine: most likely tokens kept; 0 is all");
-  options.number("--min-p", arguments.min_p, 0, 1,
-                 "engine: least probability kept, relative to the highest");
   options.choice("--thinking", arguments.thinking, {"on", "off"},
                  "engine: reason before answering");
   options.integer("--context", arguments.context, 0, 1 << 24,
@@ -33,6 +31,14 @@ void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions
   options.integer("--threads", arguments.threads, 0, 1'024, "engine: 0 is one for each core");
   options.choice("--kv-dtype", arguments.kv_dtype, {"fp8", "bf16", "f32"},
                  "engine: what keys and values are stored as");
+  options.integer("--cache-tokens", arguments.cache_tokens, 0, 1 << 30,
+                  "engine: tokens in pages, over all episodes; 0 is as memory allows");
+  options.integer("--chunk", arguments.chunk, 1, 1 << 16, "engine: prompt tokens of one step");
+  options.integer("--max-batch", arguments.max_batch, 1, 4'096, "engine: replies made at once");
+  options.flag("--speculative", run.engine.speculative,
+               "engine: draft with the model's prediction layer, where it has one");
+  options.flag("--deterministic", arguments.deterministic,
+               "engine: results never depend on the batch, the cache or drafts; always so here");
 }
 
 void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) {
@@ -46,6 +52,12 @@ void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) 
   options.number(
       "--temperature", arguments.temperature, 0, 10,
       "http: sampling temperature, the endpoint's own where absent; engine: 1 where absent");
+  options.number("--top-p", arguments.top_p, 0, 1,
+                 "least share of probability kept; http: the endpoint's own where absent");
+  options.integer("--top-k", arguments.top_k, 0, INT32_MAX,
+                  "most likely tokens kept, 0 is all; http: sent only where given");
+  options.number("--min-p", arguments.min_p, 0, 1,
+                 "least probability kept, relative to the highest; http: sent only where given");
   options.integer("--max-tokens", arguments.max_tokens, 1, INT64_MAX,
                   "tokens a reply may have; http: the endpoint's own where absent, engine: 2048");
   options.integer("--timeout-ms", arguments.timeout_ms, 1, 86'400'000, "http: time for one reply");
@@ -57,9 +69,9 @@ void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) 
   options.integer("--samples", arguments.samples, 1, 100'000, "episodes of each task");
   options.integer("--limit", arguments.limit, 0, INT64_MAX, "the first N tasks only; 0 is all");
   options.integer("--jobs", arguments.jobs, 1, 1'024,
-                  "lanes of scripted policies and of engine, each with a thread and a jail");
+                  "lanes of scripted policies, each with a thread and a jail");
   options.integer("--concurrency", arguments.concurrency, 1, 4'096,
-                  "http: episodes in flight, each with a jail");
+                  "http and engine: episodes in flight, each with a jail");
   options.integer("--max-turns", arguments.max_turns, 1, 10'000,
                   "lower the tasks' own budget of turns");
   options.integer("--max-calls", arguments.max_calls, 1, 100'000,
@@ -72,8 +84,9 @@ void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) 
 
 Step settle_engine(const Options& options, const RunArguments& arguments, agent::RunOptions& run) {
   if (run.policy != "engine") {
-    for (const char* name : {"--model", "--top-p", "--top-k", "--min-p", "--thinking", "--context",
-                             "--threads", "--kv-dtype"})
+    for (const char* name :
+         {"--model", "--thinking", "--context", "--threads", "--kv-dtype", "--cache-tokens",
+          "--chunk", "--max-batch", "--speculative", "--deterministic"})
       if (options.given(name))
         return make_error(Where::usage, "seedbed run", name,
                           "given, and the policy '" + run.policy + "' has no use for it",
@@ -93,6 +106,9 @@ Step settle_engine(const Options& options, const RunArguments& arguments, agent:
   o.thinking = arguments.thinking == "on";
   o.context = arguments.context;
   o.threads = static_cast<int>(arguments.threads);
+  o.cache_tokens = arguments.cache_tokens;
+  o.chunk = static_cast<int>(arguments.chunk);
+  o.max_batch = static_cast<int>(arguments.max_batch);
   o.kv_dtype = arguments.kv_dtype == "f32"    ? engine::DType::f32
                : arguments.kv_dtype == "bf16" ? engine::DType::bf16
                                               : engine::DType::f8;
@@ -113,6 +129,9 @@ Step settle(const Options& options,
   run.call_wall_ms = static_cast<int>(arguments.call_wall_ms);
   run.http.timeout_ms = static_cast<int>(arguments.timeout_ms);
   if (options.given("--temperature")) run.http.temperature = arguments.temperature;
+  if (options.given("--top-p")) run.http.top_p = arguments.top_p;
+  if (options.given("--top-k")) run.http.top_k = arguments.top_k;
+  if (options.given("--min-p")) run.http.min_p = arguments.min_p;
   if (options.given("--max-tokens")) run.http.max_tokens = arguments.max_tokens;
   if (!arguments.extra.empty()) {
     auto extra = schemas::parse_json(arguments.extra);
@@ -144,6 +163,10 @@ Step settle(const Options& options,
   return std::nullopt;
 }
 
+double per_second(std::int64_t count, double seconds) {
+  return static_cast<double>(count) / std::max(seconds, 1e-9);
+}
+
 Value to_json(const agent::RunSummary& summary) {
   Value out = Value::object();
   out.set("episodes", summary.episodes)
@@ -153,21 +176,33 @@ Value to_json(const agent::RunSummary& summary) {
       .set("seconds", summary.seconds)
       .set("tool_calls", summary.tool_calls);
   out.set("skipped", summary.skipped).set("run", summary.run);
+  if (summary.tokens.prompt == 0) return out;
+  out.set("generated_tokens", summary.tokens.generated)
+      .set("generated_tokens_per_second", per_second(summary.tokens.generated, summary.seconds))
+      .set("prompt_tokens", summary.tokens.prompt)
+      .set("cached_tokens", summary.tokens.cached)
+      .set("cached_share", summary.tokens.cached_share());
   return out;
 }
 
 void print(Output& out, const std::string& policy, const agent::RunSummary& summary) {
-  const double seconds = summary.seconds > 0 ? summary.seconds : 1e-9;
+  const auto rate = [&](std::int64_t count) {
+    return format_count(static_cast<std::int64_t>(per_second(count, summary.seconds)));
+  };
   out.line(fmt::format(
       "{}: {} episodes, {} solved, mean score {:.3f}, {} infrastructure errors in {}", policy,
       format_count(summary.episodes),
       format_share(static_cast<double>(summary.solved), static_cast<double>(summary.episodes)),
       summary.score_mean(), format_count(summary.infra_errors), format_seconds(summary.seconds)));
-  out.line(fmt::format(
-      "{} episodes/s, {} tool calls/s; {} episodes were stored before; run {}",
-      format_count(static_cast<std::int64_t>(static_cast<double>(summary.episodes) / seconds)),
-      format_count(static_cast<std::int64_t>(static_cast<double>(summary.tool_calls) / seconds)),
-      format_count(summary.skipped), summary.run));
+  out.line(fmt::format("{} episodes/s, {} tool calls/s; {} episodes were stored before; run {}",
+                       rate(summary.episodes), rate(summary.tool_calls),
+                       format_count(summary.skipped), summary.run));
+  if (summary.tokens.prompt == 0) return;
+  out.line(fmt::format("{} tokens generated, {}/s; {} prompt tokens, {} of them from the cache",
+                       format_count(summary.tokens.generated), rate(summary.tokens.generated),
+                       format_count(summary.tokens.prompt),
+                       format_share(static_cast<double>(summary.tokens.cached),
+                                    static_cast<double>(summary.tokens.prompt))));
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 #include <sstream>
 
+#include "agent/episode_seed.h"
 #include "agent/printable.h"
 #include "base/text.h"
 #include "engine_kit.h"
@@ -22,6 +24,7 @@ agent::EngineOptions options() {
   o.model_dir = kit().dir;
   o.threads = 1;
   o.context = 512;
+  o.cache_tokens = 4'096;
   return o;
 }
 std::string tokenizer_text() {
@@ -46,7 +49,7 @@ class OtherTokenizer {
   [[nodiscard]] Error refused() const {
     auto o = options();
     o.model_dir = dir;
-    auto opened = agent::EngineModel::open(o, 1);
+    auto opened = agent::EngineModel::open(o);
     EXPECT_FALSE(opened.ok());
     return opened.ok() ? Error{} : std::move(opened).error();
   }
@@ -85,30 +88,57 @@ TEST(EngineModel, RefusesATokenizerOfAnotherVocabulary) {
 }
 
 TEST(EngineModel, TextOfOthersNeverBecomesAMarker) {
-  auto model = agent::EngineModel::open(options(), 1);
+  auto model = agent::EngineModel::open(options());
   ASSERT_TRUE(model.ok()) << model.error().message;
   std::string everything;
   for (const auto marker : engine::chat::kSpecials) everything += marker;
-  const auto plain = (*model)->encode({{everything, false, 0}});
-  for (const auto id : plain) EXPECT_FALSE((*model)->piece(id).special);
-  EXPECT_EQ((*model)->tokenizer().decode(plain), everything);
-  const auto marker = (*model)->encode({{std::string(engine::chat::kUser), true, 0}});
+  const auto& vocabulary = (*model)->vocabulary();
+  const auto plain = vocabulary.encode({{everything, false, 0}});
+  for (const auto id : plain) EXPECT_FALSE(vocabulary.piece(id).special);
+  EXPECT_EQ(vocabulary.tokenizer().decode(plain), everything);
+  const auto marker = vocabulary.encode({{std::string(engine::chat::kUser), true, 0}});
   ASSERT_EQ(marker.size(), 1U);
-  EXPECT_TRUE((*model)->piece(marker[0]).special);
+  EXPECT_TRUE(vocabulary.piece(marker[0]).special);
 }
 
 TEST(EngineModel, ChecksParametersAndBoundsTheWindow) {
   auto o = options();
-  auto model = agent::EngineModel::open(o, 2);
+  auto model = agent::EngineModel::open(o);
   ASSERT_TRUE(model.ok());
   EXPECT_EQ((*model)->window(), 512);
-  EXPECT_GE((*model)->engine().cache_tokens(), 2 * 512);
+  o.cache_tokens = 1;  // a whole episode fits, whatever is asked for
+  model = agent::EngineModel::open(o);
+  ASSERT_TRUE(model.ok());
+  EXPECT_GE((*model)->engine().cache_tokens(), 512 + 64);
+  EXPECT_LE((*model)->engine().cache_tokens(), 512 + 128);
+  o.cache_tokens = 0;
   o.context = 1 << 20;
-  model = agent::EngineModel::open(o, 1);
+  model = agent::EngineModel::open(o);
   ASSERT_TRUE(model.ok());
   EXPECT_EQ((*model)->window(), 16'384);  // the model's positions
-  o.top_p = 2;
-  EXPECT_EQ(agent::EngineModel::open(o, 1).error().where, Where::usage);
+  const auto refused = [](auto change) {
+    auto wrong = options();
+    change(wrong);
+    const auto opened = agent::EngineModel::open(wrong);
+    return !opened.ok() && opened.error().where == Where::usage;
+  };
+  EXPECT_TRUE(refused([](auto& w) { w.top_p = 2; }));
+  EXPECT_TRUE(refused([](auto& w) { w.max_tokens = 0; }));
+  EXPECT_TRUE(refused([](auto& w) { w.chunk = 0; }));
+  EXPECT_TRUE(refused([](auto& w) { w.max_batch = 0; }));
+  EXPECT_TRUE(refused([](auto& w) { w.cache_tokens = -1; }));
+}
+
+TEST(EpisodeSeed, EachPartCountsAndItFitsAJsonInteger) {
+  const std::uint64_t seed = agent::episode_seed(1, "task", 0);
+  EXPECT_EQ(seed, agent::episode_seed(1, "task", 0));
+  EXPECT_EQ(std::set<std::uint64_t>({seed, agent::episode_seed(2, "task", 0),
+                                     agent::episode_seed(1, "tasj", 0),
+                                     agent::episode_seed(1, "task", 1)})
+                .size(),
+            4U);
+  for (std::int64_t sample = 0; sample < 64; ++sample)
+    EXPECT_EQ(agent::episode_seed(1, "task", sample) >> 63, 0U);
 }
 
 TEST(TokenArrays, PackedArraysComeBackAndDamagedOnesAreRefused) {

@@ -1,4 +1,6 @@
 // Episodes with a model in this process: through the loop, the store and the export.
+#include "agent/engine_run.h"
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -33,7 +35,7 @@ const test::EngineKit& kit() {
 
 class EngineRun : public test::ClinicStore {
  protected:
-  static agent::RunOptions engine_options(bool thinking = true, int jobs = 1) {
+  static agent::RunOptions engine_options(bool thinking = true, int concurrency = 8) {
     agent::RunOptions o = options("engine");
     o.engine.model_dir = kit().dir;
     o.engine.thinking = thinking;
@@ -41,10 +43,26 @@ class EngineRun : public test::ClinicStore {
     o.engine.kv_dtype = engine::DType::f32;
     o.engine.context = 8'192;
     o.engine.top_p = 0.9;
-    o.jobs = jobs;
+    o.engine.cache_tokens = 65'536;
+    o.concurrency = concurrency;
     o.budget =
         schemas::Budget{.max_turns = 6, .max_calls = 50, .wall_ms = 600'000, .output_kib = 512};
     return o;
+  }
+  // On a model of its own, and what that counted.
+  engine::EngineStats run_counted(const agent::RunOptions& o) {
+    auto model = agent::EngineModel::open(o.engine);
+    EXPECT_TRUE(model.ok()) << model.error().message;
+    const auto made = agent::run_model(*store, o, **model, test::clinic_hosts());
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    const engine::EngineStats stats = (*model)->engine().stats();
+    EXPECT_EQ(stats.running, 0);
+    EXPECT_EQ(stats.sessions, 0);  // each episode gave its session up
+    EXPECT_EQ(stats.pages_free + stats.pages_cached, stats.pages);
+    EXPECT_EQ(made->tokens.generated, stats.generated_tokens);
+    EXPECT_EQ(made->tokens.prompt, stats.prompt_tokens);
+    EXPECT_EQ(made->tokens.cached, stats.hit_tokens);
+    return stats;
   }
   std::vector<tasks::StoredEpisode> episodes() {
     std::vector<tasks::StoredEpisode> out;
@@ -137,14 +155,16 @@ TEST_F(EngineRun, RecordsOfWholeEpisodesLineUp) {
               stops.count(schemas::Stop::stopped) == 1);
 }
 
-TEST_F(EngineRun, LanesDoNotChangeAnything) {
+TEST_F(EngineRun, ConcurrencyDoesNotChangeAnything) {
   run(engine_options(true, 1));
   const std::string one = runs_digest(*store);
-  store = fresh("b.db");
-  run(engine_options(true, 2));
-  EXPECT_EQ(runs_digest(*store), one);
+  for (const int concurrency : {2, 8}) {
+    store = fresh("b" + std::to_string(concurrency) + ".db");
+    EXPECT_EQ(run(engine_options(true, concurrency)).episodes, 8);
+    EXPECT_EQ(runs_digest(*store), one) << concurrency;
+  }
   store = fresh("c.db");
-  auto other = engine_options(true, 1);
+  auto other = engine_options(true, 8);
   other.seed = 6;
   run(other);
   EXPECT_NE(runs_digest(*store), one);
@@ -159,17 +179,67 @@ TEST_F(EngineLanes, TwoAtOnceSayWhatOneSays) {
   EXPECT_EQ(run(o).episodes, 2);
   const std::string one = runs_digest(*store);
   store = fresh("b.db");
-  o.jobs = 2;
+  o.concurrency = 2;
   EXPECT_EQ(run(o).episodes, 2);
   EXPECT_EQ(runs_digest(*store), one);
 }
 
+TEST_F(EngineRun, SamplesOfATaskAndItsTurnsShareTheirPrompt) {
+  auto o = engine_options();
+  o.limit = 1;
+  o.samples = 4;
+  const auto stats = run_counted(o);
+  EXPECT_GT(stats.hit_tokens, 0);
+  // Of all prompts only the first has to be read as a whole: the others lack what is new.
+  EXPECT_GT(static_cast<double>(stats.hit_tokens), 0.6 * static_cast<double>(stats.prompt_tokens));
+  EXPECT_LT(stats.prefill_tokens, stats.prompt_tokens / 2);
+}
+
+TEST_F(EngineRun, NeitherRoomNorPiecesNorTheCacheChangeAnything) {
+  auto o = engine_options();
+  o.limit = 4;
+  const auto plenty = run_counted(o);
+  EXPECT_EQ(plenty.preemptions, 0);
+  const std::string digest = runs_digest(*store);
+  struct Change {
+    const char* name;
+    std::function<void(agent::RunOptions&)> make;
+  };
+  const Change changes[] = {
+      {"one window", [](auto& x) { x.engine.cache_tokens = 1; }},
+      {"pieces", [](auto& x) { x.engine.chunk = 37; }},
+      {"two at once", [](auto& x) { x.engine.max_batch = 2; }},
+      {"no cache", [](auto& x) { x.engine.prefix_cache = false; }},
+  };
+  for (const auto& change : changes) {
+    store = fresh(std::string(change.name) + ".db");
+    auto other = o;
+    change.make(other);
+    const auto stats = run_counted(other);
+    EXPECT_EQ(runs_digest(*store), digest) << change.name;
+    if (!other.engine.prefix_cache) {
+      EXPECT_EQ(stats.hit_tokens, 0);
+    }
+  }
+}
+
+TEST_F(EngineRun, TimeEndsRepliesThatWait) {
+  auto o = engine_options();
+  o.budget->wall_ms = 1;
+  o.limit = 2;
+  (void)run_counted(o);
+  for (const auto& episode : episodes())
+    EXPECT_EQ(episode.trajectory.stop, schemas::Stop::out_of_time);
+  EXPECT_EQ(episodes().size(), 2U);
+}
+
 TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
-  run(engine_options());
+  auto o = engine_options(true, 2);
+  o.samples = 2;
+  run(o);
   const std::string whole = runs_digest(*store);
   store = fresh("b.db");
   std::atomic<bool> stop{false};
-  auto o = engine_options();
   o.interrupted = &stop;
   std::atomic<int> opened{0};
   // The third call of a tool asks for the end; what is in flight then is dropped.
@@ -181,7 +251,6 @@ TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
     }
     Step reset() override { return in_.reset(); }
     Result<schemas::ToolResult> call(const schemas::ToolCall& c, int ms) override {
-      if (++calls_ == 3) stop_ = true;
       return in_.call(c, ms);
     }
     Result<std::vector<schemas::RowChange>> changes() override { return in_.changes(); }
@@ -190,7 +259,10 @@ TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
       return in_.play(p, ms);
     }
     Result<std::string> digest() override { return in_.digest(); }
-    Step send(const schemas::ToolCall& c) override { return in_.send(c); }
+    Step send(const schemas::ToolCall& c) override {
+      if (++calls_ == 3) stop_ = true;
+      return in_.send(c);
+    }
     Result<schemas::ToolResult> receive(int ms) override { return in_.receive(ms); }
     int descriptor() const override { return in_.descriptor(); }
 
@@ -204,7 +276,7 @@ TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
   });
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(made.error().where, Where::interrupted) << made.error().message;
-  EXPECT_LT(episodes().size(), 8U);
+  EXPECT_LT(episodes().size(), 16U);
   o.interrupted = nullptr;
   EXPECT_GT(run(o).skipped, 0);
   EXPECT_EQ(runs_digest(*store), whole);
