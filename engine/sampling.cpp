@@ -50,61 +50,111 @@ void SeenTokens::add(std::int32_t id, bool output) {
   outputs_[static_cast<std::size_t>(i)] += output ? 1 : 0;
 }
 
-TokenOut Sampler::draw(const kernels::Ops& ops,
-                       kernels::Pool* pool,
-                       const float* logits,
-                       int vocab,
-                       const SamplingParams& params,
-                       std::uint64_t sequence,
-                       std::int64_t position,
-                       const SeenTokens& seen) {
-  const kernels::SampleRow row = {.temperature = params.temperature,
-                                  .top_k = params.top_k,
-                                  .top_p = params.top_p,
-                                  .min_p = params.min_p,
-                                  .repetition_penalty = params.repetition_penalty,
-                                  .presence_penalty = params.presence_penalty,
-                                  .frequency_penalty = params.frequency_penalty,
-                                  .seed = params.seed,
-                                  .sequence = sequence,
-                                  .position = position};
-  const std::int32_t seen_offsets[2] = {0, static_cast<std::int32_t>(seen.ids().size())};
-  const std::int32_t bias_offsets[2] = {0, static_cast<std::int32_t>(params.bias.size())};
-  bias_ids_.clear();
-  bias_.clear();
-  for (const auto& [id, value] : params.bias) {
-    bias_ids_.push_back(id);
-    bias_.push_back(value);
+void Sampler::draw(const kernels::Ops& ops,
+                   kernels::Pool* pool,
+                   const float* logits,
+                   int vocab,
+                   std::span<const Draw> draws,
+                   std::vector<TokenOut>& out) {
+  out.assign(draws.size(), {});
+  // Kept sets may be as large as the vocabulary: so many rows at once.
+  constexpr std::size_t kKept = 1U << 21;
+  const std::size_t most = std::max<std::size_t>(1, kKept / static_cast<std::size_t>(vocab));
+  for (std::size_t at = 0; at < draws.size(); at += most) {
+    const std::size_t rows = std::min(most, draws.size() - at);
+    draw_some(ops, pool, logits + at * static_cast<std::size_t>(vocab), vocab,
+              draws.subspan(at, rows), std::span(out).subspan(at, rows));
   }
-  kept_.resize(static_cast<std::size_t>(vocab));
-  const auto top = static_cast<std::size_t>(std::min(params.top_logprobs, vocab));
-  top_ids_.resize(top);
-  top_.resize(top);
-  TokenOut out;
-  ops.sample({.rows = 1,
+}
+
+void Sampler::draw_some(const kernels::Ops& ops,
+                        kernels::Pool* pool,
+                        const float* logits,
+                        int vocab,
+                        std::span<const Draw> draws,
+                        std::span<TokenOut> out) {
+  const std::size_t rows = draws.size(), words = (static_cast<std::size_t>(vocab) + 31) / 32;
+  rows_.clear();
+  for (auto* list : {&seen_ids_, &seen_outputs_, &bias_ids_}) list->clear();
+  bias_.clear();
+  seen_offsets_.assign(1, 0);
+  bias_offsets_.assign(1, 0);
+  std::size_t top = 0;
+  bool masked = false;
+  for (const Draw& draw : draws) {
+    const SamplingParams& p = *draw.params;
+    rows_.push_back({.temperature = p.temperature,
+                     .top_k = p.top_k,
+                     .top_p = p.top_p,
+                     .min_p = p.min_p,
+                     .repetition_penalty = p.repetition_penalty,
+                     .presence_penalty = p.presence_penalty,
+                     .frequency_penalty = p.frequency_penalty,
+                     .seed = p.seed,
+                     .sequence = draw.sequence,
+                     .position = draw.position});
+    const auto& seen = *draw.seen;
+    seen_ids_.insert(seen_ids_.end(), seen.ids().begin(), seen.ids().end());
+    seen_outputs_.insert(seen_outputs_.end(), seen.outputs().begin(), seen.outputs().end());
+    seen_offsets_.push_back(static_cast<std::int32_t>(seen_ids_.size()));
+    for (const auto& [id, value] : p.bias) {
+      bias_ids_.push_back(id);
+      bias_.push_back(value);
+    }
+    bias_offsets_.push_back(static_cast<std::int32_t>(bias_ids_.size()));
+    top = std::max(top, static_cast<std::size_t>(std::min(p.top_logprobs, vocab)));
+    masked |= draw.allowed != nullptr;
+  }
+  if (masked) {
+    allowed_.resize(rows * words);
+    for (std::size_t i = 0; i < rows; ++i) {
+      auto* to = allowed_.data() + i * words;
+      if (draws[i].allowed != nullptr)
+        std::copy_n(draws[i].allowed, words, to);
+      else
+        std::fill_n(to, words, ~std::uint32_t{0});
+    }
+  }
+  for (auto* list : {&ids_, &kept_count_}) list->resize(rows);
+  for (auto* list : {&logprob_, &raw_logprob_, &entropy_}) list->resize(rows);
+  kept_.resize(rows * static_cast<std::size_t>(vocab));
+  top_ids_.resize(rows * top);
+  top_.resize(rows * top);
+  ops.sample({.rows = static_cast<int>(rows),
               .vocab = vocab,
               .logits = logits,
-              .row = &row,
-              .seen_offsets = seen_offsets,
-              .seen_ids = seen.ids().data(),
-              .seen_outputs = seen.outputs().data(),
-              .bias_offsets = bias_offsets,
+              .row = rows_.data(),
+              .seen_offsets = seen_offsets_.data(),
+              .seen_ids = seen_ids_.data(),
+              .seen_outputs = seen_outputs_.data(),
+              .bias_offsets = bias_offsets_.data(),
               .bias_ids = bias_ids_.data(),
               .bias = bias_.data(),
-              .id = &out.id,
-              .logprob = &out.logprob,
-              .raw_logprob = &out.raw_logprob,
-              .entropy = &out.entropy,
-              .kept_count = &out.kept_count,
+              .allowed = masked ? allowed_.data() : nullptr,
+              .id = ids_.data(),
+              .logprob = logprob_.data(),
+              .raw_logprob = raw_logprob_.data(),
+              .entropy = entropy_.data(),
+              .kept_count = kept_count_.data(),
               .kept_ids = kept_.data(),
               .kept_capacity = vocab,
               .top = static_cast<int>(top),
               .top_ids = top_ids_.data(),
               .top_logprobs = top_.data(),
               .pool = pool});
-  if (out.kept_count > 0) out.kept_ids.assign(kept_.begin(), kept_.begin() + out.kept_count);
-  for (std::size_t i = 0; i < top; ++i) out.top.emplace_back(top_ids_[i], top_[i]);
-  return out;
+  for (std::size_t i = 0; i < rows; ++i) {
+    TokenOut& token = out[i];
+    token.id = ids_[i];
+    token.logprob = logprob_[i];
+    token.raw_logprob = raw_logprob_[i];
+    token.entropy = entropy_[i];
+    token.kept_count = kept_count_[i];
+    const auto kept = kept_.begin() + static_cast<std::ptrdiff_t>(i) * vocab;
+    if (token.kept_count > 0) token.kept_ids.assign(kept, kept + token.kept_count);
+    const auto wanted = static_cast<std::size_t>(std::min(draws[i].params->top_logprobs, vocab));
+    for (std::size_t k = 0; k < wanted; ++k)
+      token.top.emplace_back(top_ids_[i * top + k], top_[i * top + k]);
+  }
 }
 
 }  // namespace seedbed::engine

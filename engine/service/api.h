@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
@@ -17,6 +18,12 @@ namespace seedbed::engine::service {
 // chat: thinking where asked; reasoner: always; speciale: always, and neither tools nor JSON mode.
 enum class Profile : std::uint8_t { chat, reasoner, speciale };
 
+struct Metric {
+  std::string name, help;
+  bool counter = false;  // else a gauge
+  double value = 0;
+};
+
 struct ApiOptions {
   std::string model_name = "seedbed";  // what /v1/models lists; other names are a 404
   Profile profile = Profile::chat;
@@ -27,7 +34,9 @@ struct ApiOptions {
   int max_choices = 128;          // n
   int max_requests = 2'048;       // in flight, then 503 with Retry-After
   double temperature = 1.0, top_p = 0.95;  // where the client names none
-  std::string weights_root;  // /update_weights takes folders inside it; empty: the model's parent
+  std::string weights_root;  // /update_weights takes folders inside it; empty: it takes none
+  // Further numbers for /metrics, asked for at each look: those of the server, for instance.
+  std::function<std::vector<Metric>()> more_metrics;
 };
 
 class Api {

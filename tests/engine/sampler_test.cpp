@@ -18,6 +18,18 @@ std::vector<float> some_logits(std::uint64_t seed, int vocab) {
   for (int i = 0; i < vocab; ++i) z.push_back(static_cast<float>(rng.below(1000)) / 250.0F);
   return z;
 }
+TokenOut draw_with(Sampler& sampler,
+                   const std::vector<float>& z,
+                   const SamplingParams& params,
+                   std::uint64_t sequence,
+                   std::int64_t position,
+                   const SeenTokens& seen = {},
+                   const kernels::Ops& ops = kernels::cpu_ops()) {
+  std::vector<TokenOut> out;
+  const Draw one{&params, sequence, position, &seen};
+  sampler.draw(ops, nullptr, z.data(), static_cast<int>(z.size()), std::span(&one, 1), out);
+  return out.at(0);
+}
 TokenOut draw(const std::vector<float>& z,
               const SamplingParams& params,
               std::uint64_t sequence,
@@ -25,8 +37,43 @@ TokenOut draw(const std::vector<float>& z,
               const SeenTokens& seen = {},
               const kernels::Ops& ops = kernels::cpu_ops()) {
   Sampler sampler;
-  return sampler.draw(ops, nullptr, z.data(), static_cast<int>(z.size()), params, sequence,
-                      position, seen);
+  return draw_with(sampler, z, params, sequence, position, seen, ops);
+}
+
+// Rows of one call get what each gets alone, whatever their parameters and masks.
+TEST(Sampler, RowsOfOneCallDoNotMeet) {
+  constexpr int kVocab = 700;
+  std::vector<SamplingParams> params(5);
+  params[0].top_p = 0.8;
+  params[1].temperature = 0;
+  params[2].top_logprobs = 3;
+  params[3].bias = {{5, 2.0F}, {9, -1.0F}};
+  params[4].presence_penalty = 1.5;
+  SeenTokens seen;
+  for (const std::int32_t id : {3, 9, 400}) seen.add(id, true);
+  std::vector<std::uint32_t> mask((kVocab + 31) / 32, 0x11111111U);
+  std::vector<float> all;
+  std::vector<Draw> draws;
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    const auto z = some_logits(i, kVocab);
+    all.insert(all.end(), z.begin(), z.end());
+    draws.push_back({&params[i], i, 70, &seen, i % 2 == 1 ? mask.data() : nullptr});
+  }
+  Sampler sampler;
+  std::vector<TokenOut> together, alone;
+  sampler.draw(kernels::cpu_ops(), nullptr, all.data(), kVocab, draws, together);
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    sampler.draw(kernels::cpu_ops(), nullptr, all.data() + i * kVocab, kVocab,
+                 std::span(&draws[i], 1), alone);
+    EXPECT_EQ(together[i].id, alone[0].id);
+    EXPECT_EQ(together[i].logprob, alone[0].logprob);
+    EXPECT_EQ(together[i].kept_count, alone[0].kept_count);
+    EXPECT_EQ(together[i].kept_ids, alone[0].kept_ids);
+    EXPECT_EQ(together[i].top, alone[0].top);
+    if (draws[i].allowed != nullptr) {
+      EXPECT_EQ(together[i].id % 4, 0);
+    }
+  }
 }
 
 TEST(Sampler, ADrawIsAFunctionOfKeyAndLogits) {
@@ -36,12 +83,11 @@ TEST(Sampler, ADrawIsAFunctionOfKeyAndLogits) {
   params.top_p = 0.9;
   Sampler used;
   for (std::int64_t other = 0; other < 5; ++other)  // a sampler has no memory
-    used.draw(kernels::cpu_ops(), nullptr, z.data(), 700, params, 3, other, {});
+    draw_with(used, z, params, 3, other);
   int same_seed = 0, same_sequence = 0, same_position = 0;
   for (std::int64_t position = 0; position < 50; ++position) {
     const TokenOut a = draw(z, params, 4, position);
-    const TokenOut b =
-        used.draw(kernels::cpu_ops(), nullptr, z.data(), 700, params, 4, position, {});
+    const TokenOut b = draw_with(used, z, params, 4, position);
     const TokenOut c = draw(z, params, 4, position, {}, kernels::ref_ops());
     EXPECT_EQ(a.id, b.id);
     EXPECT_EQ(a.id, c.id);
