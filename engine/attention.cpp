@@ -1,7 +1,9 @@
 // Multi-head latent attention over the pages, in its absorbed form, on the positions that the
 // indexer selects.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "base/check.h"
 #include "engine/forward.h"
@@ -24,7 +26,7 @@ constexpr std::int64_t kScoreBytes = 32LL << 20;
 
 void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& q_latent) {
   AttentionBuffers& b = attention;
-  const int heads = config.index_n_heads, dim = config.index_head_dim, k = config.index_topk;
+  const int heads = config.index_n_heads, dim = config.index_head_dim;
   const int half = config.qk_rope_head_dim / 2;
   const DType stored = cache.dtype();
 
@@ -94,7 +96,7 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
   const auto fold = static_cast<float>(1.0 / std::sqrt(static_cast<double>(heads)) /
                                        std::sqrt(static_cast<double>(dim)));
   const std::int64_t all = std::int64_t{rows} * heads;
-  const std::byte* query = nullptr;
+  const void* query = nullptr;
   if (stored == DType::f8) {
     std::uint8_t* codes = b.index_q8.get(all * dim);
     float* scale = b.index_q_scale.get(all);
@@ -106,36 +108,45 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
                         .scale = scale,
                         .pool = pool});
     for (std::int64_t i = 0; i < all; ++i) weight[i] = weight[i] * fold * scale[i];
-    query = reinterpret_cast<const std::byte*>(codes);
+    query = codes;
   } else {
     for (std::int64_t i = 0; i < all; ++i) weight[i] *= fold;
-    query = reinterpret_cast<const std::byte*>(q);
+    query = q;
     if (stored == DType::bf16) {
       std::uint16_t* rounded = b.index_q16.get(all * dim);
       ops.cast_bf16({.rows = rows * heads, .dim = dim, .x = q, .out = rounded, .pool = pool});
-      query = reinterpret_cast<const std::byte*>(rounded);
+      query = rounded;
     }
   }
 
+  score_and_choose(query, weight, cache_layer);
+}
+
+// Rows of many sequences go through one call, as many as the memory for scores allows.
+void Pass::score_and_choose(const void* query, const float* weight, int cache_layer) {
+  AttentionBuffers& b = attention;
+  const int heads = config.index_n_heads, dim = config.index_head_dim, k = config.index_topk;
   std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
-  const std::int64_t row_bytes = std::int64_t{heads} * dim * kernels::bytes_of(stored);
-  for (const Run& run : runs) {
-    if (run.whole) continue;
-    for (int done = 0; done < run.rows;) {
-      const int first = run.first + done;
-      // Positions ascend in a run, so the last row of a piece sees the most keys.
-      int piece = run.rows - done;
-      auto columns = [&] { return std::int64_t{key_end[first + piece - 1]}; };
-      while (piece > 1 && columns() * piece * 4 > kScoreBytes) piece = (piece + 1) / 2;
-      const std::int64_t ld = (columns() + 15) / 16 * 16;
+  const std::int64_t row_bytes = std::int64_t{heads} * dim * kernels::bytes_of(cache.dtype());
+  for (const Run& stretch : stretches) {
+    if (stretch.whole) continue;
+    const int end = stretch.first + stretch.rows;
+    for (int first = stretch.first, piece = 0; first < end; first += piece) {
+      std::int32_t columns = key_end[first];
+      for (piece = 1; first + piece < end; ++piece) {
+        const std::int32_t more = std::max(columns, key_end[first + piece]);
+        if (std::int64_t{more} * (piece + 1) * 4 > kScoreBytes) break;
+        columns = more;
+      }
+      const std::int64_t ld = (std::int64_t{columns} + 15) / 16 * 16;
       float* scores = b.index_scores.get(ld * piece);
       ops.index_logits_paged({.tokens = piece,
                               .heads = heads,
                               .dim = dim,
-                              .columns = static_cast<int>(columns()),
-                              .q = query + first * row_bytes,
+                              .columns = columns,
+                              .q = static_cast<const std::byte*>(query) + first * row_bytes,
                               .w = weight + std::int64_t{first} * heads,
-                              .pages = pages,
+                              .pages = cache.index_keys(cache_layer),
                               .table = table_from(batch, first),
                               .key_end = key_end + first,
                               .out = scores,
@@ -148,17 +159,82 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
                        .length = key_end + first,
                        .out = positions + std::int64_t{first} * k,
                        .pool = pool});
-      done += piece;
     }
   }
+}
+
+// query: f32 [rows, heads, c + r]; result: f32 [rows, heads, c].
+void Pass::attend_latents(const float* query, int cache_layer, float* result) {
+  AttentionBuffers& b = attention;
+  const int heads = config.num_attention_heads, c = config.kv_lora_rank,
+            r = config.qk_rope_head_dim, k = config.index_topk;
+  const Pages pages = cache.latents(cache_layer);
+  const auto scale = static_cast<float>(config.softmax_scale());
+  auto dense = [&](int first, int count) {
+    ops.dense_mla({.tokens = count,
+                   .heads = heads,
+                   .c = c,
+                   .r = r,
+                   .q = query + std::int64_t{first} * heads * (c + r),
+                   .scale = scale,
+                   .pages = pages,
+                   .table = table_from(batch, first),
+                   .key_end = key_end + first,
+                   .out = result + std::int64_t{first} * heads * c,
+                   .pool = pool});
+  };
+  auto sparse = [&](int first, int count, const std::int32_t* lengths) {
+    std::int32_t* chosen = b.slots.get(std::int64_t{count} * k);
+    ops.map_slots({.rows = count,
+                   .k = k,
+                   .positions = b.positions.get(0) + std::int64_t{first} * k,
+                   .table = table_from(batch, first),
+                   .slots = chosen,
+                   .pool = pool});
+    ops.sparse_mla({.tokens = count,
+                    .heads = heads,
+                    .c = c,
+                    .r = r,
+                    .k = k,
+                    .q = query + std::int64_t{first} * heads * (c + r),
+                    .scale = scale,
+                    .pages = pages,
+                    .slots = chosen,
+                    .length = lengths,
+                    .out = result + std::int64_t{first} * heads * c,
+                    .pool = pool});
+  };
+  if (stretches.size() <= 2) {
+    for (const Run& stretch : stretches) {
+      if (stretch.whole)
+        dense(stretch.first, stretch.rows);
+      else
+        sparse(stretch.first, stretch.rows, nullptr);
+    }
+    return;
+  }
+  // Short and long contexts by turns: the whole ones become lists too (the same bits), for one
+  // call.
+  std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
+  std::int32_t* lengths = b.lengths.get(rows);
+  std::fill(lengths, lengths + rows, k);
+  for (const Run& stretch : stretches) {
+    if (!stretch.whole) continue;
+    for (int row = stretch.first; row < stretch.first + stretch.rows; ++row) {
+      lengths[row] = key_end[row];
+      std::int32_t* list = positions + std::int64_t{row} * k;
+      std::iota(list, list + key_end[row], 0);
+      std::fill(list + key_end[row], list + k, -1);
+    }
+  }
+  sparse(0, rows, lengths);
 }
 
 void Pass::attend(const Layer& w, int cache_layer) {
   AttentionBuffers& b = attention;
   const int heads = config.num_attention_heads, c = config.kv_lora_rank,
             r = config.qk_rope_head_dim;
-  const int nope = config.qk_nope_head_dim, qk = config.qk_head_dim(), v = config.v_head_dim,
-            k = config.index_topk;
+  const int nope = config.qk_nope_head_dim, qk = config.qk_head_dim(), v = config.v_head_dim;
   const float* q = b.q.get(0);
   float* full = b.q_full.get(std::int64_t{rows} * heads * (c + r));
 
@@ -183,46 +259,7 @@ void Pass::attend(const Layer& w, int cache_layer) {
                 sizeof(float) * static_cast<std::size_t>(r));
 
   float* out_latent = b.out_latent.get(std::int64_t{rows} * heads * c);
-  const Pages pages = cache.latents(cache_layer);
-  const auto scale = static_cast<float>(config.softmax_scale());
-  for (const Run& run : runs) {
-    const float* query = full + std::int64_t{run.first} * heads * (c + r);
-    float* result = out_latent + std::int64_t{run.first} * heads * c;
-    const PageTable table = table_from(batch, run.first);
-    if (run.whole) {
-      ops.dense_mla({.tokens = run.rows,
-                     .heads = heads,
-                     .c = c,
-                     .r = r,
-                     .q = query,
-                     .scale = scale,
-                     .pages = pages,
-                     .table = table,
-                     .key_end = key_end + run.first,
-                     .out = result,
-                     .pool = pool});
-      continue;
-    }
-    const std::int32_t* positions = b.positions.get(0) + std::int64_t{run.first} * k;
-    std::int32_t* chosen = b.slots.get(std::int64_t{run.rows} * k);
-    ops.map_slots({.rows = run.rows,
-                   .k = k,
-                   .positions = positions,
-                   .table = table,
-                   .slots = chosen,
-                   .pool = pool});
-    ops.sparse_mla({.tokens = run.rows,
-                    .heads = heads,
-                    .c = c,
-                    .r = r,
-                    .k = k,
-                    .q = query,
-                    .scale = scale,
-                    .pages = pages,
-                    .slots = chosen,
-                    .out = result,
-                    .pool = pool});
-  }
+  attend_latents(full, cache_layer, out_latent);
 
   // And the sum of latents comes back to each head's values: W_UV.
   ops.gemm({.rows = rows,

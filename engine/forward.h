@@ -49,7 +49,7 @@ struct AttentionBuffers {
   Buffer<std::uint8_t> index_q8, index_k8;
   Buffer<float> index_q_scale, index_k_scale;
   Buffer<std::uint16_t> index_q16;
-  Buffer<std::int32_t> positions, slots;
+  Buffer<std::int32_t> positions, slots, lengths;
 };
 struct FeedForwardBuffers {
   Activation normed, hidden, expert_in, expert_hidden;
@@ -79,6 +79,8 @@ struct Pass {
     bool whole = true;
   };
   std::vector<Run> runs = {};
+  // Neighbouring runs of one kind, of whatever sequences: kernels take each stretch in one call.
+  std::vector<Run> stretches = {};
   const float* added = nullptr;  // [rows, hidden] what the step before adds to the residual stream
   std::vector<float> normed_rows = {};
 
@@ -100,7 +102,9 @@ struct Pass {
   void layer(const Layer& w, int cache_layer, int moe_layer, float* hidden);
   // Fills attention.positions for every run that is not whole; the layers after it reuse them.
   void select(const Indexer& w, int cache_layer, Activation& x, Activation& q_latent);
+  void score_and_choose(const void* query, const float* weight, int cache_layer);
   void attend(const Layer& w, int cache_layer);
+  void attend_latents(const float* query, int cache_layer, float* result);
   void attend_mha(const Layer& w, int cache_layer);
   const float* self_attention(const Layer& w, int cache_layer, const float* normed);
   const float* feed(const Layer& w, int moe_layer, const float* normed);

@@ -137,6 +137,10 @@ void Model::Impl::prepare(Pass& pass) {
       ++pass.runs.back().rows;
     else
       pass.runs.push_back({t, 1, whole});
+    if (t > 0 && pass.stretches.back().whole == whole)
+      ++pass.stretches.back().rows;
+    else
+      pass.stretches.push_back({t, 1, whole});
   }
   pass.slots = where;
   pass.key_end = end;
