@@ -2,7 +2,7 @@
 // is the handler's business.
 //
 //   (1) A connection holds at most max_header + max_body bytes of a request and max_unsent bytes of
-//       an answer; who sends more, or reads too slowly, is answered or closed.
+//       a stream; who sends more, or reads too slowly, is answered or closed.
 //   (2) A client that goes away is noticed while its answer is being made (Exchange::on_gone).
 //   (3) stop() accepts nothing more, lets exchanges end for drain_ms, then closes them.
 //   (4) When serve() returns, no descriptor and no memory of a connection is left.
@@ -32,7 +32,9 @@ struct ServerOptions {
 
 struct ServerStats {
   std::int64_t connections = 0;  // open now
-  std::int64_t accepted = 0, requests = 0, refused = 0, gone = 0, slow = 0;
+  std::int64_t accepted = 0, requests = 0;
+  std::int64_t refused = 0;         // answered with a fault by the server itself
+  std::int64_t gone = 0, slow = 0;  // clients that did not get the whole of their answer
 };
 
 class Server {
