@@ -213,7 +213,9 @@ struct Kernels {
   static std::int64_t packed_bytes(Math, int inner) {
     return (static_cast<std::int64_t>(inner) * 4 + 63) / 64 * 64;
   }
-  static void pack_row(Math math, std::byte* dst, const std::byte* src, int inner) {
+  static constexpr bool kFoldsScales = false;
+  static void pack_row(
+      Math math, std::byte* dst, const std::byte* src, int inner, const float* /*fold*/) {
     auto* out = reinterpret_cast<float*>(dst);
     const int padded = (inner + 15) / 16 * 16;
     if (inner < padded) std::memset(out + inner, 0, static_cast<std::size_t>(padded - inner) * 4);

@@ -2,7 +2,9 @@
 // row-chosen products, and how they are cut into work for threads. A kernel set K gives the
 // arithmetic:
 //   K::packed_bytes(math, inner)             bytes of one packed row of a
-//   K::pack_row(math, dst, src, inner)       a row of a as the kernels want it, padded with zeros
+//   K::pack_row(math, dst, src, inner, fold) a row of a as the kernels want it, padded with zeros,
+//                                            times the scales `fold` if that is not null
+//   K::kFoldsScales, K::folds(scales, n)     f8: whether a row's scales are to be folded in
 //   K::column_block(math, inner, rows)       columns of one piece of work; a multiple of 8
 //   K::multiply(math, block)                 one piece: some rows of a, some columns
 // An output element is always summed over k in the order that K defines, whatever the cut.
@@ -39,10 +41,11 @@ struct GemmProblem {
 // One piece of work: rows x cols of one matrix.
 struct GemmBlock {
   int rows = 0, cols = 0, inner = 0;
-  const std::byte* a = nullptr;  // packed
-  std::int64_t a_stride = 0;     // bytes
-  const float* a_scale = nullptr;
-  const std::byte* w = nullptr;  // as stored, at the first column of the block
+  const std::byte* a = nullptr;         // packed
+  std::int64_t a_stride = 0;            // bytes
+  const float* a_scale = nullptr;       // 1 where they are folded in
+  const std::uint8_t* plain = nullptr;  // [rows], if K::kFoldsScales: 1 where they are
+  const std::byte* w = nullptr;         // as stored, at the first column of the block
   int first_col = 0;
   const float* w_scale = nullptr;  // of the whole matrix
   float* out = nullptr;
@@ -84,6 +87,8 @@ struct GemmPanel {
   int most_rows = 0;                     // of one matrix
   std::byte* a = nullptr;
   std::int64_t a_stride = 0;
+  float* a_scale = nullptr;       // f8, if K::kFoldsScales; as in GemmBlock
+  std::uint8_t* plain = nullptr;  // the same
 };
 
 static inline void rows_here(const GemmProblem& p,
@@ -108,7 +113,15 @@ static void multiply_piece(
   block.inner = p.inner;
   block.a = panel.a + (begin - panel.begin) * panel.a_stride;
   block.a_stride = panel.a_stride;
-  if (p.math == Math::f8) block.a_scale = p.a_scale + begin * quant_blocks(p.inner);
+  if (p.math == Math::f8) {
+    const int blocks = quant_blocks(p.inner);
+    if constexpr (K::kFoldsScales) {
+      block.a_scale = panel.a_scale + (begin - panel.begin) * blocks;
+      block.plain = panel.plain + (begin - panel.begin);
+    } else {
+      block.a_scale = p.a_scale + begin * blocks;
+    }
+  }
   const void* w = p.w_of != nullptr ? p.w_of[matrix] : p.w;
   const std::int64_t at =
       (p.w_of != nullptr ? 0 : matrix * p.w_step) + static_cast<std::int64_t>(col) * p.inner;
@@ -148,8 +161,20 @@ template <class K>
 static void pack_panel(const GemmProblem& p, const GemmPanel& panel) {
   const std::int64_t rows = panel.end - panel.begin;
   const auto pack = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r)
-      K::pack_row(p.math, panel.a + r * panel.a_stride, row_of_a(p, panel.begin + r), p.inner);
+    for (std::int64_t r = begin; r < end; ++r) {
+      const float* fold = nullptr;
+      if constexpr (K::kFoldsScales)
+        if (p.math == Math::f8) {
+          const int blocks = quant_blocks(p.inner);
+          const float* scales = p.a_scale + (panel.begin + r) * blocks;
+          panel.plain[r] = K::folds(scales, blocks) ? 1 : 0;
+          if (panel.plain[r] != 0) fold = scales;
+          for (int q = 0; q < blocks; ++q)
+            panel.a_scale[r * blocks + q] = fold != nullptr ? 1.0F : scales[q];
+        }
+      K::pack_row(p.math, panel.a + r * panel.a_stride, row_of_a(p, panel.begin + r), p.inner,
+                  fold);
+    }
   };
   // Handing out work costs more than packing a few rows.
   constexpr std::int64_t kPieceElements = 32'768;
@@ -178,8 +203,12 @@ static void multiply_all(const GemmProblem& p) {
       panel.most_rows = large_of(panel.most_rows, static_cast<int>(end - begin));
       ++panel.end_matrix;
     }
+    const std::int64_t rows = panel.end - panel.begin;
+    const std::int64_t scales = K::kFoldsScales && p.math == Math::f8 ? quant_blocks(p.inner) : 0;
     panel.a = static_cast<std::byte*>(
-        scratch(0, static_cast<std::size_t>((panel.end - panel.begin) * panel.a_stride)));
+        scratch(0, static_cast<std::size_t>(rows * (panel.a_stride + scales * 4 + 1))));
+    panel.a_scale = reinterpret_cast<float*>(panel.a + rows * panel.a_stride);
+    panel.plain = reinterpret_cast<std::uint8_t*>(panel.a_scale + rows * scales);
     pack_panel<K>(p, panel);
     multiply_panel<K>(p, panel);
   }

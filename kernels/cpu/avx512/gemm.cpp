@@ -1,168 +1,26 @@
-// Matrix products for AVX-512. Lanes run along k and every pair of rows has accumulators of its
-// own, so one row against one column takes the same steps in every path:
-//   few rows:  w is read as stored and widened in flight, several columns at once
-//   many rows: a block of w is widened to the second cache level once and meets all rows in tiles
-#include "kernels/cpu/avx512/gemm_lanes.h"
+// Matrix products with bf16 dot products and f32 multiply-adds. k runs along the lanes of a
+// register and, chunk after chunk, through one accumulator; every pair of rows has accumulators of
+// its own, so one row against one column takes the same steps in every path:
+//   gemm_few.h:    w is read as stored and widened in flight, several columns at once
+//   gemm_chunks.h: a chunk of four columns is widened into the first cache level and meets all rows
+//   here:          a block of w is widened to the second cache level and meets all rows in tiles
+// e4m3: where all scales of a row of a, or of w, are powers of two, they are multiplied into its
+// numbers (exact as bf16); where both are so, sums run on through the blocks.
+#include "kernels/cpu/avx512/gemm_chunks.h"
+#include "kernels/cpu/avx512/gemm_few.h"
 #include "kernels/cpu/ops_here.h"
 
 namespace seedbed::kernels::SEEDBED_ISA {
 namespace {
 
-constexpr int kDirectRows = 4;  // at most so many rows read w as stored
-constexpr int kTileCols = 4;
 // Sums of a tile fill the registers; f8 has two of them a pair, the block's and the total.
 template <Math math>
 constexpr int kTileRows = math == Math::f8 ? 3 : 6;
-
-// f8: a block of 128 k is four vectors.
-constexpr int kBlockVectors = 4;
 
 static inline float scale_of(const GemmBlock& b, int row, int col, int blocks, int block) {
   return b.a_scale[static_cast<std::int64_t>(row) * blocks + block] *
          b.w_scale[static_cast<std::int64_t>((b.first_col + col) / kQuantBlock) * blocks + block];
 }
-
-// ---- few rows
-
-template <Math math, int R, int C>
-struct Stream {
-  const std::byte* a = nullptr;
-  const std::byte* w = nullptr;
-  std::int64_t a_stride = 0, w_stride = 0;
-  Decoder decode;
-
-  // The 64 bytes of w at byte `at` of each column's row against each row of a.
-  template <bool whole>
-  __attribute__((always_inline)) inline void step(std::int64_t at,
-                                                  __mmask64 mask,
-                                                  __m512 (&sum)[R][C]) const {
-    constexpr int V = kVectorsALoad<math>;
-    __m512i x[C][V];
-#pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) {
-      const std::byte* p = w + c * w_stride + at;
-      widen<math>(decode, whole ? load_vector(p) : _mm512_maskz_loadu_epi8(mask, p), x[c]);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        const __m512i y = load_vector(a + r * a_stride + at * V + v * kVector);
-#pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) sum[r][c] = add_products<math>(sum[r][c], y, x[c][v]);
-      }
-    }
-  }
-};
-
-template <int R, int C>
-static inline void clear(__m512 (&sum)[R][C]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) sum[r][c] = _mm512_setzero_ps();
-}
-
-// The sums of four columns that lie side by side, or of those that are there.
-template <int R>
-static inline void finish(
-    const GemmBlock& b, int row, int col, int count, const __m512 (&sum)[R][kTileCols]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-    put(b, row + r, col, count, sums_of(sum[r][0], sum[r][1], sum[r][2], sum[r][3]));
-}
-
-template <int R, int C>
-static inline void finish_apart(
-    const GemmBlock& b, int row, int col, int apart, const __m512 (&sum)[R][C]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c += 4) {
-      float four[4];
-      _mm_storeu_ps(
-          four, sums_of(sum[r][c], sum[r][(c + 1) % C], sum[r][(c + 2) % C], sum[r][(c + 3) % C]));
-      for (int i = 0; i < 4 && c + i < C; ++i) {
-        float* out = b.out + (row + r) * b.ldo + col + (c + i) * apart;
-        *out = b.accumulate ? four[i] + *out : four[i];
-      }
-    }
-  }
-}
-
-template <Math math, int R, int C>
-static void direct_tile(const GemmBlock& b, int row, int col, int apart) {
-  const std::int64_t bytes = static_cast<std::int64_t>(b.inner) * bytes_of_w(math);
-  Stream<math, R, C> s;
-  s.a = b.a + row * b.a_stride;
-  s.a_stride = b.a_stride;
-  s.w = b.w + col * bytes;
-  s.w_stride = apart * bytes;
-  __m512 sum[R][C];
-  clear(sum);
-  if constexpr (math == Math::f8) {
-    const int blocks = quant_blocks(b.inner);
-    const float* a_scales = b.a_scale + static_cast<std::int64_t>(row) * blocks;
-    const float* w_scales[C];
-    for (int c = 0; c < C; ++c)
-      w_scales[c] =
-          b.w_scale +
-          static_cast<std::int64_t>((b.first_col + col + c * apart) / kQuantBlock) * blocks;
-    for (int q = 0; q < blocks; ++q) {
-      __m512 part[R][C];
-      clear(part);
-      const std::int64_t at = static_cast<std::int64_t>(q) * kQuantBlock;
-      if (at + kQuantBlock <= bytes) {
-        s.template step<true>(at, 0, part);
-        s.template step<true>(at + kVector, 0, part);
-      } else {
-        s.template step<false>(at, first_bytes(bytes - at), part);
-        s.template step<false>(at + kVector, first_bytes(bytes - at - kVector), part);
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const float a_scale = a_scales[r * blocks + q];
-#pragma GCC unroll 8
-        for (int c = 0; c < C; ++c)
-          sum[r][c] =
-              _mm512_fmadd_ps(part[r][c], _mm512_set1_ps(a_scale * w_scales[c][q]), sum[r][c]);
-      }
-    }
-  } else {
-    std::int64_t at = 0;
-    for (; at + kVector <= bytes; at += kVector) s.template step<true>(at, 0, sum);
-    if (at < bytes) s.template step<false>(at, first_bytes(bytes - at), sum);
-  }
-  finish_apart(b, row, col, apart, sum);
-}
-
-// Several columns at once share the loads of a. They are far apart, each part of the block one long
-// stream through memory: rows side by side share pages, and prefetching loses track of them.
-template <Math math, int R, int C>
-static void direct(const GemmBlock& b) {
-  const int apart = b.cols / C;
-  for (int col = 0; col < apart; ++col) direct_tile<math, R, C>(b, 0, col, apart);
-  for (int col = apart * C; col < b.cols; ++col) direct_tile<math, R, 1>(b, 0, col, 0);
-}
-
-template <Math math>
-static void few_rows(const GemmBlock& b) {
-  static_assert(kDirectRows == 4);
-  constexpr std::int64_t kLongRow =
-      12 << 10;  // of a, in bytes: it leaves little of the first cache level
-  switch (b.rows) {
-    case 1:
-      return b.a_stride > kLongRow ? direct<math, 1, 6>(b) : direct<math, 1, 4>(b);
-    case 2:
-      return direct<math, 2, 4>(b);
-    case 3:
-      return direct < math, 3, math == Math::f8 ? 3 : 4 > (b);
-    default:
-      return direct < math, 4, math == Math::f8 ? 3 : 4 > (b);
-  }
-}
-
-// ---- many rows
 
 // Vectors of one packed row.
 static inline std::int64_t vectors_of(Math math, int inner) {
@@ -301,17 +159,64 @@ static void by_tiles(const GemmBlock& b) {
   }
 }
 
-template <Math math>
+template <Math math, bool plain = false>
 static void multiply_block(const GemmBlock& b) {
-  if (b.rows <= kDirectRows) return few_rows<math>(b);
+  if (b.rows <= kDirectRows) return few_rows<math, plain>(b);
+  if (math != Math::f8 || plain) return by_chunks<math>(b);
   by_tiles<math>(b);
+}
+
+static GemmBlock part_of(const GemmBlock& b, int row, int rows, int col, int cols) {
+  GemmBlock part = b;
+  part.rows = rows;
+  part.cols = cols;
+  part.a += row * b.a_stride;
+  part.plain += row;
+  part.a_scale += static_cast<std::int64_t>(row) * quant_blocks(b.inner);
+  part.w += static_cast<std::int64_t>(col) * b.inner;
+  part.first_col += col;
+  part.out += row * b.ldo + col;
+  return part;
+}
+
+// Stretches of rows, and of columns, whose scales are plain, or are not.
+static void multiply_f8(const GemmBlock& b) {
+  const int blocks = quant_blocks(b.inner);
+  const auto plain_column = [&](int col) {
+    return is_plain(
+        b.w_scale + static_cast<std::int64_t>((b.first_col + col) / kQuantBlock) * blocks, blocks);
+  };
+  const auto next_block = [&](int col) {
+    return small_of(b.cols,
+                    (b.first_col + col) / kQuantBlock * kQuantBlock + kQuantBlock - b.first_col);
+  };
+  for (int row = 0, end = 0; row < b.rows; row = end) {
+    while (end < b.rows && b.plain[end] == b.plain[row]) ++end;
+    if (b.plain[row] == 0) {
+      multiply_block<Math::f8>(part_of(b, row, end - row, 0, b.cols));
+      continue;
+    }
+    for (int col = 0, col_end = 0; col < b.cols; col = col_end) {
+      const bool plain = plain_column(col);
+      col_end = next_block(col);
+      while (col_end < b.cols && plain_column(col_end) == plain) col_end = next_block(col_end);
+      const GemmBlock part = part_of(b, row, end - row, col, col_end - col);
+      if (plain)
+        multiply_block<Math::f8, true>(part);
+      else
+        multiply_block<Math::f8>(part);
+    }
+  }
 }
 
 struct Kernels {
   static std::int64_t packed_bytes(Math math, int inner) {
     return vectors_of(math, inner) * kVector;
   }
-  static void pack_row(Math math, std::byte* dst, const std::byte* src, int inner) {
+  static constexpr bool kFoldsScales = true;
+  static bool folds(const float* scales, int blocks) { return is_plain(scales, blocks); }
+  static void pack_row(
+      Math math, std::byte* dst, const std::byte* src, int inner, const float* scales) {
     switch (math) {
       case Math::f32:
       case Math::f32_bf16: {
@@ -323,7 +228,16 @@ struct Kernels {
       case Math::bf16:
         return pack_stored<Math::bf16>(dst, src, inner);
       case Math::f8:
-        return pack_stored<Math::f8>(dst, src, inner);
+        if (scales == nullptr) return pack_stored<Math::f8>(dst, src, inner);
+        for (int at = 0; at < inner; at += kQuantBlock) {
+          const Decoder decode(codes_times(*scales++));
+          for (int half = at; half < at + kQuantBlock; half += kVector) {
+            __m512i x[2];
+            decode(load_stored(src + half, inner - half), &x[0], &x[1]);
+            _mm512_store_si512(dst + half * 2, x[0]);
+            _mm512_store_si512(dst + half * 2 + kVector, x[1]);
+          }
+        }
     }
   }
   static int column_block(Math math, int inner, int rows) {
@@ -344,7 +258,7 @@ struct Kernels {
       case Math::bf16:
         return multiply_block<Math::bf16>(b);
       case Math::f8:
-        return multiply_block<Math::f8>(b);
+        return multiply_f8(b);
     }
   }
 };
