@@ -167,9 +167,10 @@ Response Client::read(bool head_only, int wait_ms) {
       }
     }
   } else {
-    for (auto piece = std::move(seen); !piece.empty(); piece = read_some(wait_ms))
-      out.body += piece;
+    out.body = std::move(seen);
     seen.clear();
+    for (auto piece = read_some(wait_ms); !piece.empty(); piece = read_some(wait_ms))
+      out.body += piece;
     out.whole = at_end(0);
   }
   return out;
