@@ -31,6 +31,7 @@ Result<int> cmd_chat(Context& context, const Words& words);
 Result<int> cmd_pack(Context& context, const Words& words);
 Result<int> cmd_doctor(Context& context, const Words& words);
 Result<int> cmd_demo(Context& context, const Words& words);
+Result<int> cmd_serve(Context& context, const Words& words);
 Result<int> cmd_engine(Context& context, const Words& words);  // a group: engine_commands.h
 
 int exit_code(const Error& error);
