@@ -41,6 +41,7 @@ struct Reply {
   std::optional<schemas::Stop> stop;
   std::string stop_detail;
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
+  bool tells_reasoning = false;  // http: it came with a member for reasoning, empty or not
   std::vector<std::int32_t> tokens;
   std::vector<double> logprobs;
 };

@@ -17,9 +17,10 @@ Value message(std::string_view role, const std::string& text) {
   return out;
 }
 
-Value assistant_message(const schemas::Turn& turn, bool with_reasoning) {
+Value assistant_message(const schemas::Turn& turn, bool with_reasoning, bool also_empty) {
   Value out = message("assistant", turn.text);
-  if (with_reasoning && !turn.reasoning.empty()) out.set("reasoning_content", turn.reasoning);
+  if (with_reasoning && (also_empty || !turn.reasoning.empty()))
+    out.set("reasoning_content", turn.reasoning);
   if (turn.calls.empty()) return out;
   Value calls = Value::array();
   for (const auto& call : turn.calls) {
@@ -54,6 +55,32 @@ bool read_text(const Value* content, std::string& out) {
   return true;
 }
 
+// Our own server says what of a reply it could not read; what is no content is added to it, so that
+// the model is shown all that it wrote.
+Malformed read_malformed(const Value& pieces, std::string text, std::string reasoning) {
+  constexpr std::size_t kShown = 3;
+  Malformed out{std::move(text), {}, std::move(reasoning)};
+  for (std::size_t i = 0; i < pieces.items().size(); ++i) {
+    const Value& piece = pieces.items()[i];
+    const Value* call = piece.find("call");
+    if (call != nullptr && call->is_int()) out.text += piece.text("text");
+    if (i < kShown) out.why += (i == 0 ? "" : "; ") + piece.text("why");
+  }
+  return out;
+}
+
+// Token ids, which some servers give where they are asked for them; none where they are no such
+// thing.
+std::vector<std::int32_t> read_ids(const Value* ids) {
+  std::vector<std::int32_t> out;
+  if (ids == nullptr || !ids->is_array()) return out;
+  for (const auto& id : ids->items()) {
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX) return {};
+    out.push_back(static_cast<std::int32_t>(id.as_int()));
+  }
+  return out;
+}
+
 // What is wrong with the model's call, "" where nothing is.
 std::string read_call(const Value& item, ReplyCall& out) {
   const Value* function = item.find("function");
@@ -77,7 +104,7 @@ std::string read_call(const Value& item, ReplyCall& out) {
 
 }  // namespace
 
-Value chat_messages(const View& view) {
+Value chat_messages(const View& view, bool tells_reasoning) {
   std::size_t last_user = 0;
   for (std::size_t i = 0; i < view.turns.size(); ++i)
     if (view.turns[i].role == "user") last_user = i;
@@ -89,7 +116,7 @@ Value chat_messages(const View& view) {
     } else if (turn.role == "user") {
       out.push(message("user", turn.text));
     } else {
-      out.push(assistant_message(turn, i > last_user));
+      out.push(assistant_message(turn, i > last_user, tells_reasoning));
       for (const auto& call : turn.calls) {
         Value result = message("tool", call.result.out);
         result.set("tool_call_id", call.id).set("name", call.tool);
@@ -114,10 +141,13 @@ Value chat_tools(const std::vector<schemas::Tool>& tools) {
   return out;
 }
 
-std::string request_body(const View& view, const HttpOptions& options, std::uint64_t seed) {
+std::string request_body(const View& view,
+                         const HttpOptions& options,
+                         std::uint64_t seed,
+                         bool tells_reasoning) {
   Value body = Value::object();
   body.set("model", options.model)
-      .set("messages", chat_messages(view))
+      .set("messages", chat_messages(view, tells_reasoning))
       .set("tools", chat_tools(view.offered.tools()));
   body.set("tool_choice", "auto").set("stream", false);
   if (options.temperature) body.set("temperature", *options.temperature);
@@ -167,7 +197,21 @@ Result<Reply> parse_chat_reply(std::string_view body, const std::string& url) {
   const Value* thought = said->find("reasoning_content");
   if (thought == nullptr || thought->is_null()) thought = said->find("reasoning");
   if (thought != nullptr && thought->is_string()) reasoning = thought->as_string();
+  out.tells_reasoning = said->find("reasoning_content") != nullptr;
+  out.tokens = read_ids(choice.find("token_ids"));
 
+  if (choice.text("finish_reason") == "length") {
+    // Calls that it holds are not run: the last may be half of what was meant.
+    out.what = Message{std::move(text), std::move(reasoning)};
+    out.stop = schemas::Stop::out_of_tokens;
+    out.stop_detail = "the reply was cut by the token limit";
+    return out;
+  }
+  if (const Value* broken = choice.find("malformed");
+      broken != nullptr && broken->is_array() && !broken->items().empty()) {
+    out.what = read_malformed(*broken, std::move(text), std::move(reasoning));
+    return out;
+  }
   const Value* calls = said->find("tool_calls");
   if (calls != nullptr && calls->is_array() && !calls->items().empty()) {
     Calls made{text, reasoning, {}};
@@ -183,10 +227,6 @@ Result<Reply> parse_chat_reply(std::string_view body, const std::string& url) {
     return out;
   }
   out.what = Message{std::move(text), std::move(reasoning)};
-  if (choice.text("finish_reason") == "length") {
-    out.stop = schemas::Stop::out_of_tokens;
-    out.stop_detail = "the reply was cut by the token limit";
-  }
   return out;
 }
 

@@ -11,11 +11,15 @@
 namespace seedbed::agent {
 
 // The messages of a conversation. Reasoning goes back inside a tool loop and is dropped once a
-// newer user message stands.
-schemas::Value chat_messages(const View& view);
+// newer user message stands. `tells_reasoning`: the endpoint gives reasoning a member of its own,
+// and wants it back even where it is empty.
+schemas::Value chat_messages(const View& view, bool tells_reasoning = false);
 schemas::Value chat_tools(const std::vector<schemas::Tool>& tools);
 // `seed` in 63 bits.
-std::string request_body(const View& view, const HttpOptions& options, std::uint64_t seed);
+std::string request_body(const View& view,
+                         const HttpOptions& options,
+                         std::uint64_t seed,
+                         bool tells_reasoning = false);
 
 // Reads a 2xx body. Error{model} names `url` and the first bytes found; what the model itself did
 // wrong is a Malformed.

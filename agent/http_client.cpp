@@ -1,5 +1,7 @@
 #include "agent/http_client.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -29,6 +31,8 @@ struct HttpEndpoint::State {
   HttpOptions options;
   std::string url, shown, key;
   std::unique_ptr<CurlLoop> curl;
+  bool tells_reasoning = false;  // as a reply showed
+  std::uint64_t conversations = 0;
 };
 
 namespace {
@@ -102,11 +106,15 @@ void cut_key(const State& s, std::string& text) {
     text = replace_all(std::move(text), s.key, "[key]");
 }
 
-HttpRequest request_for(const State& s, const std::string& body, std::int64_t left_ms) {
+HttpRequest request_for(const State& s,
+                        const std::string& body,
+                        const std::string& session,
+                        std::int64_t left_ms) {
   HttpRequest request{
       .url = s.url,
       .body = body,
-      .headers = {"Content-Type: application/json", "Accept: application/json", "Expect:"},
+      .headers = {"Content-Type: application/json", "Accept: application/json",
+                  "Expect:", "X-Session-ID: " + session},
       .connect_timeout_ms = s.options.connect_timeout_ms,
       .timeout_ms = static_cast<int>(std::min<std::int64_t>(s.options.timeout_ms, left_ms)),
       .max_response_bytes = s.options.max_response_bytes};
@@ -125,6 +133,7 @@ std::int64_t pause_ms(const HttpOptions& o, int tried, std::int64_t asked_ms, Rn
 
 asio::awaitable<void> converse(std::shared_ptr<State> s,
                                std::string body,
+                               std::string session,
                                std::int64_t wall_ms,
                                std::uint64_t seed,
                                std::function<void(Result<Reply>)> done) {
@@ -133,10 +142,11 @@ asio::awaitable<void> converse(std::shared_ptr<State> s,
   for (int tried = 1;; ++tried) {
     const std::int64_t left_ms = wall_ms - (monotonic_us() - start_us) / 1000;
     HttpResponse response =
-        co_await post(*s, request_for(*s, body, std::max<std::int64_t>(1, left_ms)));
+        co_await post(*s, request_for(*s, body, session, std::max<std::int64_t>(1, left_ms)));
     cut_key(*s, response.body);
     cut_key(*s, response.why);
     Outcome outcome = judge(*s, response);
+    if (outcome.reply.ok() && outcome.reply->tells_reasoning) s->tells_reasoning = true;
     if (outcome.reply.ok() || tried >= outcome.tries) {
       // The episode's own time ran out before the endpoint's.
       if (response.fault == Fault::timed_out && left_ms < s->options.timeout_ms) break;
@@ -160,12 +170,14 @@ class HttpClient final : public ModelClient {
 
   void begin(const EpisodeStart& start) override {
     seed_ = episode_seed(start.seed, start.task_id, start.sample);
+    session_ = new_session();
   }
   void ask(const View& view, std::function<void(Result<Reply>)> done) override {
-    asio::co_spawn(state_->io,
-                   converse(state_, request_body(view, state_->options, seed_), view.wall_ms_left,
-                            seed_, std::move(done)),
-                   asio::detached);
+    asio::co_spawn(
+        state_->io,
+        converse(state_, request_body(view, state_->options, seed_, state_->tells_reasoning),
+                 session_, view.wall_ms_left, seed_, std::move(done)),
+        asio::detached);
   }
   Result<Reply> reply(const View& view) override {
     std::optional<Result<Reply>> out;
@@ -178,8 +190,17 @@ class HttpClient final : public ModelClient {
   }
 
  private:
+  // A name of the conversation that nobody else has: servers keep what they know of it apart, and
+  // routers keep it on one server. Nothing is drawn from it.
+  [[nodiscard]] std::string new_session() const {
+    return "seedbed-" +
+           content_hash(std::to_string(::getpid()) + " " + std::to_string(monotonic_us()) + " " +
+                        std::to_string(++state_->conversations));
+  }
+
   std::shared_ptr<State> state_;
   std::uint64_t seed_ = 0;
+  std::string session_;
 };
 
 Result<std::string> read_key(const std::string& variable) {

@@ -1,5 +1,4 @@
 // Episodes with a model in this process: through the loop, the store and the export.
-#include "agent/engine_run.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +12,7 @@
 #include "agent/export_tokens.h"
 #include "agent/show.h"
 #include "agent/token_arrays.h"
-#include "engine_kit.h"
+#include "engine_store.h"
 
 namespace seedbed {
 namespace {
@@ -33,47 +32,11 @@ const test::EngineKit& kit() {
   return made;
 }
 
-class EngineRun : public test::ClinicStore {
- protected:
-  static agent::RunOptions engine_options(bool thinking = true, int concurrency = 8) {
-    agent::RunOptions o = options("engine");
-    o.engine.model_dir = kit().dir;
-    o.engine.thinking = thinking;
-    o.engine.threads = 1;
-    o.engine.kv_dtype = engine::DType::f32;
-    o.engine.context = 8'192;
-    o.engine.top_p = 0.9;
-    o.engine.cache_tokens = 65'536;
-    o.concurrency = concurrency;
-    o.budget =
-        schemas::Budget{.max_turns = 6, .max_calls = 50, .wall_ms = 600'000, .output_kib = 512};
-    return o;
-  }
-  // On a model of its own, and what that counted.
-  engine::EngineStats run_counted(const agent::RunOptions& o) {
-    auto model = agent::EngineModel::open(o.engine);
-    EXPECT_TRUE(model.ok()) << model.error().message;
-    const auto made = agent::run_model(*store, o, **model, test::clinic_hosts());
-    EXPECT_TRUE(made.ok()) << made.error().message;
-    const engine::EngineStats stats = (*model)->engine().stats();
-    EXPECT_EQ(stats.running, 0);
-    EXPECT_EQ(stats.sessions, 0);  // each episode gave its session up
-    EXPECT_EQ(stats.pages_free + stats.pages_cached, stats.pages);
-    EXPECT_EQ(made->tokens.generated, stats.generated_tokens);
-    EXPECT_EQ(made->tokens.prompt, stats.prompt_tokens);
-    EXPECT_EQ(made->tokens.cached, stats.hit_tokens);
-    return stats;
-  }
-  std::vector<tasks::StoredEpisode> episodes() {
-    std::vector<tasks::StoredEpisode> out;
-    const auto failed = store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step {
-      out.push_back(e);
-      return std::nullopt;
-    });
-    EXPECT_FALSE(failed) << failed->message;
-    return out;
-  }
-};
+using EngineRun = test::EngineStore;
+
+agent::RunOptions engine_options(bool thinking = true, int concurrency = 8) {
+  return test::engine_options(kit(), thinking, concurrency);
+}
 
 // The sampled spans of a branch that are under loss, as text without the end.
 std::vector<std::string> said(const TokenArrays& a, const engine::text::Tokenizer& tokenizer) {
@@ -197,7 +160,8 @@ TEST_F(EngineRun, SamplesOfATaskAndItsTurnsShareTheirPrompt) {
 
 TEST_F(EngineRun, NeitherRoomNorPiecesNorTheCacheChangeAnything) {
   auto o = engine_options();
-  o.limit = 4;
+  o.engine.context = 3'072;
+  o.budget->max_turns = 4;
   const auto plenty = run_counted(o);
   EXPECT_EQ(plenty.preemptions, 0);
   const std::string digest = runs_digest(*store);

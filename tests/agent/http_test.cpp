@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "agent/episode_seed.h"
 #include "agent/http_body.h"
 #include "agent/http_client.h"
 #include "agent/rollout.h"
@@ -82,7 +83,10 @@ TEST_F(HttpTest, SendsToolsMessagesAndOptions) {
   auto o = options(server.url());
   o.temperature = 0.5;
   o.max_tokens = 77;
-  o.extra = test::json(R"({"top_k":3})");
+  o.top_p = 0.25;
+  o.min_p = 0.125;
+  o.top_k = 9;
+  o.extra = test::json(R"({"top_k":3})");  // has the last word
   auto got = one(o);
   ASSERT_TRUE(got.ok()) << got.error().message;
   EXPECT_EQ(std::get<agent::Message>(got->what).text, "hi");
@@ -93,12 +97,83 @@ TEST_F(HttpTest, SendsToolsMessagesAndOptions) {
   EXPECT_EQ(body.text("tool_choice"), "auto");
   EXPECT_EQ(body.integer("max_tokens"), 77);
   EXPECT_EQ(body.integer("top_k"), 3);
-  EXPECT_NE(body.find("seed"), nullptr);
+  EXPECT_EQ(body.find("top_p")->as_double(), 0.25);
+  EXPECT_EQ(body.find("min_p")->as_double(), 0.125);
+  EXPECT_EQ(static_cast<std::uint64_t>(body.integer("seed")), agent::episode_seed(1, task_id, 0));
   EXPECT_EQ(body.find("tools")->items().size(), 4U);
   EXPECT_EQ(body.find("messages")->items().at(0).text("role"), "system");
   EXPECT_NE(body.find("messages")->items().at(0).text("content").find("Handbook"),
             std::string::npos);
   EXPECT_EQ(body.find("messages")->items().at(1).text("content"), task.prompt);
+}
+
+TEST_F(HttpTest, WhatIsNotGivenIsNotSent) {
+  BadServer server([](const Asked&, int) { return ok_text("hi"); });
+  auto o = options(server.url());
+  o.send_seed = false;
+  ASSERT_TRUE(one(o).ok());
+  const auto body = test::json(server.asked().at(0).body);
+  for (const char* key : {"temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"})
+    EXPECT_EQ(body.find(key), nullptr) << key;
+}
+
+TEST_F(HttpTest, AConversationHasOneSessionAndSeedAndTheNextAnotherSession) {
+  BadServer server([](const Asked&, int) { return ok_text("hi"); });
+  auto model = client(options(server.url()));
+  ASSERT_TRUE(model->reply(view()).ok());
+  ASSERT_TRUE(model->reply(view()).ok());
+  model->begin({task_id, task, 0, 1, nullptr});
+  ASSERT_TRUE(model->reply(view()).ok());
+  std::vector<std::string> sessions;
+  for (const auto& asked : server.asked()) {
+    const auto at = asked.head.find("X-Session-ID: ");
+    ASSERT_NE(at, std::string::npos);
+    sessions.push_back(asked.head.substr(at, asked.head.find("\r\n", at) - at));
+    EXPECT_EQ(test::json(asked.body).integer("seed"),
+              test::json(server.asked()[0].body).integer("seed"));
+  }
+  EXPECT_EQ(sessions[0], sessions[1]);
+  EXPECT_NE(sessions[0], sessions[2]);
+}
+
+TEST_F(HttpTest, ReasoningThatIsEmptyGoesBackWhereTheEndpointTellsIt) {
+  for (const bool tells : {true, false}) {
+    BadServer server([&](const Asked&, int) {
+      return ok(
+          std::string(R"({"content":"",)") + (tells ? R"("reasoning_content":"",)" : "") +
+              R"("tool_calls":[{"id":"x","function":{"name":"find_booking","arguments":"{}"}}]})",
+          "tool_calls");
+    });
+    auto model = client(options(server.url()));
+    ASSERT_TRUE(model->reply(view()).ok());
+    turns.push_back(test::turn_of("assistant", ""));
+    ASSERT_TRUE(model->reply(view()).ok());
+    turns.pop_back();
+    const auto body = test::json(server.asked().at(1).body);
+    EXPECT_EQ(body.find("messages")->items().back().find("reasoning_content") != nullptr, tells);
+  }
+}
+
+TEST_F(HttpTest, ReadsTokenIdsAndWhatTheServerCouldNotRead) {
+  BadServer server([](const Asked&, int n) {
+    if (n == 0)
+      return Answer{.body = R"({"choices":[{"message":{"content":"hi"},"token_ids":[5,0,7]}]})"};
+    if (n == 1)
+      return Answer{.body = R"({"choices":[{"message":{"content":"hi"},"token_ids":[5,-1]}]})"};
+    return Answer{
+        .body =
+            R"({"choices":[{"message":{"content":"a","reasoning_content":"r"},"malformed":[)"
+            R"({"text":"<b>","why":"no end","call":0},{"text":"a","why":"a tag","call":null}]}]})"};
+  });
+  auto model = client(options(server.url()));
+  EXPECT_EQ(model->reply(view())->tokens, (std::vector<std::int32_t>{5, 0, 7}));
+  EXPECT_TRUE(model->reply(view())->tokens.empty());
+  const auto got = model->reply(view());
+  ASSERT_TRUE(got.ok());
+  const auto& malformed = std::get<agent::Malformed>(got->what);
+  EXPECT_EQ(malformed.text, "a<b>");
+  EXPECT_EQ(malformed.why, "no end; a tag");
+  EXPECT_EQ(malformed.reasoning, "r");
 }
 
 TEST_F(HttpTest, EachUnreadableAnswerIsAnErrorThatNamesTheUrlAndTheFirstBytes) {
@@ -230,6 +305,15 @@ TEST_F(HttpTest, ACutReplyAndAFullWindowEndTheEpisodeOutOfTokens) {
   auto got = one(options(cut.url()));
   ASSERT_TRUE(got.ok());
   EXPECT_EQ(got->stop, schemas::Stop::out_of_tokens);
+  BadServer half([](const Asked&, int) {
+    return ok(
+        R"({"content":"","tool_calls":[{"id":"x","function":{"name":"find_booking","arguments":"{}"}}]})",
+        "length");
+  });
+  got = one(options(half.url()));
+  ASSERT_TRUE(got.ok());
+  EXPECT_EQ(got->stop, schemas::Stop::out_of_tokens);
+  EXPECT_TRUE(std::holds_alternative<agent::Message>(got->what));  // none of its calls is run
   BadServer full([](const Asked&, int) {
     return Answer{
         .status = 400,
