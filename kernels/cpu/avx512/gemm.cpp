@@ -217,12 +217,24 @@ struct Kernels {
   static bool folds(const float* scales, int blocks) { return is_plain(scales, blocks); }
   static void pack_row(
       Math math, std::byte* dst, const std::byte* src, int inner, const float* scales) {
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
     switch (math) {
-      case Math::f32:
-      case Math::f32_bf16: {
+      case Math::f32: {
         const std::int64_t bytes = std::int64_t{4} * inner, whole = packed_bytes(math, inner);
         for (std::int64_t at = 0; at < whole; at += kVector)
-          _mm512_store_si512(dst + at, _mm512_maskz_loadu_epi8(first_bytes(bytes - at), src + at));
+          _mm512_store_si512(dst + at, load_stored(src + at, bytes - at));
+        return;
+      }
+      case Math::f32_bf16: {
+        const std::int64_t bytes = std::int64_t{4} * inner, whole = packed_bytes(math, inner);
+        for (std::int64_t at = 0; at < whole; at += 2 * kVector) {
+          const __m512i x = load_stored(src + at, bytes - at);
+          const __m512i y = load_stored(src + at + kVector, bytes - at - kVector);
+          _mm512_store_si512(dst + at, _mm512_permutex2var_epi32(x, even, y));
+          _mm512_store_si512(dst + at + kVector, _mm512_permutex2var_epi32(x, odd, y));
+        }
         return;
       }
       case Math::bf16:

@@ -16,8 +16,7 @@ struct Chunk {
   const std::byte* a = nullptr;  // of the first row
   const std::byte* w = nullptr;  // [vectors][kTileCols], widened
   int vectors = 0;
-  __mmask16 going_on = 0;  // none: the sums begin at zero
-  bool last = false;
+  bool first = false, last = false;
   // What the columns after these will want, asked for a line at a time between multiplications:
   // asked for all at once, the lines would fill the queue to memory and the processor would wait.
   const std::byte* ahead = nullptr;  // one line of each of the four columns a step
@@ -28,11 +27,15 @@ template <Math math, int R>
 static void chunk_tile(
     const GemmBlock& b, const Chunk& k, int row, int col, const std::byte* a, float* sums) {
   __m512 sum[R][kTileCols];
+  if (k.first) {
+    clear(sum);
+  } else {
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int c = 0; c < kTileCols; ++c)
-      sum[r][c] = _mm512_maskz_load_ps(k.going_on, sums + (r * kTileCols + c) * 16);
+      for (int c = 0; c < kTileCols; ++c)
+        sum[r][c] = _mm512_load_ps(sums + (r * kTileCols + c) * 16);
+  }
   constexpr int V = kVectorsALoad<math>;
   const std::byte *w = k.w, *ahead = k.ahead;
   const std::byte* const end = w + k.vectors * kTileCols * kVector;
@@ -148,7 +151,7 @@ static void by_chunks(const GemmBlock& b) {
         k.w = w;
         k.vectors =
             static_cast<int>(vectors - first < kChunkVectors ? vectors - first : kChunkVectors);
-        k.going_on = first == 0 ? 0 : 0xffff;
+        k.first = first == 0;
         k.last = first + kChunkVectors >= vectors;
         for (int t = 0; t < kChunkTiles && col + t * kTileCols < b.cols; ++t) {
           widen_chunk<math>(b, col + t * kTileCols, first, k.vectors, w);

@@ -125,6 +125,7 @@ static inline void clear(__m512 (&sum)[R][C]) {
 // Four columns of a row, or fewer, to where the block wants them.
 static inline void put(const GemmBlock& b, int row, int col, int count, __m128 x) {
   float* out = b.out + row * b.ldo + col;
+  if (count == 4 && !b.accumulate) return _mm_storeu_ps(out, x);
   const auto mask = static_cast<__mmask8>((1U << count) - 1U);
   if (b.accumulate) x = _mm_add_ps(x, _mm_maskz_loadu_ps(mask, out));
   _mm_mask_storeu_ps(out, mask, x);
@@ -147,9 +148,9 @@ template <Math math>
 static inline void widen(const Decoder& decode, __m512i stored, __m512i (&w)[kVectorsALoad<math>]) {
   if constexpr (math == Math::f8) {
     decode(stored, &w[0], &w[1]);
-  } else if constexpr (math == Math::f32_bf16) {
-    w[0] = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(stored)), 16);
-    w[1] = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(stored, 1)), 16);
+  } else if constexpr (math == Math::f32_bf16) {  // even numbers, then odd ones; a is packed so too
+    w[0] = _mm512_slli_epi32(stored, 16);
+    w[1] = _mm512_and_si512(stored, _mm512_set1_epi32(static_cast<int>(0xffff0000U)));
   } else {
     w[0] = stored;
   }
