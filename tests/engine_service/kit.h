@@ -73,9 +73,6 @@ class Client {
   std::string authorization, session;
 
   Answer post(const std::string& path, const std::string& body);
-  Answer post(const std::string& path, const schemas::Value& body) {
-    return post(path, dump(body));
-  }
   Answer get(const std::string& path);
   Answer send(const std::string& method, const std::string& path, const std::string& body);
 
