@@ -30,7 +30,7 @@ class Finisher {
       s.depth = std::max(s.depth, p_.rules[s.rule].round_depth);
       if (s.distance < kFar) p_.max_depth = std::max(p_.max_depth, s.depth);
     }
-    if (whole(p_.root) >= kFar || p_.rules[p_.root].depth > kMaxDepth) return false;
+    if (!p_.can_end(p_.root)) return false;
     firsts();
     follows();
     tables();
@@ -215,6 +215,12 @@ class Finisher {
 std::uint32_t Program::new_rule() {
   rules.emplace_back();
   return static_cast<std::uint32_t>(rules.size()) - 1;
+}
+
+bool Program::can_end(std::uint32_t rule) const {
+  const auto& r = rules[rule];
+  return r.start != kNone && states[r.start].distance < kFar && (r.min == 0 || r.round < kFar) &&
+         r.depth <= kMaxDepth;
 }
 
 bool Program::finish() {

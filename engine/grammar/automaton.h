@@ -92,6 +92,8 @@ struct Program {
     return s.final && s.edge_begin == s.edge_end && s.call_begin == s.call_end;
   }
   std::uint32_t new_rule();
+  // After finish(): some text of the rule exists within kMaxDepth.
+  [[nodiscard]] bool can_end(std::uint32_t rule) const;
   // Distances, depths, first and follow sets; what cannot be completed goes. False: the root cannot
   // be completed, or only deeper than kMaxDepth.
   bool finish();

@@ -167,8 +167,8 @@ class Digits {
     bool at_lo, at_hi;
     std::int64_t rest;
     [[nodiscard]] Key key() const {
-      return Key(at_lo || at_hi ? length : 0, at_lo || at_hi ? done : done - length, at_lo,
-                        at_hi, rest);
+      return Key(at_lo || at_hi ? length : 0, at_lo || at_hi ? done : done - length, at_lo, at_hi,
+                 rest);
     }
   };
 

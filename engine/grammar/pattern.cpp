@@ -385,7 +385,8 @@ class Sets {
         nfa_.close(at_end, i == 0, true);
         work += at_end.size();
         state.accept = std::binary_search(at_end.begin(), at_end.end(), found_);
-        work += edges(order_[i], state.edges);
+        const auto set = order_[i];  // order_ grows meanwhile
+        work += edges(set, state.edges);
       }
       out_.states.push_back(std::move(state));
     }

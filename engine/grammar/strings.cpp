@@ -103,7 +103,12 @@ void add_escapes(RuleBuilder& rule,
 
 }  // namespace
 
-void add_text(RuleBuilder& rule, int from, const TextDfa& text, Spelling spelling, int to) {
+void add_text(RuleBuilder& rule,
+              int from,
+              const TextDfa& text,
+              Spelling spelling,
+              int to,
+              std::uint8_t flags) {
   if (text.states.empty()) return;
   std::vector<int> nodes;
   for (std::size_t i = 0; i < text.states.size(); ++i) nodes.push_back(rule.add());
@@ -119,7 +124,7 @@ void add_text(RuleBuilder& rule, int from, const TextDfa& text, Spelling spellin
     if (state.accept) rule.skip(nodes[i], to);
     for (const auto& e : state.edges)
       for (const auto& p : plain)
-        writer.range(nodes[i], std::max(e.lo, p.lo), std::min(e.hi, p.hi), nodes[e.to], kPlain);
+        writer.range(nodes[i], std::max(e.lo, p.lo), std::min(e.hi, p.hi), nodes[e.to], flags);
     if (spelling == Spelling::json) add_escapes(rule, nodes[i], state, nodes);
   }
 }

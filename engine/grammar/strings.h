@@ -15,8 +15,13 @@ enum class Spelling : std::uint8_t {
   raw
 };
 
-// The texts of `text` lead from `from` to `to`.
-void add_text(RuleBuilder& rule, int from, const TextDfa& text, Spelling spelling, int to);
+// The texts of `text` lead from `from` to `to`. `flags` stand at each character.
+void add_text(RuleBuilder& rule,
+              int from,
+              const TextDfa& text,
+              Spelling spelling,
+              int to,
+              std::uint8_t flags = kPlain);
 // Any JSON string with all its escapes, from after its opening quote up to its closing quote
 // included. `counted`: each character is a counted edge, and the end needs enough of them.
 void add_string_body(RuleBuilder& rule, int from, bool counted, int to);

@@ -1,0 +1,267 @@
+#include "engine/grammar/walk.h"
+
+#include <algorithm>
+
+namespace seedbed::engine::grammar {
+namespace {
+
+constexpr std::size_t kMaxLocals = 256;  // side by side; where there are more, tokens are doubtful
+constexpr int kMaxNesting = 200;         // of calls and ends between two symbols
+constexpr std::size_t kMaxCacheBytes = 64U << 20;
+
+std::uint64_t mix(std::uint64_t h, std::uint64_t x) {
+  h = (h ^ x) * 0x9e3779b97f4a7c15ULL;
+  return h ^ h >> 29;
+}
+
+std::size_t size_of(const Piece& piece) {
+  return sizeof piece + 128 + 4 * (piece.bits.size() + piece.ids.size() + piece.doubtful.size());
+}
+
+}  // namespace
+
+std::size_t PieceCache::Hash::operator()(const PieceKey& key) const {
+  auto h = mix(key.state, std::uint64_t{key.need} << 32 | key.room);
+  h = mix(h, std::uint64_t{key.list} << 32 | static_cast<std::uint32_t>(key.budget));
+  return mix(h, std::uint64_t{key.depth} << 1 | (key.strict ? 1U : 0U));
+}
+
+std::shared_ptr<const Piece> PieceCache::find(const PieceKey& key) {
+  const std::scoped_lock lock(mutex_);
+  const auto it = pieces_.find(key);
+  return it == pieces_.end() ? nullptr : it->second;
+}
+
+// What is in use stays with those who use it.
+void PieceCache::make_room() {
+  if (bytes_ <= kMaxCacheBytes) return;
+  pieces_.clear();
+  lists_.clear();
+  bytes_ = 0;
+}
+
+void PieceCache::keep(const PieceKey& key, std::shared_ptr<const Piece> piece) {
+  const std::scoped_lock lock(mutex_);
+  make_room();
+  const auto size = size_of(*piece);
+  if (pieces_.emplace(key, std::move(piece)).second) bytes_ += size;
+}
+
+std::shared_ptr<const Leaves> PieceCache::leaves(std::vector<std::uint32_t> sure,
+                                                 std::vector<std::uint32_t> doubtful) {
+  if (sure.empty() && doubtful.empty()) return nullptr;
+  std::uint64_t hash = sure.size();
+  for (const auto* list : {&sure, &doubtful})
+    for (const auto n : *list) hash = mix(hash, n);
+  const std::scoped_lock lock(mutex_);
+  const auto [begin, end] = lists_.equal_range(hash);
+  for (auto it = begin; it != end; ++it)
+    if (it->second->sure == sure && it->second->doubtful == doubtful) return it->second;
+  auto made = std::make_shared<Leaves>();
+  made->id = next_list_++;
+  made->sure = std::move(sure);
+  made->doubtful = std::move(doubtful);
+  bytes_ += 128 + 4 * (made->sure.size() + made->doubtful.size());
+  lists_.emplace(hash, made);
+  return made;
+}
+
+std::size_t PieceCache::bytes() {
+  const std::scoped_lock lock(mutex_);
+  return bytes_;
+}
+
+std::shared_ptr<const Piece> Walker::run(const PieceKey& key,
+                                         const Leaves* from,
+                                         PieceCache& cache) {
+  key_ = key;
+  sure_.clear();
+  doubtful_nodes_.clear();
+  allowed_.clear();
+  doubtful_.clear();
+  longest_ = -1;
+  const Local start{key.state, key.need, key.room, -1, key.depth, 0, false};
+  sure_start_ = true;
+  if (from == nullptr) {
+    subtree(0, start);
+  } else {
+    for (const auto node : from->sure) subtree(node, start);
+    sure_start_ = false;
+    for (const auto node : from->doubtful) subtree(node, start);
+  }
+  for (auto* list : {&allowed_, &doubtful_}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
+  auto piece = std::make_shared<Piece>();
+  std::set_difference(doubtful_.begin(), doubtful_.end(), allowed_.begin(), allowed_.end(),
+                      std::back_inserter(piece->doubtful));
+  if (allowed_.size() < v_.words) {
+    piece->ids = allowed_;
+  } else {
+    piece->bits.assign(v_.words, 0);
+    for (const auto id : allowed_)
+      piece->bits[static_cast<std::size_t>(id) / 32] |= 1U << (static_cast<unsigned>(id) % 32);
+  }
+  piece->longest = longest_;
+  for (auto* list : {&sure_, &doubtful_nodes_}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
+  piece->leaves = cache.leaves(sure_, doubtful_nodes_);
+  return piece;
+}
+
+void Walker::subtree(std::uint32_t top, const Local& start) {
+  locals_.assign(1, start);
+  frames_.clear();
+  const auto base = v_.nodes[top].depth;
+  levels_.assign(1, {0, 1, 0, top, false, false, false});
+  const auto end = v_.nodes[top].skip;
+  for (auto i = top + 1; i < end;) {
+    const auto& node = v_.nodes[i];
+    levels_.resize(static_cast<std::size_t>(node.depth - base));
+    const auto parent = levels_.size() - 1;
+    const auto level = levels_[parent];
+    locals_.resize(level.end);
+    frames_.resize(level.frames);
+    out_begin_ = level.end;
+    full_ = level.overflown;
+    for (auto c = level.begin; c < level.end; ++c) {
+      const Local local = locals_[c];
+      step(local, node.symbol, 0);
+    }
+    if (locals_.size() == level.end) {
+      if (full_)
+        for (const auto id : v_.below(i)) doubtful_.push_back(id);
+      i = node.skip;
+      continue;
+    }
+    levels_.push_back({level.end, locals_.size(), frames_.size(), i, full_, false, false});
+    if (node.token_begin != node.token_end) tokens_at(i, levels_.back());
+    ++i;
+  }
+}
+
+std::uint64_t Walker::distance(const Local& c) const {
+  const auto& s = p_.states[c.state];
+  return std::uint64_t{s.distance} + std::uint64_t{c.need} * p_.rules[s.rule].round +
+         (c.frame < 0 ? 0 : frames_[static_cast<std::size_t>(c.frame)].distance);
+}
+
+void Walker::tokens_at(std::uint32_t node, const Level& level) {
+  std::int64_t best = -1;
+  bool doubt = level.overflown;
+  const auto budget = static_cast<std::uint64_t>(key_.budget);
+  for (auto i = level.begin; i < level.end; ++i) {
+    const auto& c = locals_[i];
+    const bool sure = sure_start_ && c.touch < 3 &&
+                      !(key_.strict && !c.fresh && (c.touch != 0 || p_.states[c.state].calls_key));
+    if (!sure) {
+      doubt = true;
+      continue;
+    }
+    const auto far = distance(c);
+    if (far > budget && key_.budget != kNoBudget) continue;
+    const auto d = static_cast<std::int64_t>(far);
+    if (best < 0 || d < best) best = d;
+  }
+  for (const auto id : v_.at(node)) {
+    if (best >= 0)
+      allowed_.push_back(id);
+    else if (doubt)
+      doubtful_.push_back(id);
+  }
+  longest_ = std::max(longest_, best);
+}
+
+void Walker::step(const Local& c, Symbol symbol, int nesting) {
+  if (nesting > kMaxNesting) return;
+  const auto& s = p_.states[c.state];
+  if (s.table != kNone) {
+    const auto to = p_.tables[s.table][symbol];
+    if (to != kNone) take(c, to & kTableState, to >> 30);
+  } else {
+    for (const auto& e : p_.edges_of(s))
+      if (e.lo <= symbol && symbol <= e.hi) take(c, e.to, e.flags);
+  }
+  for (const auto& edge : p_.calls_of(s)) call(c, edge, symbol, nesting);
+  if (!s.final || !p_.rules[s.rule].follow[symbol]) return;
+  if (c.frame < 0) return leave(c);
+  const auto f = frames_[static_cast<std::size_t>(c.frame)];
+  step({f.ret, f.need, f.room, f.parent, f.depth, c.touch, f.fresh}, symbol, nesting + 1);
+}
+
+void Walker::leave(const Local& c) {
+  auto& level = levels_.back();
+  const bool doubt = c.touch == 3 || !sure_start_ || (key_.strict && c.touch != 0);
+  auto& done = doubt ? level.left_doubtful : level.left;
+  if (done) return;
+  done = true;
+  (doubt ? doubtful_nodes_ : sure_).push_back(level.node);
+}
+
+void Walker::take(const Local& c, std::uint32_t target, unsigned flags) {
+  if (p_.states[target].depth > c.depth) return;
+  Local next = c;
+  next.state = target;
+  if (flags != 0) {
+    if ((flags & kNeedsEnough) != 0 && c.need > 0) return;
+    if ((flags & kCounts) != 0) {
+      if (c.room == 0) return;
+      if (c.room != kNone) --next.room;
+      if (c.need > 0) --next.need;
+    }
+  }
+  const auto count = locals_.size() - out_begin_;
+  if (count > 0 && known(next)) return;
+  if (count >= kMaxLocals) {
+    full_ = true;
+    return;
+  }
+  locals_.push_back(next);
+}
+
+bool Walker::same(std::int32_t a, std::int32_t b) const {
+  while (a != b) {
+    if (a < 0 || b < 0) return false;
+    const auto &x = frames_[static_cast<std::size_t>(a)], &y = frames_[static_cast<std::size_t>(b)];
+    if (x.ret != y.ret || x.need != y.need || x.room != y.room || x.depth != y.depth ||
+        x.fresh != y.fresh)
+      return false;
+    a = x.parent;
+    b = y.parent;
+  }
+  return true;
+}
+
+bool Walker::known(const Local& c) const {
+  for (auto i = out_begin_; i < locals_.size(); ++i) {
+    const auto& o = locals_[i];
+    if (o.state == c.state && o.need == c.need && o.room == c.room && o.depth == c.depth &&
+        o.touch == c.touch && o.fresh == c.fresh && same(o.frame, c.frame))
+      return true;
+  }
+  return false;
+}
+
+void Walker::call(const Local& c, const CallEdge& edge, Symbol symbol, int nesting) {
+  const auto& rule = p_.rules[edge.rule];
+  if (!rule.first[symbol] && !p_.states[rule.start].final) return;
+  if (rule.depth > c.depth || p_.states[edge.to].depth > c.depth) return;
+  Local inner{rule.start, rule.min, rule.max, c.frame, c.depth, c.touch, true};
+  if (rule.container) --inner.depth;
+  if (rule.key) inner.touch = c.touch == 0 && c.fresh ? 1 : 3;
+  if (rule.key || !p_.only_ends(edge.to)) {
+    const auto& back = p_.states[edge.to];
+    const auto below = c.frame < 0 ? 0U : frames_[static_cast<std::size_t>(c.frame)].distance;
+    const auto far =
+        std::uint64_t{back.distance} + std::uint64_t{c.need} * p_.rules[back.rule].round + below;
+    inner.frame = static_cast<std::int32_t>(frames_.size());
+    frames_.push_back({edge.to, c.need, c.room, c.frame, c.depth, c.fresh,
+                       static_cast<std::uint32_t>(std::min<std::uint64_t>(far, kFar))});
+  }
+  step(inner, symbol, nesting + 1);
+}
+
+}  // namespace seedbed::engine::grammar
