@@ -91,7 +91,12 @@ void score_block(const float* q,
   for (int h = 0; h < kHeads; ++h) {
     float four[4];
     v_sum4(sum[h][0], sum[h][1], sum[h][2], sum[h][3], four);
-    for (int j = 0; j < wanted; ++j) score[h * kTileRows + j] = four[j] * scale;
+    if (wanted < 4) {
+      for (int j = 0; j < wanted; ++j) score[h * kTileRows + j] = four[j] * scale;
+      continue;
+    }
+    typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+    *reinterpret_cast<Four*>(score + h * kTileRows) = *reinterpret_cast<const Four*>(four) * scale;
   }
 }
 
@@ -104,15 +109,22 @@ void score_tile(const Job& job,
                 float* score,
                 const std::byte* const* next,
                 int next_rows) {
-  const int lines = (kv_record_bytes(job.pages.dtype, job.c, job.r) + 127) / 64;
+  const int bytes = (kv_record_bytes(job.pages.dtype, job.c, job.r) + 127) / 64 * 64;
+  const int ask = (4 * (bytes / 64) * kHeadBlock + job.heads - 1) / job.heads;
   for (int j = 0; j < rows; j += 4) {
-    int asked = j * lines;
-    const int ask_until = (j + 4 < next_rows ? j + 4 : next_rows) * lines;
-    const int ask = (4 * lines * kHeadBlock + job.heads - 1) / job.heads;
+    int record = j;
+    const int last = j + 4 < next_rows ? j + 4 : next_rows;
+    const std::byte* at = nullptr;
+    const std::byte* end = nullptr;
     const auto ask_some = [&] {
-      const int end = asked + ask < ask_until ? asked + ask : ask_until;
-      for (; asked < end; ++asked)
-        __builtin_prefetch(next[asked / lines] + 64 * (asked % lines), 0, 2);
+      for (int n = 0; n < ask; ++n, at += 64) {
+        if (at == end) {
+          if (record >= last) return;
+          at = next[record++];
+          end = at + bytes;
+        }
+        __builtin_prefetch(at, 0, 2);
+      }
     };
     const int wanted = rows - j < 4 ? rows - j : 4;
     const float* four[4];
@@ -244,7 +256,14 @@ void clear_head(const Job& job, const Part& part, int h) {
               sizeof(float) * static_cast<std::size_t>(job.key_at));
 }
 
-void run_split(const Job& job, std::int64_t token, int begin, int end, const Part& part) {
+// A split of a row's list; token < 0: none.
+struct Piece {
+  std::int64_t token = -1;
+  int begin = 0, end = 0;
+};
+
+// `after` is what this thread will probably do next.
+void run_split(const Job& job, const Piece& piece, const Piece& after, const Part& part) {
   const auto heads = static_cast<std::size_t>(job.heads);
   const auto width = static_cast<std::size_t>(job.width);
   auto* room = static_cast<float*>(
@@ -253,18 +272,23 @@ void run_split(const Job& job, std::int64_t token, int begin, int end, const Par
   float* score = tile + kTileRows * width;
   float* q_room = score + heads * kTileRows;
   float* fade = q_room + heads * width;
-  const std::byte* records[kMlaSplit];
-  const int count = find_records(job, token, begin, end, records);
+  const std::byte* records[kMlaSplit + kTileRows];
+  const int count = find_records(job, piece.token, piece.begin, piece.end, records);
+  int known = count;
+  if (after.token >= 0)
+    known += find_records(job, after.token, after.begin,
+                          after.end < after.begin + kTileRows ? after.end : after.begin + kTileRows,
+                          records + count);
   for (int h = 0; h < job.heads; ++h) clear_head(job, part, h);
   if (count == 0) return;
-  const float* q = padded_q(job, token, q_room);
+  const float* q = padded_q(job, piece.token, q_room);
   if (job.width != job.c + job.r) std::memset(tile, 0, sizeof(float) * kTileRows * width);
   for (int at = 0; at < count; at += kTileRows) {
     const int rows = count - at < kTileRows ? count - at : kTileRows;
     for (int j = 0; j < rows; ++j)
       widen_record(job.pages.dtype, job.c, job.r, job.key_at, records[at + j],
                    tile + static_cast<std::size_t>(j) * width);
-    const int left = count - at - rows;
+    const int left = known - at - rows;
     score_tile(job, q, tile, rows, score, records + at + rows, left < kTileRows ? left : kTileRows);
     weigh_tile(job.heads, rows, score, part.top, part.total, fade);
     add_tile(job, score, fade, tile, rows, part.acc);
@@ -300,22 +324,24 @@ int splits_of(const Job& job, std::int64_t token) {
   return (list_length(job, token) + kMlaSplit - 1) / kMlaSplit;
 }
 
-void run_split_of(const Job& job, std::int64_t token, int split, const Part& part) {
-  const int n = list_length(job, token);
-  const int begin = split * kMlaSplit;
-  const int end = begin + kMlaSplit < n ? begin + kMlaSplit : n;
-  run_split(job, token, begin, end, part);
+Piece piece_of(const Job& job, std::int64_t token, int split) {
+  if (token >= job.tokens) return {};
+  const int n = list_length(job, token), begin = split * kMlaSplit;
+  if (begin >= n) return {};
+  return {token, begin, begin + kMlaSplit < n ? begin + kMlaSplit : n};
 }
 
-// One row, on this thread alone.
-void run_row(const Job& job, std::int64_t token) {
+// One row, on this thread alone. Threads take rows in turns.
+void run_row(const Job& job, std::int64_t token, int threads) {
   auto* room = static_cast<float*>(scratch(2, 2 * sizeof(float) * part_floats(job)));
   const Part joined = part_at(job, room);
   const Part part = part_at(job, room + part_floats(job));
   for (int h = 0; h < job.heads; ++h) clear_head(job, joined, h);
   const int splits = splits_of(job, token);
   for (int s = 0; s < splits; ++s) {
-    run_split_of(job, token, s, part);
+    run_split(job, piece_of(job, token, s),
+              s + 1 < splits ? piece_of(job, token, s + 1) : piece_of(job, token + threads, 0),
+              part);
     for (int h = 0; h < job.heads; ++h) join_head(job, joined, part, h);
   }
   for (int h = 0; h < job.heads; ++h) finish_head(job, token, joined, h);
@@ -329,7 +355,7 @@ void run(Job job) {
   const int threads = job.pool == nullptr ? 1 : job.pool->threads();
   if (threads == 1 || job.tokens >= 4 * threads) {
     parallel_for(job.pool, job.tokens, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t t = begin; t < end; ++t) run_row(job, t);
+      for (std::int64_t t = begin; t < end; ++t) run_row(job, t, threads);
     });
     return;
   }
@@ -347,7 +373,11 @@ void run(Job job) {
       const std::int64_t token = i / most;
       const int split = static_cast<int>(i % most);
       parts[i] = mine + part_floats(job) * static_cast<std::size_t>(i);
-      if (split < splits_of(job, token)) run_split_of(job, token, split, part_at(job, parts[i]));
+      const std::int64_t later = i + threads;
+      if (split < splits_of(job, token))
+        run_split(job, piece_of(job, token, split),
+                  piece_of(job, later / most, static_cast<int>(later % most)),
+                  part_at(job, parts[i]));
     }
   });
   const std::int64_t rows = static_cast<std::int64_t>(job.tokens) * job.heads;
