@@ -167,13 +167,64 @@ int heaviest(Candidate* c, int n, std::uint64_t target) {
 
 // Ids of the whole vocabulary that the prefix of `target` can hold: those lighter than the rest's
 // share each are, all together, less than the rest.
-int heavy_candidates(const Row& r, std::uint64_t target, Candidate* out) {
-  const std::uint64_t bound =
-      std::max<std::uint64_t>(1, (r.total - target) / static_cast<std::uint64_t>(r.p.vocab));
+std::uint64_t least_heavy(const Row& r, std::uint64_t target) {
+  return std::max<std::uint64_t>(1, (r.total - target) / static_cast<std::uint64_t>(r.p.vocab));
+}
+int ids_between(const Row& r, std::uint64_t low, std::uint64_t high, Candidate* out) {
   int n = 0;
   for (int id = 0; id < r.p.vocab; ++id)
-    if (r.weight[id] >= bound) out[n++] = {0, r.weight[id], id};
+    if (r.weight[id] - low < high - low) out[n++] = {0, r.weight[id], id};
   return n;
+}
+
+// Weights by size, 32 classes to each power of two.
+constexpr int kClasses = 46 * 32;
+int class_of(std::uint64_t weight) {
+  const int width = std::bit_width(weight | 1);
+  return width * 32 + static_cast<int>(weight << (64 - width) >> 58 & 31);
+}
+std::uint64_t class_begin(int c) {
+  return (std::uint64_t{32} + static_cast<unsigned>(c % 32)) << (c / 32) >> 6;
+}
+
+// The prefix of `target` by ascending id, where it is long: whole classes first, from the heaviest
+// on; only the ids of the class in which it ends are compared with each other.
+int long_prefix(const Row& r, std::uint64_t target, Candidate* out) {
+  constexpr int kAtOnce = 2;  // neighbours often fall into one class: their sums would wait
+  auto* sums = static_cast<std::uint64_t*>(scratch(2, kAtOnce * kClasses * sizeof(std::uint64_t)));
+  std::fill(sums, sums + kAtOnce * kClasses, 0);
+  int id = 0;
+  for (; id + kAtOnce <= r.p.vocab; id += kAtOnce)
+    for (int k = 0; k < kAtOnce; ++k)
+      sums[k * kClasses + class_of(r.weight[id + k])] += r.weight[id + k];
+  for (; id < r.p.vocab; ++id) sums[class_of(r.weight[id])] += r.weight[id];
+  int c = kClasses - 1;
+  std::uint64_t need = target;
+  for (;; --c) {
+    const std::uint64_t here = sums[c] + sums[kClasses + c];
+    if (here >= need) break;
+    need -= here;
+  }
+  const std::uint64_t low = class_begin(c), high = std::max(class_begin(c + 1), low + 1);
+  int n = ids_between(r, low, high, out);
+  n = heaviest(out, n, need);
+  const Candidate last = *std::max_element(out, out + n, heavier);
+  n = 0;
+  for (id = 0; id < r.p.vocab; ++id) {
+    const std::uint64_t weight = r.weight[id];
+    out[n] = {0, weight, id};
+    n += weight > last.weight || (weight == last.weight && id <= last.id) ? 1 : 0;
+  }
+  return n;
+}
+
+int prefix_of_all(const Row& r, std::uint64_t target, Candidate* out) {
+  constexpr int kLong = 512;
+  const std::uint64_t least = least_heavy(r, target);
+  int heavy = 0;
+  for (int id = 0; id < r.p.vocab; ++id) heavy += r.weight[id] >= least ? 1 : 0;
+  if (heavy >= kLong) return long_prefix(r, target, out);
+  return heaviest(out, ids_between(r, least, UINT64_MAX, out), target);
 }
 
 // top-k, top-p, min-p; leaves kept_count at -1 where none of them and no mask is at work.
@@ -183,7 +234,7 @@ void cut(Row& r) {
   const bool by_count = row.top_k > 0 && row.top_k < vocab;
   if (!by_count && row.top_p >= 1.0 && row.min_p <= 0.0 && !r.masked) return;
   auto* c =
-      static_cast<Candidate*>(scratch(3, static_cast<std::size_t>(vocab) * sizeof(Candidate)));
+      static_cast<Candidate*>(scratch(3, static_cast<std::size_t>(vocab + 1) * sizeof(Candidate)));
   int n = 0;
   std::uint64_t total = r.total;
   bool whole = !by_count;
@@ -194,9 +245,8 @@ void cut(Row& r) {
   }
   if (row.top_p < 1.0) {
     const std::uint64_t target = top_p_target(row.top_p, total);
-    if (whole) n = heavy_candidates(r, target, c);
+    n = whole ? prefix_of_all(r, target, c) : heaviest(c, n, target);
     whole = false;
-    n = heaviest(c, n, target);
   }
   if (whole)
     for (int id = 0; id < vocab; ++id)
