@@ -1,5 +1,7 @@
 // Runs of a model in this process over the clinic's store.
 #pragma once
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "agent/engine_run.h"
@@ -32,7 +34,12 @@ class EngineStore : public ClinicStore {
     EXPECT_TRUE(model.ok()) << model.error().message;
     const auto made = agent::run_model(*store, o, **model, clinic_hosts());
     EXPECT_TRUE(made.ok()) << made.error().message;
-    const engine::EngineStats stats = (*model)->engine().stats();
+    // Sessions end on the engine's thread, soon.
+    engine::EngineStats stats = (*model)->engine().stats();
+    for (int i = 0; i < 1'000 && (stats.sessions > 0 || stats.running > 0); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      stats = (*model)->engine().stats();
+    }
     EXPECT_EQ(stats.running, 0);
     EXPECT_EQ(stats.sessions, 0);  // each episode gave its session up
     EXPECT_EQ(stats.pages_free + stats.pages_cached, stats.pages);
