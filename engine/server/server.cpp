@@ -40,7 +40,12 @@ struct Server::Impl {
   bool paused = false;
   std::atomic<int> stops{0};
   std::int64_t stopped_ms = 0;
-  std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;
+  struct Open {
+    std::shared_ptr<Connection> connection;
+    bool admitted;  // else it is there to be told that there is no room
+  };
+  std::unordered_map<Connection*, Open> connections;
+  std::size_t admitted = 0;
 
   Impl() = default;
   Impl(const Impl&) = delete;
@@ -88,8 +93,10 @@ struct Server::Impl {
     const auto limit = static_cast<std::size_t>(std::max(shared.options.max_connections, 1));
     if (connections.size() >= limit + kMaxRefusals) return tell_full(fd);
     auto connection = std::make_shared<Connection>(shared, fd, now_ms());
-    connections.emplace(connection.get(), connection);
-    if (connections.size() <= limit)
+    const bool room = admitted < limit;
+    if (room) ++admitted;
+    connections.emplace(connection.get(), Open{connection, room});
+    if (room)
       connection->start();
     else
       connection->refuse({503, "too many connections"});
@@ -135,7 +142,7 @@ struct Server::Impl {
   std::vector<std::shared_ptr<Connection>> open_now() const {
     std::vector<std::shared_ptr<Connection>> all;
     all.reserve(connections.size());
-    for (const auto& [key, connection] : connections) all.push_back(connection);
+    for (const auto& [key, open] : connections) all.push_back(open.connection);
     return all;
   }
 
@@ -161,6 +168,14 @@ struct Server::Impl {
     finish_if_done();
   }
 
+  void forget(Connection& connection) {
+    const auto at = connections.find(&connection);
+    if (at == connections.end()) return;
+    if (at->second.admitted) --admitted;
+    connections.erase(at);
+    finish_if_done();
+  }
+
   void finish_if_done() {
     if (shared.draining && connections.empty()) shared.loop.finish();
   }
@@ -180,10 +195,7 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options,
   shared.scratch.resize(kScratch);
   shared.hub =
       std::make_shared<Hub>([raw] { raw->shared.loop.post([raw] { raw->hear_answers(); }); });
-  shared.closed = [raw](Connection& connection) {
-    raw->connections.erase(&connection);
-    raw->finish_if_done();
-  };
+  shared.closed = [raw](Connection& connection) { raw->forget(connection); };
   impl->port = listening.port;
   impl->spare = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   for (const int fd : listening.fds)

@@ -146,7 +146,7 @@ def check_streaming(s):
     expect(usage is None, "usage, though not asked for")
     text = whole.choices[0].message.content
     stop = text[len(text) // 2 :][:3]  # an answer that is cut at its length is an error to what follows
-    with s.client.chat.completions.stream(model=s.served.name, messages=HELLO, max_tokens=24, seed=7, n=2, stop=stop) as stream:
+    with s.client.chat.completions.stream(model=s.served.name, messages=HELLO, max_tokens=24, seed=7, stop=stop) as stream:
         events = list(stream)
         final = stream.get_final_completion()
     expect(any(e.type == "content.done" for e in events), "no content.done")
