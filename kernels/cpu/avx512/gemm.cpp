@@ -29,19 +29,29 @@ static inline std::int64_t vectors_of(Math math, int inner) {
   return static_cast<std::int64_t>((inner + unit - 1) / unit) * (unit / lanes);
 }
 
+// A row of a or of w, widened; e4m3 times its scales, if there are any.
 template <Math math>
-static inline void pack_stored(std::byte* dst, const std::byte* src, int inner) {
+static inline void pack_stored(std::byte* dst,
+                               const std::byte* src,
+                               int inner,
+                               const float* scales = nullptr) {
   constexpr int V = kVectorsALoad<math>;
-  const Decoder decode;
   const std::int64_t bytes = static_cast<std::int64_t>(inner) * bytes_of_w(math);
   const std::int64_t whole = vectors_of(math, inner) / V * kVector;
-  for (std::int64_t at = 0; at < whole; at += kVector) {
-    const __m512i stored = at + kVector <= bytes
-                               ? load_vector(src + at)
-                               : _mm512_maskz_loadu_epi8(first_bytes(bytes - at), src + at);
+  const auto one = [&](const Decoder& decode, std::int64_t at) {
     __m512i x[V];
-    widen<math>(decode, stored, x);
+    widen<math>(decode, load_stored(src + at, bytes - at), x);
     for (int v = 0; v < V; ++v) _mm512_store_si512(dst + at * V + v * kVector, x[v]);
+  };
+  if constexpr (math == Math::f8) {
+    for (std::int64_t at = 0; at < whole; at += kQuantBlock) {
+      const Decoder decode(codes_times(scales != nullptr ? *scales++ : 1.0F));
+      one(decode, at);
+      one(decode, at + kVector);
+    }
+  } else {
+    const Decoder decode;
+    for (std::int64_t at = 0; at < whole; at += kVector) one(decode, at);
   }
 }
 
@@ -131,39 +141,68 @@ static void tile_row(const GemmBlock& b, int row, PackedColumns packed) {
   }
 }
 
-template <Math math>
-static void by_tiles(const GemmBlock& b) {
+// Columns whose packed form takes part of the second cache level.
+static inline int tile_columns(Math math, int inner) {
+  const std::int64_t bytes = vectors_of(math, inner) * kVector;
+  const std::int64_t cols = (256 << 10) / (bytes > 0 ? bytes : 1) / 8 * 8;
+  return cols < 8 ? 8 : cols > 128 ? 128 : static_cast<int>(cols);
+}
+
+template <Math math, bool plain>
+static void tile_block(const GemmBlock& b) {
   const std::int64_t vectors = vectors_of(math, b.inner), stride = (vectors | 1) * kVector;
   const int padded = (b.cols + kTileCols - 1) / kTileCols * kTileCols;
   auto* packed = static_cast<std::byte*>(scratch(1, static_cast<std::size_t>(stride * padded)));
   const std::int64_t bytes = static_cast<std::int64_t>(b.inner) * bytes_of_w(math);
-  for (int c = 0; c < padded; ++c)  // beyond the edge: any numbers, their sums are dropped
-    pack_stored<math>(packed + c * stride, b.w + small_of(c, b.cols - 1) * bytes, b.inner);
+  for (int c = 0; c < padded; ++c) {  // beyond the edge: any numbers, their sums are dropped
+    const int col = small_of(c, b.cols - 1);
+    const float* scales = nullptr;
+    if constexpr (plain)
+      scales = b.w_scale +
+               static_cast<std::int64_t>((b.first_col + col) / kQuantBlock) * quant_blocks(b.inner);
+    pack_stored<math>(packed + c * stride, b.w + col * bytes, b.inner, scales);
+  }
   const PackedColumns columns{packed, stride, vectors};
+  constexpr Math kMath = plain ? Math::bf16 : math;
   int row = 0;
-  for (; row + kTileRows<math> <= b.rows; row += kTileRows<math>)
-    tile_row<math, kTileRows<math>>(b, row, columns);
+  for (; row + kTileRows<kMath> <= b.rows; row += kTileRows<kMath>)
+    tile_row<kMath, kTileRows<kMath>>(b, row, columns);
   switch (b.rows - row) {
     case 5:
-      return tile_row<math, 5>(b, row, columns);
+      return tile_row<kMath, 5>(b, row, columns);
     case 4:
-      return tile_row<math, 4>(b, row, columns);
+      return tile_row<kMath, 4>(b, row, columns);
     case 3:
-      return tile_row<math, 3>(b, row, columns);
+      return tile_row<kMath, 3>(b, row, columns);
     case 2:
-      return tile_row<math, 2>(b, row, columns);
+      return tile_row<kMath, 2>(b, row, columns);
     case 1:
-      return tile_row<math, 1>(b, row, columns);
+      return tile_row<kMath, 1>(b, row, columns);
     default:
       return;
   }
 }
 
+template <Math math, bool plain>
+static void by_tiles(const GemmBlock& b) {
+  const int most = tile_columns(math, b.inner);
+  for (int col = 0; col < b.cols; col += most) {
+    GemmBlock part = b;
+    part.cols = small_of(most, b.cols - col);
+    part.w += static_cast<std::int64_t>(col) * b.inner * bytes_of_w(math);
+    part.first_col += col;
+    part.out += col;
+    tile_block<math, plain>(part);
+  }
+}
+
+constexpr int kMostChunkRows = 42;  // beyond, to widen a block once for all rows pays
+
 template <Math math, bool plain = false>
 static void multiply_block(const GemmBlock& b) {
   if (b.rows <= kDirectRows) return few_rows<math, plain>(b);
-  if (math != Math::f8 || plain) return by_chunks<math>(b);
-  by_tiles<math>(b);
+  if (b.rows <= kMostChunkRows && (math != Math::f8 || plain)) return by_chunks<math>(b);
+  by_tiles<math, plain>(b);
 }
 
 static GemmBlock part_of(const GemmBlock& b, int row, int rows, int col, int cols) {
@@ -240,26 +279,15 @@ struct Kernels {
       case Math::bf16:
         return pack_stored<Math::bf16>(dst, src, inner);
       case Math::f8:
-        if (scales == nullptr) return pack_stored<Math::f8>(dst, src, inner);
-        for (int at = 0; at < inner; at += kQuantBlock) {
-          const Decoder decode(codes_times(*scales++));
-          for (int half = at; half < at + kQuantBlock; half += kVector) {
-            __m512i x[2];
-            decode(load_stored(src + half, inner - half), &x[0], &x[1]);
-            _mm512_store_si512(dst + half * 2, x[0]);
-            _mm512_store_si512(dst + half * 2 + kVector, x[1]);
-          }
-        }
+        return pack_stored<Math::f8>(dst, src, inner, scales);
     }
   }
+  // Up to a few dozen rows: long streams. More: one block of tiles.
   static int column_block(Math math, int inner, int rows) {
-    const bool direct = rows <= kDirectRows;
-    const std::int64_t bytes =
-        direct ? std::int64_t{inner} * bytes_of_w(math) : packed_bytes(math, inner);
-    // Few rows: long streams. Many: the packed block in part of the second cache level.
-    const std::int64_t cols = (direct ? 1 << 20 : 256 << 10) / (bytes > 0 ? bytes : 1) / 8 * 8;
-    const int most = direct ? 1024 : 128;
-    return cols < 8 ? 8 : cols > most ? most : static_cast<int>(cols);
+    if (rows > kMostChunkRows) return tile_columns(math, inner);
+    const std::int64_t bytes = std::int64_t{inner} * bytes_of_w(math);
+    const std::int64_t cols = (1 << 20) / (bytes > 0 ? bytes : 1) / 8 * 8;
+    return cols < 8 ? 8 : cols > 1024 ? 1024 : static_cast<int>(cols);
   }
   static void multiply(Math math, const GemmBlock& b) {
     switch (math) {
