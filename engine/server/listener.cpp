@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <system_error>
 
 namespace seedbed::engine::server {
 namespace {
@@ -101,7 +102,7 @@ Result<Listening> listen_on(const std::string& host, int port) {
     error = listen_at_all(list.get(), port, listening);
     if (error != EADDRINUSE || port != 0) break;
   }
-  if (error != 0) return failed(std::strerror(error));
+  if (error != 0) return failed(std::generic_category().message(error));
   return listening;
 }
 

@@ -43,6 +43,8 @@ class Server {
   static Result<std::unique_ptr<Server>> open(const ServerOptions& options,
                                               service::Handler handler);
   ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
   [[nodiscard]] int port() const;
   void serve();  // until stop(); on the caller's thread, which is the server's only one
   void stop();   // from any thread or signal handler's thread; again: at once

@@ -86,7 +86,7 @@ TEST(ServerCrowd, OfAThousandStreamsHalfDroppedLeavesNothing) {
     limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 2 * kCrowd + 100);
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
   }
-  constexpr int kEvents = 60;
+  static constexpr int kEvents = 60;
   std::string all;
   for (int i = 0; i < kEvents; ++i) all += "data: " + std::to_string(i) + "\n\n";
   const int before = open_descriptors();

@@ -77,6 +77,6 @@ bool soon(const std::function<bool()>& holds, int wait_ms = 10'000);
 
 HttpReply text(std::string body);  // a reply of 200
 // Answers with what it was asked: method, path, query and body, a line each.
-void echo(const Kept& exchange);
+void echo(const Kept& x);
 
 }  // namespace seedbed::engine::server::test

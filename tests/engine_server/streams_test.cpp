@@ -260,7 +260,7 @@ TEST(ServerStreams, AClientThatReadsSlowlyGetsItAll) {
 }
 
 TEST(ServerStreams, FromManyThreadsComeWhole) {
-  constexpr int kStreams = 32, kEvents = 200;
+  static constexpr int kStreams = 32, kEvents = 200;
   std::mutex mutex;
   std::vector<Kept> streams;
   Running server([&](Kept x) {
@@ -278,6 +278,7 @@ TEST(ServerStreams, FromManyThreadsComeWhole) {
     return streams.size() == kStreams;
   }));
   std::vector<std::thread> makers;
+  makers.reserve(4);
   for (int t = 0; t < 4; ++t)
     makers.emplace_back([&, t] {
       for (int e = 0; e < kEvents; ++e)
