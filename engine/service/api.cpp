@@ -68,6 +68,21 @@ Fault plain(int status, std::string_view found, std::string_view todo, std::stri
   return out;
 }
 
+// Who has the answer in hand finds it counted no more.
+void count_until_answered(Exchange& exchange, const std::weak_ptr<Flight>& flight) {
+  const auto answered = [flight] {
+    if (const auto here = flight.lock()) here->answered();
+  };
+  exchange.reply = [answered, reply = std::move(exchange.reply)](HttpReply what) {
+    answered();
+    reply(std::move(what));
+  };
+  exchange.end_stream = [answered, end = std::move(exchange.end_stream)] {
+    answered();
+    end();
+  };
+}
+
 Fault shutting_down() {
   Fault out = plain(503, "found a server that is shutting down, wanted one that takes requests",
                     "try again in a moment", "server_error");
@@ -156,6 +171,7 @@ void Api::Impl::handle(const std::shared_ptr<Exchange>& exchange) {
   }
   // Counted from here on, so that whoever takes the service away waits for it.
   auto flight = std::make_shared<Flight>(service);
+  count_until_answered(*exchange, flight);
   std::string allowed;
   const Route* route = route_of(exchange->path, exchange->method, allowed);
   if (auto refusal = admit(*exchange, route, allowed)) {

@@ -84,7 +84,7 @@ Refusal read_tools(const ChatRequest& request, const Value& body, grammar::ChatF
                    [&](const auto& function) { return function.name == format.named; }))
     return bad("tool_choice",
                "found '" + format.named.substr(0, 80) + "', wanted the name of one of the tools");
-  // Who must call is held to the schema; who may is held to it where the function says so.
+  // Who must call is held to the schema; who may, where the function says so or a mask can hold it.
   if (must_call(format))
     for (auto& function : format.functions) function.strict = true;
   return std::nullopt;

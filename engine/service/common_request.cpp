@@ -100,7 +100,7 @@ void read_delivery(const Exchange& exchange, Fields& body, CommonRequest& out) {
   out.priority = static_cast<int>(-priority);
   std::string session = exchange.session;
   body.text("session_id", session, 4'096);
-  if (!session.empty()) out.session = hash64(session) | 1U;
+  if (!session.empty()) out.session = (hash64(session) >> 1U) | 1U;  // below the engine's own
 }
 
 Refusal check_model(const Service& service, const Value& body, bool& says_reasoner) {

@@ -14,7 +14,7 @@ std::string key_of(const grammar::ChatFormat& format) {
   for (const auto& function : format.functions) {
     Value one = Value::object();
     one.set("name", function.name).set("strict", function.strict);
-    if (function.strict) one.set("parameters", function.parameters);
+    one.set("parameters", function.parameters);
     functions.push(std::move(one));
   }
   Value key = Value::object();
@@ -22,6 +22,28 @@ std::string key_of(const grammar::ChatFormat& format) {
   key.set("functions", std::move(functions)).set("named", format.named);
   key.set("parallel", format.parallel).set("json", format.json).set("schema", format.schema);
   return dump(key);
+}
+
+using Made = Result<std::shared_ptr<const grammar::Grammar>>;
+
+// Functions that are not strict are held to their schemas where a mask can hold them, and may
+// otherwise be called with any object.
+Made make(const std::shared_ptr<const grammar::Vocabulary>& vocabulary,
+          const grammar::ChatFormat& format) {
+  grammar::ChatFormat tried = format;
+  for (auto& function : tried.functions) function.strict = true;
+  Made all = grammar::Grammar::chat(vocabulary, tried);
+  if (all.ok()) return all;
+  bool changed = false;
+  for (std::size_t i = 0; i < tried.functions.size(); ++i) {
+    if (format.functions[i].strict) continue;
+    grammar::ChatFormat alone;
+    alone.functions = {tried.functions[i]};
+    if (grammar::Grammar::chat(vocabulary, alone).ok()) continue;
+    tried.functions[i].strict = false;
+    changed = true;
+  }
+  return changed ? grammar::Grammar::chat(vocabulary, tried) : all;
 }
 
 }  // namespace
@@ -37,7 +59,7 @@ Result<std::shared_ptr<const grammar::Grammar>> Grammars::get(const grammar::Cha
       return at->second;
     }
   }
-  SEEDBED_TRY(auto made, grammar::Grammar::chat(vocabulary_.grammar_vocabulary(), format));
+  SEEDBED_TRY(auto made, make(vocabulary_.grammar_vocabulary(), format));
   const std::lock_guard lock(mutex_);
   items_.emplace_front(std::move(key), made);
   if (items_.size() > kMostGrammars) items_.pop_back();

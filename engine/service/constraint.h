@@ -15,7 +15,8 @@ namespace seedbed::engine::service {
 class Grammars {
  public:
   explicit Grammars(const ChatVocabulary& vocabulary) : vocabulary_(vocabulary) {}
-  // Error{usage}: what a schema asks for that no mask can hold.
+  // Error{usage}: what a schema asks for that no mask can hold; of functions that are not strict
+  // that is no error, they take any object then.
   Result<std::shared_ptr<const grammar::Grammar>> get(const grammar::ChatFormat& format);
 
  private:

@@ -21,11 +21,17 @@ std::int64_t context_of(const Engine& engine, const ApiOptions& options) {
 }  // namespace
 
 Flight::Flight(Service& service) : service_(service) {
+  ++service_.open_;
   const std::lock_guard lock(service_.mutex_);
   ++service_.flights_;
 }
 
+void Flight::answered() {
+  if (!answered_.exchange(true)) --service_.open_;
+}
+
 Flight::~Flight() {
+  answered();
   // Under the lock: who waits may take the service away right afterwards.
   const std::lock_guard lock(service_.mutex_);
   if (--service_.flights_ == 0) service_.idle_.notify_all();
@@ -62,11 +68,6 @@ std::string Service::new_id(std::string_view prefix) {
 
 std::uint64_t Service::new_seed() {
   return draw();
-}
-
-std::int64_t Service::in_flight() const {
-  const std::lock_guard lock(mutex_);
-  return flights_;
 }
 
 void Service::wait_until_idle() {

@@ -26,16 +26,18 @@ namespace seedbed::engine::service {
 
 struct Service;
 
-// One request on its way; counted until it is gone.
+// One exchange on its way: in flight until it is answered, waited for until nobody works on it.
 class Flight {
  public:
   explicit Flight(Service& service);
   ~Flight();
   Flight(const Flight&) = delete;
   Flight& operator=(const Flight&) = delete;
+  void answered();  // at most the first call counts
 
  private:
   Service& service_;
+  std::atomic<bool> answered_{false};
 };
 
 // Somebody who has requests at the engine.
@@ -72,7 +74,7 @@ struct Service {
   std::string new_id(std::string_view prefix);
   std::uint64_t new_seed();
 
-  std::int64_t in_flight() const;
+  std::int64_t in_flight() const { return open_; }
   void wait_until_idle();
   void add(Abortable* job, std::weak_ptr<Abortable> handle);
   void remove(Abortable* job);
@@ -85,6 +87,7 @@ struct Service {
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   std::int64_t flights_ = 0;
+  std::atomic<std::int64_t> open_{0};
   std::map<Abortable*, std::weak_ptr<Abortable>> jobs_;
   std::atomic<std::uint64_t> drawn_{0};
   std::uint64_t salt_ = 0;

@@ -14,10 +14,9 @@ Worker::~Worker() {
 }
 
 void Worker::post(std::function<void()> work) {
-  {
-    const std::lock_guard lock(mutex_);
-    work_.push_back(std::move(work));
-  }
+  // Told under the lock: the work may be what takes this worker away.
+  const std::lock_guard lock(mutex_);
+  work_.push_back(std::move(work));
   more_.notify_one();
 }
 
