@@ -144,6 +144,7 @@ class Sides {
   std::map<std::pair<std::string, std::int64_t>, schemas::Trajectory> in_process_, served_;
 };
 
+// Without masks, as the policy `engine` samples.
 agent::RunOptions over_http(const agent::RunOptions& o, const std::string& url) {
   agent::RunOptions out = o;
   out.policy = "http";
@@ -152,9 +153,10 @@ agent::RunOptions over_http(const agent::RunOptions& o, const std::string& url) 
   out.http.temperature = o.engine.temperature;
   out.http.top_p = o.engine.top_p;
   out.http.max_tokens = o.engine.max_tokens;
-  out.http.extra =
-      test::json(o.engine.thinking ? R"({"return_token_ids":true,"thinking":{"type":"enabled"}})"
-                                   : R"({"return_token_ids":true})");
+  out.http.extra = test::json(
+      o.engine.thinking
+          ? R"({"return_token_ids":true,"constrain":false,"thinking":{"type":"enabled"}})"
+          : R"({"return_token_ids":true,"constrain":false})");
   return out;
 }
 
