@@ -115,8 +115,7 @@ static void tile(const GemmBlock& b, int row, int col, PackedColumns packed) {
   }
 }
 
-// Results go to lines that no one has touched for long; their stores would wait for one after the
-// other. Called once a line: asks for the one that is written two lines later.
+// Called once a line: asks for the one that is written two lines later.
 template <int R>
 static inline void expect_results(const GemmBlock& b, int row, int col) {
   constexpr int kAheadCols = 32;
@@ -126,11 +125,8 @@ static inline void expect_results(const GemmBlock& b, int row, int col) {
     ahead_col -= b.cols;
     if (ahead_row + R > b.rows || ahead_col >= b.cols) return;
   }
-  // For writing: another core may hold the line, and a copy to read would have to be asked for
-  // again. Spelled out, as the builtin only means it with a compiler flag of its own.
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-    asm volatile("prefetchw %0" : : "m"(b.out[(ahead_row + r) * b.ldo + ahead_col]));
+  for (int r = 0; r < R; ++r) expect_result(b.out + (ahead_row + r) * b.ldo + ahead_col);
 }
 
 template <Math math, int R>

@@ -72,6 +72,12 @@ static void chunk_rows(const GemmBlock& b, Chunk k, int row, int rows, int col, 
   const std::byte* a = k.a;
   for (int tiles = (rows + kMost - 1) / kMost; tiles > 0; --tiles) {
     const int here = (rows + tiles - 1) / tiles;
+    if (k.first && col % 16 == 0)
+      for (int r = 0; r < here; ++r) {
+        const float* out = b.out + (row + r) * b.ldo + col;
+        if (col == 0) expect_result(out);
+        if (col + 16 < b.cols) expect_result(out + 16);
+      }
     switch (here) {
       case 6:
         chunk_tile<math, 6>(b, k, row, col, a, sums);
@@ -160,7 +166,6 @@ static void by_chunks(const GemmBlock& b) {
                              : w;
           k.ahead_column = row == 0 ? bytes : 0;
           k.ahead_step = row == 0 ? kVector : 0;
-
           chunk_rows<math>(b, k, row, rows, col + t * kTileCols, sums[t]);
         }
       }

@@ -131,6 +131,13 @@ static inline void put(const GemmBlock& b, int row, int col, int count, __m128 x
   _mm_mask_storeu_ps(out, mask, x);
 }
 
+// A line of results that no one has touched for long is asked for ahead: the stores would wait for
+// one after the other. For writing: another core may hold the line, and a copy to read would have
+// to be asked for again. Spelled out, as the builtin only means it with a compiler flag of its own.
+static inline void expect_result(const float* at) {
+  asm volatile("prefetchw %0" : : "m"(*at));
+}
+
 // The sums of four columns that lie side by side, or of those that are there.
 template <int R>
 static inline void finish(
