@@ -195,42 +195,56 @@ def check_logprobs(s):
     expect(s.chat().choices[0].logprobs is None, "log probabilities, though not asked for")
 
 
+def towards_calls(s):
+    """A bias by which noise soon begins to call, and rather makes another call than an end."""
+    (line,), (less,), marker = (tokens_of(s, text) for text in ("\n", "<", "<｜DSML｜"))
+    expect(marker[0] == less and len(marker) == 2, f"the marker is no token of its own: {marker}")
+    return {str(line): 50, str(less): 50, str(marker[1]): 100}
+
+
 def check_tools_required(s):
     counts = []
     for seed in range(4):
-        answer = s.chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=600).choices[0]
+        # Without the bias noise talks until so few tokens are left that the calls must come.
+        more = {"logit_bias": towards_calls(s)} if seed else {}
+        answer = s.chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=400, **more).choices[0]
         calls = answer.message.tool_calls
         expect(calls and answer.finish_reason == "tool_calls", f"{answer.finish_reason}, {answer.message}")
         expect(len({call.id for call in calls}) == len(calls) and all(call.type == "function" for call in calls), calls)
         for call in calls:
             check_arguments(call)
         counts.append(len(calls))
-        choices, _ = gather(s.chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=600, stream=True))
+        choices, _ = gather(s.chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=400, stream=True, **more))
         streamed = [choices[0]["calls"][i] for i in range(len(choices[0]["calls"]))]
         expect([(c["name"], c["arguments"]) for c in streamed] == [(c.function.name, c.function.arguments) for c in calls], f"a stream makes other calls: {streamed}")
-        expect(all(c["id"] for c in streamed) and choices[0]["finish"] == "tool_calls", streamed)
+        expect([c["id"] for c in streamed] and all(c["id"] for c in streamed) and choices[0]["finish"] == "tool_calls", streamed)
+        expect(choices[0]["content"] == (answer.message.content or ""), "a stream says something else before its calls")
     return f"calls an answer: {counts}"
 
 
 def check_tools_named(s):
     for seed in range(4):
         choice = {"type": "function", "function": {"name": "clock"}}
-        answer = s.chat(tools=TOOLS, tool_choice=choice, seed=seed, max_tokens=600).choices[0]
+        answer = s.chat(tools=TOOLS, tool_choice=choice, seed=seed, max_tokens=300, logit_bias=towards_calls(s)).choices[0]
         expect(answer.message.tool_calls and {c.function.name for c in answer.message.tool_calls} == {"clock"}, answer.message)
         for call in answer.message.tool_calls:
             check_arguments(call)
 
 
 def check_parallel_calls(s):
-    most = 0
-    for seed in range(12):
-        one = s.chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=600, parallel_tool_calls=False).choices[0].message.tool_calls
+    counts, names = [], set()
+    for seed in range(4):
+        more = {"tools": TOOLS, "tool_choice": "required", "seed": seed, "max_tokens": 400, "logit_bias": towards_calls(s), "temperature": 1.5}
+        many = s.chat(**more).choices[0].message.tool_calls
+        expect(len(many) >= 2 and len({call.id for call in many}) == len(many), f"{len(many)} calls, though more than one was as good as asked for")
+        for call in many:
+            check_arguments(call)
+            names.add(call.function.name)
+        counts.append(len(many))
+        one = s.chat(**more, parallel_tool_calls=False).choices[0].message.tool_calls
         expect(len(one) == 1, f"{len(one)} calls, though one alone was allowed")
-        many = s.chat(tools=TOOLS, tool_choice="required", seed=seed, max_tokens=1500, temperature=1.5).choices[0]
-        if many.finish_reason != "length":
-            most = max(most, len(many.message.tool_calls))
-    expect(most >= 2, "no answer of a dozen made two calls")
-    return f"at most {most} calls in one answer"
+    expect(names == {"clock", "weather"}, f"only {names} was called")
+    return f"calls an answer: {counts}"
 
 
 def check_tools_auto_and_none(s):
@@ -244,7 +258,7 @@ def check_tools_auto_and_none(s):
 def check_a_tool_loop(s):
     messages = list(HELLO)
     for _ in range(3):
-        said = s.chat(messages, tools=TOOLS, tool_choice="required", max_tokens=600).choices[0].message
+        said = s.chat(messages, tools=TOOLS, tool_choice="required", max_tokens=300, logit_bias=towards_calls(s)).choices[0].message
         messages.append(said.model_dump(exclude_none=True))
         messages += [{"role": "tool", "tool_call_id": call.id, "content": '{"ok": true}'} for call in said.tool_calls]
     answer = s.chat(messages, tools=TOOLS, tool_choice="none")
