@@ -31,6 +31,7 @@ class Finisher {
       if (s.distance < kFar) p_.max_depth = std::max(p_.max_depth, s.depth);
     }
     if (!p_.can_end(p_.root)) return false;
+    keys();
     firsts();
     follows();
     tables();
@@ -97,7 +98,6 @@ class Finisher {
         const auto c = p_.calls[i];
         if (whole(c.rule) >= kFar || p_.states[c.to].distance >= kFar) continue;
         p_.calls[call++] = c;
-        s.calls_key = s.calls_key || p_.rules[c.rule].key;
       }
       s.call_end = call;
     }
@@ -148,6 +148,21 @@ class Finisher {
     return changed;
   }
 
+  void keys() {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (std::size_t i = p_.states.size(); i-- > 0;) {
+        auto& s = p_.states[i];
+        if (s.before_key || s.final || s.distance >= kFar) continue;
+        for (const auto& e : p_.edges_of(s))
+          s.before_key = s.before_key ||
+                         (p_.states[e.to].before_key && p_.states[e.to].distance + 1 == s.distance);
+        for (const auto& c : p_.calls_of(s)) s.before_key = s.before_key || p_.rules[c.rule].key;
+        changed = changed || s.before_key;
+      }
+    }
+  }
+
   SymbolSet first_of(const State& s, int level = 0) {
     SymbolSet out;
     for (const auto& e : p_.edges_of(s))
@@ -190,7 +205,6 @@ class Finisher {
   void tables() {
     for (auto& s : p_.states) {
       if (s.distance < kFar && p_.rules[s.rule].key) ++p_.key_slack;
-      p_.has_keys = p_.has_keys || s.calls_key;
       const auto edges = p_.edges_of(s);
       if (edges.size() < kTableFrom || p_.tables.size() >= kMaxTables) continue;
       Table table;

@@ -51,7 +51,7 @@ struct State {
   std::uint32_t distance = kFar;
   std::uint16_t depth = 0;
   bool final = false;
-  bool calls_key = false;
+  bool before_key = false;  // its shortest way goes on with a key that this call of the rule lacks
 };
 
 struct Rule {
@@ -78,7 +78,6 @@ struct Program {
   std::uint32_t root = kNone;
   std::uint16_t max_depth = 0;  // of any state
   std::uint32_t key_slack = 0;  // states of key rules in all
-  bool has_keys = false;
 
   [[nodiscard]] std::span<const Edge> edges_of(const State& s) const {
     return {edges.data() + s.edge_begin, edges.data() + s.edge_end};

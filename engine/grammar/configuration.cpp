@@ -198,6 +198,25 @@ std::int64_t key_distance(const Program& p,
   return std::min<std::int64_t>(best, kFar);
 }
 
+namespace {
+
+// Of a state before a key, without the counts that are still needed.
+std::int64_t way_over_key(const Program& p, std::uint32_t state, const Keys& keys) {
+  const auto& s = p.states[state];
+  if (!s.before_key) return s.distance;
+  std::int64_t best = kFar;
+  for (const auto& e : p.edges_of(s)) best = std::min(best, 1 + way_over_key(p, e.to, keys));
+  for (const auto& e : p.calls_of(s)) {
+    const auto& rule = p.rules[e.rule];
+    const auto inside = rule.key ? key_distance(p, rule.start, keys, 0, keys.size(), 0)
+                                 : own_distance(p, rule.start, rule.min);
+    best = std::min(best, inside + p.states[e.to].distance);
+  }
+  return best;
+}
+
+}  // namespace
+
 std::int64_t distance(const Program& p, const Configuration& c) {
   const auto& s = p.states[c.state];
   if (p.rules[s.rule].key && c.frame && c.frame->keys && !c.frame->keys->empty()) {
@@ -213,18 +232,10 @@ std::int64_t distance(const Program& p, const Configuration& c) {
     const auto own = key_distance(p, c.state, keys, begin, end, at);
     return own >= kFar ? kFar : own + c.below();
   }
-  auto own = own_distance(p, c.state, c.need);
-  if (s.calls_key && c.keys && !c.keys->empty()) {
-    own = s.final ? 0 : kFar;
-    for (const auto& e : p.edges_of(s)) own = std::min(own, 1 + own_distance(p, e.to, c.need));
-    for (const auto& e : p.calls_of(s)) {
-      const auto& rule = p.rules[e.rule];
-      const auto inside = rule.key ? key_distance(p, rule.start, *c.keys, 0, c.keys->size(), 0)
-                                   : own_distance(p, rule.start, rule.min);
-      own = std::min(own, inside + own_distance(p, e.to, c.need));
-    }
-  }
-  return own >= kFar ? kFar : own + c.below();
+  if (!s.before_key || !c.keys || c.keys->empty())
+    return own_distance(p, c.state, c.need) + c.below();
+  const auto own = way_over_key(p, c.state, *c.keys);
+  return own >= kFar ? kFar : own + std::int64_t{c.need} * p.rules[s.rule].round + c.below();
 }
 
 bool complete(const Program& p, const Configuration& c) {

@@ -41,7 +41,7 @@ Step check_schema(const Value& schema, const std::string& at) {
 Error nothing_fits(const std::string& at) {
   return make_error(Where::usage, at, "#",
                     "found demands that no text of at most " + std::to_string(kMaxDepth) +
-                        " nested containers meets, wanted some",
+                        " nested containers and 10^9 bytes meets, wanted some",
                     "loosen what is required");
 }
 
@@ -183,7 +183,7 @@ Result<std::shared_ptr<const Grammar>> Grammar::json_schema(std::shared_ptr<cons
   if (auto error = check_schema(schema, "response format")) return *std::move(error);
   auto data = std::make_unique<Data>();
   data->vocabulary = std::move(v);
-  RuleShop shop{data->program, data->vocabulary->data_->tree.table.dsml >= 0, {}};
+  RuleShop shop{data->program, data->vocabulary->data_->tree.table.dsml >= 0, false, {}};
   SchemaRules rules(shop, schema, "response format");
   data->program.root = rules.document();
   if (rules.failed()) return *rules.failed();
@@ -202,7 +202,7 @@ Result<std::shared_ptr<const Grammar>> Grammar::chat(std::shared_ptr<const Vocab
     if (format.choice != ToolChoice::none &&
         (format.choice != ToolChoice::named || f.name == format.named))
       functions.push_back(&f);
-  RuleShop shop{data->program, table.dsml >= 0, {}};
+  RuleShop shop{data->program, table.dsml >= 0, true, {}};
   if (auto error = Chat(shop, format, table.end_think >= 0).run(functions))
     return *std::move(error);
   return std::shared_ptr<const Grammar>(new Grammar(std::move(data)));

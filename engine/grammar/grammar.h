@@ -82,6 +82,7 @@ class Grammar {
 
  private:
   friend class Matcher;
+  friend struct GrammarProbe;  // of the tests
   struct Data;
   explicit Grammar(std::unique_ptr<Data> data);
   std::unique_ptr<Data> data_;  // masks of states are cached inside, under a lock

@@ -58,11 +58,6 @@ struct Matcher::State {
   static void set(std::vector<std::uint32_t>& mask, std::int32_t id) {
     mask[static_cast<std::size_t>(id) / 32] |= 1U << (static_cast<unsigned>(id) % 32);
   }
-  static void clear(std::vector<std::uint32_t>& mask, std::span<const std::int32_t> ids) {
-    for (const auto id : ids)
-      mask[static_cast<std::size_t>(id) / 32] &= ~(1U << (static_cast<unsigned>(id) % 32));
-  }
-
   static void join(std::vector<std::uint32_t>& mask, const Piece& piece) {
     for (std::size_t i = 0; i < piece.bits.size(); ++i) mask[i] |= piece.bits[i];
     for (const auto id : piece.ids) set(mask, id);
@@ -75,22 +70,31 @@ struct Matcher::State {
       for (const auto& k : *c.keys) longest_key = std::max(longest_key, k.size() + 1);
     const auto slack =
         longest_key == 0 ? 0 : static_cast<std::int64_t>(longest_key) + p.key_slack + 2;
-    const bool in_key =
-        p.rules[p.states[c.state].rule].key && c.frame && c.frame->keys && !c.frame->keys->empty();
-    auto& to = in_key ? one : bits;
-    if (in_key) std::fill(one.begin(), one.end(), 0);
+    auto& to = longest_key > 0 ? one : bits;
+    if (longest_key > 0) std::fill(one.begin(), one.end(), 0);
     doubtful.clear();
+    taken.clear();
+    if (p.rules[p.states[c.state].rule].key) take_out_begun(c, budget);
     PieceKey key{c.state, c.need, c.room, 0, kNoBudget, c.depth, false};
     std::shared_ptr<const Leaves> leaves;
+    const auto* keys = c.keys.get();
     for (const CallFrame* frame = c.frame.get();;) {
       const auto below = frame != nullptr ? frame->distance : 0;
-      leaves = level(key, leaves.get(), budget - below, slack, to);
+      leaves = level(key, leaves.get(), budget - below, slack, keys, to);
       if (!leaves || frame == nullptr) break;
       key = {frame->ret, frame->need, frame->room, leaves->id, kNoBudget, frame->depth, false};
+      keys = frame->keys.get();
       frame = frame->parent.get();
     }
-    if (in_key) {
-      take_out_keys(c, budget);
+    if (longest_key > 0) {
+      for (const auto& [first, last] : taken)
+        for (const auto id : std::span(v.tokens).subspan(first, last - first)) {
+          auto& word = one[static_cast<std::size_t>(id) / 32];
+          const auto bit = 1U << (static_cast<unsigned>(id) % 32);
+          if ((word & bit) == 0) continue;
+          word &= ~bit;
+          doubtful.push_back(id);  // another way of reading it may do
+        }
       for (std::size_t i = 0; i < bits.size(); ++i) bits[i] |= one[i];
     }
     for (const auto id : doubtful) {
@@ -108,7 +112,9 @@ struct Matcher::State {
                                       const Leaves* from,
                                       std::int64_t budget,
                                       std::int64_t slack,
+                                      const Keys* keys,
                                       std::vector<std::uint32_t>& to) {
+    const auto all = budget;
     const auto need = key.need;
     key.need = std::min(key.need, v.longest + 1);
     key.room = key.room == kNone ? kNone : std::min(key.room, v.longest + 1);
@@ -116,63 +122,77 @@ struct Matcher::State {
                                         static_cast<std::uint16_t>(p.max_depth + v.most_opens + 1));
     budget -= std::int64_t{need - key.need} * p.rules[p.states[key.state].rule].round;
     auto made = piece(key, from);
+    bool join_it = true;
     if (made->longest + slack > budget) {
-      if (budget < 0) {  // only what leaves the frame may be near enough
-        doubtful.insert(doubtful.end(), made->doubtful.begin(), made->doubtful.end());
-        return made->leaves;
+      join_it = budget >= 0;  // else only what leaves the frame may be near enough
+      if (join_it) {
+        key.strict = slack > 0;
+        key.budget =
+            static_cast<std::int32_t>(std::min(budget, std::max<std::int64_t>(made->longest, 0)));
+        made = piece(key, from);
       }
-      key.strict = slack > 0;
-      key.budget =
-          static_cast<std::int32_t>(std::min(budget, std::max<std::int64_t>(made->longest, 0)));
-      made = piece(key, from);
     }
-    join(to, *made);
+    if (join_it) join(to, *made);
     doubtful.insert(doubtful.end(), made->doubtful.begin(), made->doubtful.end());
+    if (keys != nullptr && !keys->empty())
+      for (const auto& start : made->keys) {
+        const auto& after = p.states[start.to];
+        const auto left = all - after.distance -
+                          std::int64_t{start.need + (need - key.need)} * p.rules[after.rule].round;
+        take_out(*keys, {start.node, p.rules[start.rule].start, 0, keys->size(), 0}, left);
+      }
     return made->leaves;
   }
 
-  // The key that is being written must not become one that its object has.
-  void take_out_keys(const Configuration& c, std::int64_t budget) {
+  // A key must not become one that its object has: those [first, last) of its keys agree with what
+  // is written, in their first `at` bytes.
+  struct KeyAt {
+    std::uint32_t node, state;
+    std::size_t first, last, at;
+  };
+
+  void take_out_begun(const Configuration& c, std::int64_t budget) {
+    if (!c.frame || !c.frame->keys) return;
     const auto& keys = *c.frame->keys;
-    std::size_t first = 0, last = keys.size(), at = 0;
+    KeyAt begun{0, c.state, 0, keys.size(), 0};
     if (c.key)
       for (const char byte : *c.key)
-        std::tie(first, last) = narrowed(keys, first, last, at++, static_cast<unsigned char>(byte));
-    take_out(c, 0, c.state, first, last, at, budget - c.below());
+        std::tie(begun.first, begun.last) =
+            narrowed(keys, begun.first, begun.last, begun.at++, static_cast<unsigned char>(byte));
+    take_out(keys, begun, budget - c.below());
   }
 
-  void take_out(const Configuration& c,
-                std::uint32_t node,
-                std::uint32_t state,
-                std::size_t first,
-                std::size_t last,
-                std::size_t at,
-                std::int64_t budget) {
-    if (first == last) return;
-    const auto& keys = *c.frame->keys;
-    const bool used = keys[first].size() == at;
+  void take(std::span<const std::int32_t> ids) {
+    const auto first = static_cast<std::size_t>(ids.data() - v.tokens.data());
+    if (!ids.empty()) taken.emplace_back(first, first + ids.size());
+  }
+
+  void take_out(const Keys& keys, const KeyAt& k, std::int64_t budget) {
+    if (k.first == k.last) return;
+    const bool used = keys[k.first].size() == k.at;
     if (used)
-      if (const auto quote = v.child(node, '"'); quote != kNone) clear(one, v.below(quote));
-    for (auto i = first + (used ? 1 : 0); i < last;) {
-      const auto byte = static_cast<unsigned char>(keys[i][at]);
-      const auto [lo, hi] = narrowed(keys, i, last, at, byte);
+      if (const auto quote = v.child(k.node, '"'); quote != kNone) take(v.below(quote));
+    for (auto i = k.first + (used ? 1 : 0); i < k.last;) {
+      const auto byte = static_cast<unsigned char>(keys[i][k.at]);
+      const auto [lo, hi] = narrowed(keys, i, k.last, k.at, byte);
       i = hi;
-      const auto next = v.child(node, byte);
+      const auto next = v.child(k.node, byte);
       if (next == kNone) continue;
       std::uint32_t to = kNone;
-      for (const auto& e : p.edges_of(p.states[state]))
+      for (const auto& e : p.edges_of(p.states[k.state]))
         if (e.lo <= byte && byte <= e.hi) to = e.to;
       if (to == kNone) continue;
-      const auto far = key_distance(p, to, keys, lo, hi, at + 1);
+      const auto far = key_distance(p, to, keys, lo, hi, k.at + 1);
       if (far >= kFar) {
-        clear(one, v.below(next));
+        take(v.below(next));
         continue;
       }
-      if (far > budget) clear(one, v.at(next));
-      take_out(c, next, to, lo, hi, at + 1, budget);
+      if (far > budget) take(v.at(next));
+      take_out(keys, {next, to, lo, hi, k.at + 1}, budget);
     }
   }
 
+  std::vector<std::pair<std::size_t, std::size_t>> taken;  // of v.tokens
   std::vector<std::int32_t> doubtful;
 };
 
@@ -190,6 +210,9 @@ const std::uint32_t* Matcher::mask(std::int64_t tokens_left) {
       std::any_of(s.now.begin(), s.now.end(), [&](const auto& c) { return complete(s.p, c); }))
     for (const auto id : s.v.table.end_ids)
       if (id >= 0 && static_cast<std::size_t>(id) < s.v.table.bytes.size()) State::set(s.bits, id);
+  // Fewer tokens than the shortest way has symbols: many symbols a token may still make it.
+  if (std::all_of(s.bits.begin(), s.bits.end(), [](std::uint32_t word) { return word == 0; }))
+    for (const auto& c : s.now) s.mask_of(c, kManyTokens);
   return s.bits.data();
 }
 

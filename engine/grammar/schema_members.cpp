@@ -310,7 +310,7 @@ void SchemaRules::count_members(const Goal& flat, const Demands& d, Members& out
 std::uint32_t SchemaRules::key(const TextDfa& keys, Spelling spelling) {
   RuleBuilder rule;
   const int quote = rule.add(), end = rule.add();
-  add_text(rule, rule.start(), keys, spelling, quote);
+  add_text(rule, rule.start(), keys, spelling, quote, kPlain, shop_.no_bar());
   rule.edge(quote, '"', '"', end);
   rule.accept(end);
   const auto id = p_.new_rule();
@@ -340,7 +340,7 @@ void SchemaRules::write_members(
   for (std::size_t i = 0; i < count && !failed(); ++i) {
     const auto& member = m.declared[i];
     auto name = style.before_name;
-    const auto text = style.dsml ? "\"" + member.name + "\"" : schemas::dump(Value(member.name));
+    const auto text = style.dsml ? "\"" + member.name + "\"" : shop_.json(Value(member.name));
     for (const char c : std::string_view(text).substr(1, text.size() - 2))
       name.push_back(static_cast<unsigned char>(c));
     name.insert(name.end(), style.after_name.begin(), style.after_name.end());

@@ -76,6 +76,11 @@ std::vector<Symbol> RuleShop::markup(std::string_view text) const {
   return out;
 }
 
+std::string RuleShop::json(const Value& value) const {
+  auto text = schemas::dump(value);
+  return no_bar() ? replace_all(std::move(text), "\xef\xbd\x9c", "\\uff5c") : text;
+}
+
 std::vector<std::string> RuleShop::forbidden() const {
   if (dsml_is_token) return {std::string(chat::kEos)};
   return {std::string(chat::kEos), std::string(chat::kOpenTag), std::string(chat::kCloseTag)};
@@ -139,7 +144,7 @@ void SchemaRules::add_flat(RuleBuilder& rule, int end, const Goal& flat, unsigne
     std::size_t bytes = 0;
     for (const auto& choice : *d.choices) {
       if ((kind_of(choice) & kinds) == 0 || !view_.holds(flat, choice)) continue;
-      const auto text = schemas::dump(choice);
+      const auto text = shop_.json(choice);
       bytes += text.size();
       if (d.choices->size() > kMaxChoices || bytes > kMaxChoiceBytes)
         return view_.fail(at, "enum",
@@ -195,7 +200,7 @@ std::uint32_t SchemaRules::string(const Demands& d, const Value& at) {
       made.max = max;
       const int open = rule.add();
       rule.edge(rule.start(), '"', '"', open);
-      add_string_body(rule, open, counted, end);
+      add_string_body(rule, open, counted, end, shop_.no_bar());
     });
   }
   const auto text = view_.text(d, at);
@@ -203,7 +208,7 @@ std::uint32_t SchemaRules::string(const Demands& d, const Value& at) {
   RuleBuilder rule;
   const int open = rule.add(), close = rule.add(), end = rule.add();
   rule.edge(rule.start(), '"', '"', open);
-  add_text(rule, open, *text, Spelling::json, close);
+  add_text(rule, open, *text, Spelling::json, close, kPlain, shop_.no_bar());
   rule.edge(close, '"', '"', end);
   rule.accept(end);
   return finish(rule, p_.new_rule(), at);

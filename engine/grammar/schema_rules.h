@@ -20,9 +20,13 @@ namespace seedbed::engine::grammar {
 struct RuleShop {
   Program& program;
   bool dsml_is_token = false;
+  bool in_chat = false;                         // the text is read by the chat parser
   std::map<std::string, std::uint32_t> shared;  // by what they say
 
   [[nodiscard]] std::vector<Symbol> markup(std::string_view text) const;
+  // Tags are told by their spelling alone, so that strings must not hold any.
+  [[nodiscard]] bool no_bar() const { return in_chat && !dsml_is_token; }
+  [[nodiscard]] std::string json(const schemas::Value& value) const;
   // What no text of a message or raw value may spell.
   [[nodiscard]] std::vector<std::string> forbidden() const;
 };

@@ -80,6 +80,13 @@ class Writer {
   std::map<std::array<int, 3>, int> tails_;
 };
 
+// Characters that stand for themselves in a JSON string.
+CharSet in_quotes(bool no_bar) {
+  CharSet out = {{0, 0x1f}, {'"', '"'}, {'\\', '\\'}};
+  if (no_bar) out.push_back({kBar, kBar});
+  return complement(out);
+}
+
 constexpr std::pair<char, char> kShort[] = {{'"', '"'},  {'\\', '\\'}, {'/', '/'},  {'b', '\b'},
                                             {'f', '\f'}, {'n', '\n'},  {'r', '\r'}, {'t', '\t'}};
 
@@ -108,15 +115,15 @@ void add_text(RuleBuilder& rule,
               const TextDfa& text,
               Spelling spelling,
               int to,
-              std::uint8_t flags) {
+              std::uint8_t flags,
+              bool no_bar) {
   if (text.states.empty()) return;
   std::vector<int> nodes;
   for (std::size_t i = 0; i < text.states.size(); ++i) nodes.push_back(rule.add());
   rule.skip(from, nodes[0]);
   Writer writer(rule);
-  CharSet plain = all_chars();
-  if (spelling == Spelling::json || spelling == Spelling::key)
-    plain = complement({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}});
+  auto plain = all_chars();
+  if (spelling == Spelling::json || spelling == Spelling::key) plain = in_quotes(no_bar);
   if (spelling == Spelling::attribute)
     plain = complement({{0, 0x1f}, {'"', '"'}, {'<', '<'}, {'>', '>'}, {0x7f, 0x7f}});
   for (std::size_t i = 0; i < text.states.size(); ++i) {
@@ -129,19 +136,13 @@ void add_text(RuleBuilder& rule,
   }
 }
 
-void add_characters(
-    RuleBuilder& rule, int from, std::uint32_t lo, std::uint32_t hi, int to, std::uint8_t flags) {
-  Writer(rule).range(from, lo, hi, to, flags);
-}
-
-void add_string_body(RuleBuilder& rule, int from, bool counted, int to) {
+void add_string_body(RuleBuilder& rule, int from, bool counted, int to, bool no_bar) {
   const std::uint8_t flags = counted ? kCounts : kPlain;
   const int body = rule.add();
   rule.skip(from, body);
   rule.edge(body, '"', '"', to, counted ? kNeedsEnough : kPlain);
   Writer writer(rule);
-  for (const auto& range : complement({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}}))
-    writer.range(body, range.lo, range.hi, body, flags);
+  for (const auto& range : in_quotes(no_bar)) writer.range(body, range.lo, range.hi, body, flags);
   const int escape = rule.add();
   rule.edge(body, '\\', '\\', escape, flags);
   for (const auto& [letter, c] : kShort)

@@ -8,6 +8,10 @@
 
 namespace seedbed::engine::grammar {
 
+// Left out where a reader would take tags for what they are although they stand in a string: the
+// bar of DSML's marker. Escaped it does no harm.
+constexpr std::uint32_t kBar = 0xff5c;
+
 enum class Spelling : std::uint8_t {
   json,       // between quotes: escapes only where they are needed
   key,        // between quotes, no escapes: what would need one is left out
@@ -21,16 +25,10 @@ void add_text(RuleBuilder& rule,
               const TextDfa& text,
               Spelling spelling,
               int to,
-              std::uint8_t flags = kPlain);
+              std::uint8_t flags = kPlain,
+              bool no_bar = false);
 // Any JSON string with all its escapes, from after its opening quote up to its closing quote
 // included. `counted`: each character is a counted edge, and the end needs enough of them.
-void add_string_body(RuleBuilder& rule, int from, bool counted, int to);
-// Characters of valid UTF-8, one after the other; `to` is left as it is reached.
-void add_characters(RuleBuilder& rule,
-                    int from,
-                    std::uint32_t lo,
-                    std::uint32_t hi,
-                    int to,
-                    std::uint8_t flags = kPlain);
+void add_string_body(RuleBuilder& rule, int from, bool counted, int to, bool no_bar);
 
 }  // namespace seedbed::engine::grammar

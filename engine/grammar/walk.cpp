@@ -1,6 +1,7 @@
 #include "engine/grammar/walk.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace seedbed::engine::grammar {
 namespace {
@@ -15,7 +16,8 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t x) {
 }
 
 std::size_t size_of(const Piece& piece) {
-  return sizeof piece + 128 + 4 * (piece.bits.size() + piece.ids.size() + piece.doubtful.size());
+  return sizeof piece + 128 + 16 * piece.keys.size() +
+         4 * (piece.bits.size() + piece.ids.size() + piece.doubtful.size());
 }
 
 }  // namespace
@@ -77,9 +79,11 @@ std::shared_ptr<const Piece> Walker::run(const PieceKey& key,
   key_ = key;
   sure_.clear();
   doubtful_nodes_.clear();
-  allowed_.clear();
+  bits_.assign(v_.words, 0);
   doubtful_.clear();
+  keys_.clear();
   longest_ = -1;
+  levels_.resize(v_.longest + 2);
   const Local start{key.state, key.need, key.room, -1, key.depth, 0, false};
   sure_start_ = true;
   if (from == nullptr) {
@@ -89,25 +93,31 @@ std::shared_ptr<const Piece> Walker::run(const PieceKey& key,
     sure_start_ = false;
     for (const auto node : from->doubtful) subtree(node, start);
   }
-  for (auto* list : {&allowed_, &doubtful_}) {
-    std::sort(list->begin(), list->end());
-    list->erase(std::unique(list->begin(), list->end()), list->end());
-  }
+  const auto once = [](auto& list) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  };
+  once(doubtful_);
+  once(keys_);
+  once(sure_);
+  once(doubtful_nodes_);
+  const auto allowed = [this](std::int32_t id) {
+    return (bits_[static_cast<std::size_t>(id) / 32] >> (static_cast<unsigned>(id) % 32) & 1U) != 0;
+  };
   auto piece = std::make_shared<Piece>();
-  std::set_difference(doubtful_.begin(), doubtful_.end(), allowed_.begin(), allowed_.end(),
-                      std::back_inserter(piece->doubtful));
-  if (allowed_.size() < v_.words) {
-    piece->ids = allowed_;
+  for (const auto id : doubtful_)
+    if (!allowed(id)) piece->doubtful.push_back(id);
+  std::size_t count = 0;
+  for (const auto word : bits_) count += static_cast<std::size_t>(std::popcount(word));
+  if (count >= v_.words) {
+    piece->bits = bits_;
   } else {
-    piece->bits.assign(v_.words, 0);
-    for (const auto id : allowed_)
-      piece->bits[static_cast<std::size_t>(id) / 32] |= 1U << (static_cast<unsigned>(id) % 32);
+    for (std::size_t i = 0; i < bits_.size(); ++i)
+      for (auto word = bits_[i]; word != 0; word &= word - 1)
+        piece->ids.push_back(static_cast<std::int32_t>(i * 32) + std::countr_zero(word));
   }
   piece->longest = longest_;
-  for (auto* list : {&sure_, &doubtful_nodes_}) {
-    std::sort(list->begin(), list->end());
-    list->erase(std::unique(list->begin(), list->end()), list->end());
-  }
+  piece->keys = keys_;
   piece->leaves = cache.leaves(sure_, doubtful_nodes_);
   return piece;
 }
@@ -116,31 +126,45 @@ void Walker::subtree(std::uint32_t top, const Local& start) {
   locals_.assign(1, start);
   frames_.clear();
   const auto base = v_.nodes[top].depth;
-  levels_.assign(1, {0, 1, 0, top, false, false, false});
+  levels_[0] = {0, 1, 0, top, false, false, false};
   const auto end = v_.nodes[top].skip;
   for (auto i = top + 1; i < end;) {
     const auto& node = v_.nodes[i];
-    levels_.resize(static_cast<std::size_t>(node.depth - base));
-    const auto parent = levels_.size() - 1;
-    const auto level = levels_[parent];
+    depth_ = static_cast<std::size_t>(node.depth - base) - 1;
+    const auto level = levels_[depth_];
     locals_.resize(level.end);
     frames_.resize(level.frames);
     out_begin_ = level.end;
     full_ = level.overflown;
-    for (auto c = level.begin; c < level.end; ++c) {
-      const Local local = locals_[c];
-      step(local, node.symbol, 0);
-    }
+    if (level.end - level.begin != 1 || !quick(locals_[level.begin], node.symbol))
+      for (auto c = level.begin; c < level.end; ++c) {
+        const Local local = locals_[c];
+        step(local, node.symbol, 0);
+      }
     if (locals_.size() == level.end) {
       if (full_)
         for (const auto id : v_.below(i)) doubtful_.push_back(id);
       i = node.skip;
       continue;
     }
-    levels_.push_back({level.end, locals_.size(), frames_.size(), i, full_, false, false});
-    if (node.token_begin != node.token_end) tokens_at(i, levels_.back());
+    levels_[depth_ + 1] = {level.end, locals_.size(), frames_.size(), i, full_, false, false};
+    if (node.token_begin != node.token_end) tokens_at(i, levels_[depth_ + 1]);
     ++i;
   }
+}
+
+// Most of a tree is text: one state, whose table says it all. False: that is not so.
+bool Walker::quick(const Local& c, Symbol symbol) {
+  const auto& s = p_.states[c.state];
+  if (s.table == kNone || s.final || s.call_begin != s.call_end) return false;
+  const auto to = p_.tables[s.table][symbol];
+  if (to == kNone) return true;
+  if (to > kTableState) return false;
+  if (p_.states[to].depth > c.depth) return true;
+  Local next = c;
+  next.state = to;
+  locals_.push_back(next);
+  return true;
 }
 
 std::uint64_t Walker::distance(const Local& c) const {
@@ -155,8 +179,8 @@ void Walker::tokens_at(std::uint32_t node, const Level& level) {
   const auto budget = static_cast<std::uint64_t>(key_.budget);
   for (auto i = level.begin; i < level.end; ++i) {
     const auto& c = locals_[i];
-    const bool sure = sure_start_ && c.touch < 3 &&
-                      !(key_.strict && !c.fresh && (c.touch != 0 || p_.states[c.state].calls_key));
+    const bool sure =
+        sure_start_ && c.touch < 3 && !(key_.strict && !c.fresh && p_.states[c.state].before_key);
     if (!sure) {
       doubt = true;
       continue;
@@ -168,7 +192,7 @@ void Walker::tokens_at(std::uint32_t node, const Level& level) {
   }
   for (const auto id : v_.at(node)) {
     if (best >= 0)
-      allowed_.push_back(id);
+      bits_[static_cast<std::size_t>(id) / 32] |= 1U << (static_cast<unsigned>(id) % 32);
     else if (doubt)
       doubtful_.push_back(id);
   }
@@ -193,8 +217,8 @@ void Walker::step(const Local& c, Symbol symbol, int nesting) {
 }
 
 void Walker::leave(const Local& c) {
-  auto& level = levels_.back();
-  const bool doubt = c.touch == 3 || !sure_start_ || (key_.strict && c.touch != 0);
+  auto& level = levels_[depth_];
+  const bool doubt = c.touch == 3 || !sure_start_;
   auto& done = doubt ? level.left_doubtful : level.left;
   if (done) return;
   done = true;
@@ -251,7 +275,10 @@ void Walker::call(const Local& c, const CallEdge& edge, Symbol symbol, int nesti
   if (rule.depth > c.depth || p_.states[edge.to].depth > c.depth) return;
   Local inner{rule.start, rule.min, rule.max, c.frame, c.depth, c.touch, true};
   if (rule.container) --inner.depth;
-  if (rule.key) inner.touch = c.touch == 0 && c.fresh ? 1 : 3;
+  if (rule.key) {
+    inner.touch = c.touch != 0 ? 3 : c.fresh ? 1 : 2;
+    if (inner.touch == 2) keys_.push_back({levels_[depth_].node, edge.rule, edge.to, c.need});
+  }
   if (rule.key || !p_.only_ends(edge.to)) {
     const auto& back = p_.states[edge.to];
     const auto below = c.frame < 0 ? 0U : frames_[static_cast<std::size_t>(c.frame)].distance;

@@ -29,13 +29,21 @@ struct PieceKey {
   std::int32_t budget =
       kNoBudget;  // symbols that may be missing to the end of the frame afterwards
   std::uint16_t depth = 0;
-  bool strict = false;  // keys count in the budget: whatever touches one is doubtful
+  bool strict = false;  // the object has keys, which count in the budget
   friend bool operator==(const PieceKey&, const PieceKey&) = default;
 };
 
+// Where a token begins a key of the frame's own object: only keys that are new may follow. `need`
+// is the count at that place, `to` the state after the key.
+struct KeyStart {
+  std::uint32_t node = 0, rule = 0, to = 0, need = 0;
+  friend auto operator<=>(const KeyStart&, const KeyStart&) = default;
+};
+
 struct Piece {
-  std::vector<std::uint32_t> bits;       // of a mask, or empty and
-  std::vector<std::int32_t> ids;         // a few tokens
+  std::vector<std::uint32_t> bits;  // of a mask, or empty and
+  std::vector<std::int32_t> ids;    // a few tokens
+  std::vector<KeyStart> keys;
   std::vector<std::int32_t> doubtful;    // not in the above
   std::shared_ptr<const Leaves> leaves;  // null: nothing leaves the frame
   std::int64_t longest = -1;  // the greatest distance to the frame's end after a token of it
@@ -70,7 +78,8 @@ class Walker {
   std::shared_ptr<const Piece> run(const PieceKey& key, const Leaves* from, PieceCache& cache);
 
  private:
-  // touch: 0 no key; 1 one key of an object that the token itself opened; 3 another.
+  // touch: 0 no key; 1 one key of an object that the token itself opened; 2 one key of the frame's
+  // own object; 3 more.
   struct Local {
     std::uint32_t state, need, room;
     std::int32_t frame;  // -1: the piece's own
@@ -93,6 +102,7 @@ class Walker {
     bool overflown, left, left_doubtful;
   };
 
+  bool quick(const Local& c, Symbol symbol);
   void subtree(std::uint32_t top, const Local& start);
   void step(const Local& c, Symbol symbol, int nesting);
   void take(const Local& c, std::uint32_t target, unsigned flags);
@@ -108,12 +118,15 @@ class Walker {
   PieceKey key_;
   std::vector<Local> locals_;
   std::vector<Frame> frames_;
-  std::vector<Level> levels_;
+  std::vector<Level> levels_;  // by depth below the node that the walk began at
+  std::size_t depth_ = 0;      // of the node whose children are looked at
   std::size_t out_begin_ = 0;  // locals_ made by the step in progress
   bool full_ = false;
   bool sure_start_ = true;
   std::vector<std::uint32_t> sure_, doubtful_nodes_;
-  std::vector<std::int32_t> allowed_, doubtful_;
+  std::vector<std::uint32_t> bits_;
+  std::vector<std::int32_t> doubtful_;
+  std::vector<KeyStart> keys_;
   std::int64_t longest_ = -1;
 };
 

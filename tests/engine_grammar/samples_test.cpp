@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "schemas/json_schema.h"
+#include "tests/engine_grammar/cases.h"
 #include "tests/engine_grammar/kit.h"
 
 namespace seedbed::engine::grammar {

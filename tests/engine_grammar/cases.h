@@ -1,8 +1,15 @@
-#include "tests/engine_grammar/kit.h"
+// 50 schemas of many kinds, each with what it is about.
+#pragma once
+#include <vector>
 
 namespace seedbed::engine::grammar::kit {
 
-const std::vector<Case>& schema_cases() {
+struct Case {
+  const char* name;
+  const char* schema;
+};
+
+inline const std::vector<Case>& schema_cases() {
   static const std::vector<Case> cases =
       {
           {"anything", R"({})"},
