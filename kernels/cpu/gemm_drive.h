@@ -145,9 +145,12 @@ static void multiply_panel(const GemmProblem& p, const GemmPanel& panel) {
   const int matrices = panel.end_matrix - panel.first_matrix;
   const int wanted = (4 * threads + matrices - 1) / matrices;
   const int even = ((p.cols + wanted - 1) / wanted + 7) / 8 * 8;
-  if (threads > 1 && even < cols) cols = even;
+  // A little work is done sooner than another thread hears of it.
+  constexpr std::int64_t kLittle = 1 << 18;
+  const bool alone = (panel.end - panel.begin) * p.cols * p.inner < kLittle;
+  if (threads > 1 && even < cols && !alone) cols = even;
   const int pieces = (p.cols + cols - 1) / cols;
-  parallel_for(p.pool, static_cast<std::int64_t>(matrices) * pieces, 1,
+  parallel_for(alone ? nullptr : p.pool, static_cast<std::int64_t>(matrices) * pieces, 1,
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t i = begin; i < end; ++i) {
                    const int col = static_cast<int>(i % pieces) * cols;

@@ -362,6 +362,7 @@ void run(Job job) {
   int most = 0;
   for (int t = 0; t < job.tokens; ++t) most = splits_of(job, t) > most ? splits_of(job, t) : most;
   const std::int64_t pieces = static_cast<std::int64_t>(job.tokens) * most;
+  if (job.tokens == 1 && most <= 1) return run_row(job, 0, threads);
   // Each thread writes parts into memory of its own, which stays in its caches from call to call;
   // the list of them is common.
   const std::size_t part_bytes = sizeof(float) * part_floats(job);

@@ -32,12 +32,18 @@ double sum_of(const float* x, int dim, double shift) {
 double root_of(double x) {
   return __builtin_sqrt(x);
 }
+
+// Rows of one piece of work: handing it out must cost less than it does.
+std::int64_t rows_a_piece(int dim) {
+  constexpr std::int64_t kElements = 8192;
+  return kElements / (dim > 0 ? dim : 1) + 1;
+}
 }  // namespace
 
 void rms_norm(const RmsNormParams& p) {
   KERNEL_CHECK(p.rows == 0 || p.x != nullptr || p.residual != nullptr, p.rows, p.dim);
   const std::int64_t ldx = p.ldx != 0 ? p.ldx : p.dim, ldo = p.ldo != 0 ? p.ldo : p.dim;
-  parallel_for(p.pool, p.rows, 4, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(p.pool, p.rows, rows_a_piece(p.dim), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       const float* h = p.x != nullptr ? p.x + t * ldx : nullptr;
       if (p.residual != nullptr) {
@@ -59,7 +65,7 @@ void rms_norm(const RmsNormParams& p) {
 }
 
 void layer_norm(const LayerNormParams& p) {
-  parallel_for(p.pool, p.rows, 4, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(p.pool, p.rows, rows_a_piece(p.dim), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       const float* x = p.x + t * p.dim;
       const double mean = sum_of<1>(x, p.dim, 0.0) / p.dim;

@@ -28,7 +28,11 @@ void turn_halves(float* __restrict first,
 }  // namespace
 
 void rope(const RopeParams& p) {
-  parallel_for(p.pool, p.tokens, 4, [&](std::int64_t begin, std::int64_t end) {
+  // Handing out work costs more than turning a few thousand pairs.
+  constexpr std::int64_t kPiecePairs = 16'384;
+  const std::int64_t pairs = std::int64_t{p.heads} * p.half;
+  const std::int64_t grain = kPiecePairs / (pairs > 0 ? pairs : 1) + 1;
+  parallel_for(p.pool, p.tokens, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       const float *cos = p.cos + t * p.half, *sin = p.sin + t * p.half;
       for (std::int64_t h = 0; h < p.heads; ++h) {
