@@ -134,8 +134,8 @@ const std::vector<Target>& targets() {
         {"verifier", record<schemas::Verifier>, {schemas::dump_record(schemas::Verifier{})}},
         {"trajectory", record<schemas::Trajectory>, {schemas::dump_record(schemas::Trajectory{})}},
     };
-    for (const auto& more :
-         {checkpoint_targets(), chat_targets(), http_targets(), tokenizer_targets()})
+    for (const auto& more : {checkpoint_targets(), chat_targets(), grammar_targets(),
+                             http_targets(), tokenizer_targets()})
       list.insert(list.end(), more.begin(), more.end());
     return list;
   }();

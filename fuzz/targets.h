@@ -15,6 +15,7 @@ struct Target {
 const std::vector<Target>& targets();
 std::vector<Target> chat_targets();        // target_chat.cc: completions, conversations
 std::vector<Target> checkpoint_targets();  // target_checkpoint.cc: models' files
+std::vector<Target> grammar_targets();     // target_grammar.cc: schemas to masks
 std::vector<Target> http_targets();        // target_http.cc: requests and their answers
 std::vector<Target> tokenizer_targets();   // target_tokenizer.cc: tokenizer.json, texts
 

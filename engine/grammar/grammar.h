@@ -59,15 +59,19 @@ struct ChatFormat {
   ToolChoice choice = ToolChoice::auto_;
   std::vector<Function> functions;
   std::string named;     // choice == named
-  bool parallel = true;  // more than one call in the block
-  // Instead of free text: JSON of this schema. Null kind: free text.
+  bool parallel = true;  // more than one call in the block; named: always one
+  // Instead of free text: one JSON document, or a block of calls alone.
   bool json = false;
   schemas::Value schema;  // json: null for any object
 };
 
 // What a schema asks for that no mask can hold (not, if/then, unevaluated*, patterns out of the
-// subset, ...) is refused, never ignored: Error{usage} with the JSON pointer. Annotations and
-// `format` are ignored, as JSON Schema says.
+// subset, ...) is refused, never ignored: Error{usage} with the JSON pointer. Annotations are
+// ignored, and so is `format` but for date and date-time, which the validator asserts.
+//
+// A grammar's texts are valid, but not every valid text is one of a grammar: members come in the
+// order of the schema, those that it does not list only where additionalProperties or
+// patternProperties says so or where it lists none, and see README.md.
 class Grammar {
  public:
   static Result<std::shared_ptr<const Grammar>> json_object(std::shared_ptr<const Vocabulary> v);
