@@ -1,7 +1,9 @@
 // `seedbed serve`: a model behind OpenAI's interface, until a signal ends it.
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -83,6 +85,15 @@ class Signals {
   std::atomic<bool> over_{false};
   std::thread thread_;
 };
+
+// Each client takes a descriptor, and the soft limit is 1,024 on most machines.
+void allow_descriptors() {
+  constexpr rlim_t kEnough = 16'384;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kEnough) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kEnough);
+  setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, those above the limit are told so
+}
 
 Error wrong_time(const std::string& found) {
   return make_error(Where::usage, "serve", "--expires",
@@ -272,6 +283,7 @@ Result<int> cmd_serve(Context& context, const Words& words) {
   if (context.stop) return interrupted("seedbed serve");
   SEEDBED_TRY(auto asked, api_options(run));
   const std::string name = asked.model_name;
+  allow_descriptors();
   Signals signals;  // before any other thread
   SEEDBED_TRY(const auto engine, engine::Engine::open(engine_options(run)));
   SEEDBED_TRY(const auto vocabulary,

@@ -225,14 +225,14 @@ def main():
     wanted = 2 * words.crowd + 200
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))  # the server takes it over
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))  # for our side; the server sees to its own
     with tempfile.TemporaryDirectory() as temp:
         try:
             model = make_model(words.seedbed, pathlib.Path(temp))
         except CannotTry as error:
             print(f"server_load: {error}", file=sys.stderr)
             sys.exit(2)
-        with serving(words.seedbed, model, "--cache-tokens", 131072, "--max-batch", 64) as served:
+        with serving(words.seedbed, model, "--cache-tokens", 131072, "--max-batch", 64, descriptors=512) as served:
             served.get("/health")
             time.sleep(0.5)  # its connection is closed: what is open now is the server's own
             checks = [c for c in CHECKS if not words.only or words.only in c.__name__]

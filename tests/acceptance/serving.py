@@ -95,8 +95,10 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(program, model, *flags, environment=None):
+def serving(program, model, *flags, environment=None, descriptors=None):
     command = [program, "serve", "--model", str(model), "--port", "0", "--json", *map(str, flags)]
+    if descriptors:  # a soft limit, as login shells have one
+        command = ["/bin/sh", "-c", f'ulimit -S -n {descriptors} && exec "$@"', "sh", *command]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
     log = []
     reader = threading.Thread(target=lambda: log.extend(process.stderr), daemon=True)
