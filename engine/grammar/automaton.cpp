@@ -218,6 +218,7 @@ class Finisher {
       if (!single) continue;
       s.table = static_cast<std::uint32_t>(p_.tables.size());
       p_.tables.push_back(table);
+      s.text = !s.final && s.call_begin == s.call_end;
     }
   }
 

@@ -125,46 +125,56 @@ std::shared_ptr<const Piece> Walker::run(const PieceKey& key,
 void Walker::subtree(std::uint32_t top, const Local& start) {
   locals_.assign(1, start);
   frames_.clear();
-  const auto base = v_.nodes[top].depth;
-  levels_[0] = {0, 1, 0, top, false, false, false};
+  levels_[v_.nodes[top].depth] = {0, 1, 0, top, false, false, false};
+  children(top);
+}
+
+// What levels_ holds for deeper nodes is gone when the next child is looked at.
+void Walker::children(std::uint32_t top) {
+  const auto depth = v_.nodes[top].depth;
+  const auto level = levels_[depth];
+  if (level.end - level.begin == 1 && p_.states[locals_[level.begin].state].text)
+    return text(top, Local(locals_[level.begin]));
   const auto end = v_.nodes[top].skip;
-  for (auto i = top + 1; i < end;) {
-    const auto& node = v_.nodes[i];
-    depth_ = static_cast<std::size_t>(node.depth - base) - 1;
-    const auto level = levels_[depth_];
+  for (auto i = top + 1; i < end; i = v_.nodes[i].skip) {
     locals_.resize(level.end);
     frames_.resize(level.frames);
     out_begin_ = level.end;
     full_ = level.overflown;
-    if (level.end - level.begin != 1 || !quick(locals_[level.begin], node.symbol))
-      for (auto c = level.begin; c < level.end; ++c) {
-        const Local local = locals_[c];
-        step(local, node.symbol, 0);
-      }
-    if (locals_.size() == level.end) {
-      if (full_)
-        for (const auto id : v_.below(i)) doubtful_.push_back(id);
-      i = node.skip;
-      continue;
+    depth_ = depth;
+    for (auto c = level.begin; c < level.end; ++c) {
+      const Local local = locals_[c];
+      step(local, v_.nodes[i].symbol, 0);
     }
-    levels_[depth_ + 1] = {level.end, locals_.size(), frames_.size(), i, full_, false, false};
-    if (node.token_begin != node.token_end) tokens_at(i, levels_[depth_ + 1]);
-    ++i;
+    if (locals_.size() != level.end)
+      enter(i, level.end, full_);
+    else if (full_)
+      for (const auto id : v_.below(i)) doubtful_.push_back(id);
   }
 }
 
-// Most of a tree is text: one state, whose table says it all. False: that is not so.
-bool Walker::quick(const Local& c, Symbol symbol) {
-  const auto& s = p_.states[c.state];
-  if (s.table == kNone || s.final || s.call_begin != s.call_end) return false;
-  const auto to = p_.tables[s.table][symbol];
-  if (to == kNone) return true;
-  if (to > kTableState) return false;
-  if (p_.states[to].depth > c.depth) return true;
-  Local next = c;
-  next.state = to;
-  locals_.push_back(next);
-  return true;
+void Walker::enter(std::uint32_t node, std::size_t begin, bool overflown) {
+  auto& level = levels_[v_.nodes[node].depth];
+  level = {begin, locals_.size(), frames_.size(), node, overflown, false, false};
+  if (v_.nodes[node].token_begin != v_.nodes[node].token_end) tokens_at(node, level);
+  if (node + 1 < v_.nodes[node].skip) children(node);
+}
+
+// Most of a tree is text: one state, whose table says it all.
+void Walker::text(std::uint32_t top, const Local& c) {
+  const auto& table = p_.tables[p_.states[c.state].table];
+  const auto locals = locals_.size(), frames = frames_.size();
+  const bool overflown = levels_[v_.nodes[top].depth].overflown;
+  const auto end = v_.nodes[top].skip;
+  for (auto i = top + 1; i < end; i = v_.nodes[i].skip) {
+    const auto to = table[v_.nodes[i].symbol];
+    if (to == kNone) continue;
+    locals_.resize(locals);
+    frames_.resize(frames);
+    out_begin_ = locals;
+    take(c, to & kTableState, to >> 30);
+    if (locals_.size() != locals) enter(i, locals, overflown);
+  }
 }
 
 std::uint64_t Walker::distance(const Local& c) const {
@@ -227,7 +237,7 @@ void Walker::leave(const Local& c) {
 
 void Walker::take(const Local& c, std::uint32_t target, unsigned flags) {
   if (p_.states[target].depth > c.depth) return;
-  Local next = c;
+  auto next = c;
   next.state = target;
   if (flags != 0) {
     if ((flags & kNeedsEnough) != 0 && c.need > 0) return;

@@ -102,8 +102,10 @@ class Walker {
     bool overflown, left, left_doubtful;
   };
 
-  bool quick(const Local& c, Symbol symbol);
   void subtree(std::uint32_t top, const Local& start);
+  void children(std::uint32_t top);
+  void text(std::uint32_t top, const Local& c);
+  void enter(std::uint32_t node, std::size_t begin, bool overflown);
   void step(const Local& c, Symbol symbol, int nesting);
   void take(const Local& c, std::uint32_t target, unsigned flags);
   void call(const Local& c, const CallEdge& edge, Symbol symbol, int nesting);
@@ -118,7 +120,7 @@ class Walker {
   PieceKey key_;
   std::vector<Local> locals_;
   std::vector<Frame> frames_;
-  std::vector<Level> levels_;  // by depth below the node that the walk began at
+  std::vector<Level> levels_;  // by depth of their node
   std::size_t depth_ = 0;      // of the node whose children are looked at
   std::size_t out_begin_ = 0;  // locals_ made by the step in progress
   bool full_ = false;
