@@ -9,6 +9,10 @@ namespace seedbed::engine::server::test {
 namespace {
 
 struct Way {
+  Way() = default;
+  Way(const Way&) = delete;
+  Way& operator=(const Way&) = delete;
+  ~Way() { hub->take(); }  // who waits there holds the hub
   int woken = 0;
   std::shared_ptr<Hub> hub = std::make_shared<Hub>([this] { ++woken; });
   std::shared_ptr<Answer> make(std::size_t max_unsent = 1'000) {
