@@ -77,6 +77,7 @@ struct Program {
   std::vector<Table> tables;  // of states with many edges, one target a symbol
   std::vector<Rule> rules;
   std::uint32_t root = kNone;
+  std::size_t work = 0;         // done by RuleBuilders
   std::uint16_t max_depth = 0;  // of any state
   std::uint32_t key_slack = 0;  // states of key rules in all
 

@@ -108,7 +108,7 @@ class Sets {
     name(first);
     std::size_t work = 0;
     for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (order_.size() > kMaxTextStates || work > 20'000'000) return std::nullopt;
+      if (order_.size() > kMaxTextStates || work > 5'000'000) return std::nullopt;
       TextDfa::State state;
       if (order_[i].empty()) {  // found: the rest may be anything
         state.accept = true;
@@ -191,7 +191,7 @@ Result<TextDfa> text_matching(std::string_view pattern) {
   return minimal(*out);
 }
 
-TextDfa date_text() {
+const TextDfa& date_text() {
   // A leap year's last two digits or first two are a multiple of four; year 0000 is none.
   const std::string year = "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})";
   const std::string fours = "(?:0[48]|[2468][048]|[13579][26])";
@@ -199,20 +199,24 @@ TextDfa date_text() {
   const std::string days =
       "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|"
       "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))";
-  return *text_matching("^(?:" + year + "-" + days + "|" + leap + "-02-29)$");
+  static const TextDfa made = *text_matching("^(?:" + year + "-" + days + "|" + leap + "-02-29)$");
+  return made;
 }
 
-TextDfa date_time_text() {
-  const auto time = text_matching(
-      "^.{10}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,9})?"
-      "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$");
-  auto date = date_text();  // then anything
-  for (auto& state : date.states)
-    if (state.accept)
-      for (const auto& r : all_chars())
-        state.edges.push_back(
-            {r.lo, r.hi, static_cast<std::uint32_t>(&state - date.states.data())});
-  return minimal(*both(date, *time));
+const TextDfa& date_time_text() {
+  static const TextDfa made = [] {
+    const auto time = text_matching(
+        "^.{10}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,9})?"
+        "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$");
+    auto date = date_text();  // then anything
+    for (auto& state : date.states)
+      if (state.accept)
+        for (const auto& r : all_chars())
+          state.edges.push_back(
+              {r.lo, r.hi, static_cast<std::uint32_t>(&state - date.states.data())});
+    return minimal(*both(date, *time));
+  }();
+  return made;
 }
 
 }  // namespace seedbed::engine::grammar

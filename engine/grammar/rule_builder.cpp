@@ -6,7 +6,7 @@
 namespace seedbed::engine::grammar {
 
 namespace {
-constexpr std::size_t kMaxSetWork = 40'000'000;  // members of sets looked at, for one rule
+constexpr std::size_t kMaxWork = 60'000'000;  // members of sets looked at, for one grammar
 }  // namespace
 
 RuleBuilder::RuleBuilder() : nodes_(1) {}
@@ -57,7 +57,7 @@ class RuleBuilder::Sets {
     program_.rules[rule_].start = name({0});
     for (std::size_t i = 0; i < order_.size(); ++i) {
       if (program_.states.size() > kMaxStates || program_.edges.size() > kMaxEdges ||
-          work_ > kMaxSetWork)
+          program_.work > kMaxWork)
         return false;
       fill(order_[i], first_ + static_cast<std::uint32_t>(i));
     }
@@ -74,7 +74,7 @@ class RuleBuilder::Sets {
       for (const int to : nodes_[set[i]].skips)
         if (std::exchange(seen_[static_cast<std::size_t>(to)], mark_) != mark_)
           set.push_back(static_cast<std::uint32_t>(to));
-    work_ += set.size() + 1;
+    program_.work += set.size() + 1;
     std::erase_if(set, [&](auto n) {  // what only led on
       const auto& node = nodes_[n];
       return node.edges.empty() && node.calls.empty() && !node.accept;
@@ -131,7 +131,7 @@ class RuleBuilder::Sets {
         if (e->lo > borders[i]) break;
         if (e->hi >= borders[i]) to.push_back(e->to);
       }
-      work_ += all.size();
+      program_.work += all.size();
       if (to.empty()) continue;
       const auto target = name(std::move(to));
       const auto hi = static_cast<Symbol>(borders[i + 1] - 1);
@@ -148,7 +148,6 @@ class RuleBuilder::Sets {
   std::uint32_t rule_, first_ = 0;
   std::vector<std::uint32_t> seen_;
   std::uint32_t mark_ = 0;
-  std::size_t work_ = 0;
   std::map<Set, std::uint32_t> names_;
   std::vector<Set> order_;
 };

@@ -9,7 +9,7 @@ namespace seedbed::engine::grammar {
 using schemas::Value;
 
 namespace {
-constexpr std::int64_t kMaxWork = 3'000'000;
+constexpr std::int64_t kMaxWork = 300'000;
 }
 
 bool SchemaView::holds(const Goal& goal, const Value& value) {

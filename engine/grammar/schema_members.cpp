@@ -194,8 +194,9 @@ void SchemaRules::add_free(
   const auto meet = [&](TextDfa& to, const TextDfa& with) {
     auto made = both(to, with);
     if (made) {
+      view_.charge(*made, flat.empty() ? root_ : *flat[0]);
       to = minimal(*made);
-      return true;
+      return !failed();
     }
     view_.fail(flat.empty() ? root_ : *flat[0], "patternProperties",
                "found patterns that make too big an automaton together", "use simpler patterns");

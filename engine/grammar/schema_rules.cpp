@@ -203,15 +203,20 @@ std::uint32_t SchemaRules::string(const Demands& d, const Value& at) {
       add_string_body(rule, open, counted, end, shop_.no_bar());
     });
   }
+  // The same demands are met by the same rule.
+  std::string name = "text " + std::to_string(d.min_length) + " " +
+                     (d.max_length ? std::to_string(*d.max_length) : "") + (d.date ? "d" : "") +
+                     (d.date_time ? "t" : "");
+  for (const auto* pattern : d.patterns) name += "\n" + pattern->as_string();
+  if (const auto known = shop_.shared.find(name); known != shop_.shared.end()) return known->second;
   const auto text = view_.text(d, at);
   if (!text || text->states.empty()) return kNone;
-  RuleBuilder rule;
-  const int open = rule.add(), close = rule.add(), end = rule.add();
-  rule.edge(rule.start(), '"', '"', open);
-  add_text(rule, open, *text, Spelling::json, close, kPlain, shop_.no_bar());
-  rule.edge(close, '"', '"', end);
-  rule.accept(end);
-  return finish(rule, p_.new_rule(), at);
+  return shared(name, [&](RuleBuilder& rule, int end, Rule&) {
+    const int open = rule.add(), close = rule.add();
+    rule.edge(rule.start(), '"', '"', open);
+    add_text(rule, open, *text, Spelling::json, close, kPlain, shop_.no_bar());
+    rule.edge(close, '"', '"', end);
+  });
 }
 
 std::uint32_t SchemaRules::array(const Demands& d, const Value& at) {

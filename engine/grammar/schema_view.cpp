@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::size_t kMaxAlternatives = 256;
 constexpr std::size_t kMaxOneOf = 64;
-constexpr std::int64_t kMaxWork = 3'000'000;
+constexpr std::int64_t kMaxWork = 300'000;
+constexpr std::size_t kMaxAllTextStates = 80'000;  // made for one schema
 constexpr std::size_t kMaxPatternLength = 512;
 constexpr int kMaxProof = 6;  // levels of members looked into to show that nothing fits
 
@@ -319,6 +320,13 @@ bool SchemaView::flat_impossible(const Goal& flat, int depth) {
   return kinds == 0;
 }
 
+void SchemaView::charge(const TextDfa& made, const Value& schema) {
+  text_states_ += made.states.size() + 8;
+  if (text_states_ > kMaxAllTextStates)
+    fail(schema, "", "found patterns and lengths that make too big automata together",
+         "use fewer or simpler patterns");
+}
+
 const TextDfa* SchemaView::pattern(const Value& text, const Value& schema) {
   const auto known = patterns_.find(text.as_string());
   if (known != patterns_.end()) return &known->second;
@@ -330,6 +338,7 @@ const TextDfa* SchemaView::pattern(const Value& text, const Value& schema) {
     }
     return nullptr;
   }
+  charge(*made, schema);
   return &patterns_.emplace(text.as_string(), *std::move(made)).first->second;
 }
 
@@ -342,8 +351,9 @@ std::optional<TextDfa> SchemaView::text(const Demands& d, const Value& schema) {
            "bound the length inside the pattern, or leave one of them out");
       return false;
     }
+    charge(*made, schema);
     out = minimal(*made);
-    return true;
+    return !failed_;
   };
   for (const auto* p : d.patterns) {
     const auto* dfa = pattern(*p, *p);

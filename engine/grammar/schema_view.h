@@ -72,6 +72,8 @@ class SchemaView {
   // Of a key that `patterns` (of schema `s`) match as told; forbidden: it holds `false`.
   static const schemas::Value& keyword(const schemas::Value& schema, std::string_view name);
   const TextDfa* pattern(const schemas::Value& text, const schemas::Value& schema);
+  // Counts what was made; fails where that is too much.
+  void charge(const TextDfa& made, const schemas::Value& schema);
   std::optional<TextDfa> text(const Demands& d, const schemas::Value& schema);
 
  private:
@@ -91,6 +93,7 @@ class SchemaView {
   std::set<const schemas::Value*> supported_, apart_;
   std::map<std::string, TextDfa> patterns_;
   std::int64_t work_ = 0;
+  std::size_t text_states_ = 0;
   Step failed_;
 };
 

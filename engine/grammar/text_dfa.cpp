@@ -11,7 +11,7 @@ namespace seedbed::engine::grammar {
 namespace {
 
 constexpr std::uint32_t kDead = 0xffffffff;
-constexpr int kMaxRounds = 64;  // of merging states; a longer automaton stays as it is
+constexpr int kMaxRounds = 32;  // of merging states; a longer automaton stays as it is
 
 std::uint32_t next(const TextDfa::State& state, std::uint32_t c) {
   auto at = std::upper_bound(state.edges.begin(), state.edges.end(), c,

@@ -39,7 +39,7 @@ struct TextDfa {
   std::vector<State> states;
 };
 
-constexpr std::size_t kMaxTextStates = 20'000;
+constexpr std::size_t kMaxTextStates = 8'000;
 
 TextDfa any_text();
 TextDfa text_of_length(std::size_t min, std::optional<std::size_t> max);  // max <= kMaxTextStates
@@ -61,8 +61,8 @@ std::uint64_t count_shortest(const TextDfa& a, std::uint64_t bound);
 Result<TextDfa> text_matching(std::string_view pattern);
 
 // Texts of RFC 3339 that exist: full-date; date-time without leap seconds.
-TextDfa date_text();
-TextDfa date_time_text();
+const TextDfa& date_text();
+const TextDfa& date_time_text();
 
 std::vector<std::uint32_t> characters(std::string_view text);  // of valid UTF-8
 
