@@ -5,7 +5,8 @@
 //   (2) The end-of-sequence token is allowed exactly where the text is complete.
 //   (3) Where `tokens_left` is enough for the shortest completion at the start, the text is
 //       complete within it: masks narrow down to ways that still reach the end in time. A byte
-//       costs at most one token (byte-level vocabularies hold every byte).
+//       costs at most one token (byte-level vocabularies hold every byte). Where it is not
+//       enough, masks do not narrow: the text will be cut.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -204,7 +204,9 @@ const std::uint32_t* Matcher::mask(std::int64_t tokens_left) {
   auto& s = *state_;
   std::fill(s.bits.begin(), s.bits.end(), 0);
   if (s.finished) return s.bits.data();
-  const auto budget = std::min(tokens_left, kManyTokens) - 2;  // without this token and the end
+  auto budget = std::min(tokens_left, kManyTokens) - 2;  // without this token and the end
+  const auto in_time = [&](const auto& c) { return distance(s.p, c) <= budget + 1; };
+  if (std::none_of(s.now.begin(), s.now.end(), in_time)) budget = kManyTokens;
   for (const auto& c : s.now) s.mask_of(c, budget);
   if (tokens_left >= 1 &&
       std::any_of(s.now.begin(), s.now.end(), [&](const auto& c) { return complete(s.p, c); }))

@@ -39,5 +39,19 @@ TEST(GrammarSamples, EverySampleIsValidWithinItsBudget) {
   }
 }
 
+// A budget that cannot do cuts the text, as it would without a grammar; it is valid up to there.
+TEST(GrammarSamples, TooSmallABudgetDoesNotNarrow) {
+  const auto words = kit::make_words(0, true);
+  const auto grammar = Grammar::json_schema(
+      words.vocabulary, kit::parse(R"({"type":"array","minItems":30,"items":{"const":"y"}})"));
+  ASSERT_TRUE(grammar.ok());
+  auto rng = rng_for(1, "cut", 0, "walk");
+  const auto walk = kit::walk(*grammar, words, rng, 40);
+  EXPECT_EQ(walk.broken, "");
+  EXPECT_FALSE(walk.ended);
+  EXPECT_EQ(walk.ids.size(), 40U);
+  EXPECT_EQ(walk.text.substr(0, 9), R"(["y","y",)");
+}
+
 }  // namespace
 }  // namespace seedbed::engine::grammar
