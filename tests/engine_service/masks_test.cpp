@@ -15,7 +15,7 @@ const char* const kTools = R"("tools": [
     "maximum": 9}}, "required": ["city", "days"], "additionalProperties": false}}},
   {"type": "function", "function": {"name": "clock", "parameters": {"type": "object",
     "properties": {"zone": {"enum": ["UTC"]}}, "required": ["zone"],
-    "additionalProperties": false}}}], "max_tokens": 700)";
+    "additionalProperties": false}}}], "max_tokens": 300)";
 
 // Says a word and ends.
 const test::ServiceKit& talker(bool dsml) {
