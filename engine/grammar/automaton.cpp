@@ -218,7 +218,7 @@ class Finisher {
       if (!single) continue;
       s.table = static_cast<std::uint32_t>(p_.tables.size());
       p_.tables.push_back(table);
-      s.text = !s.final && s.call_begin == s.call_end;
+      s.text = s.call_begin == s.call_end && (!s.final || p_.rules[s.rule].follow.none());
     }
   }
 

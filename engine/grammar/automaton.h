@@ -51,7 +51,7 @@ struct State {
   std::uint32_t distance = kFar;
   std::uint16_t depth = 0;
   bool final = false;
-  bool text = false;        // its table is all: no calls, not final
+  bool text = false;        // its table is all: no calls, and nothing follows its rule here
   bool before_key = false;  // its shortest way goes on with a key that this call of the rule lacks
 };
 

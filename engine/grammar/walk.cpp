@@ -134,7 +134,7 @@ void Walker::children(std::uint32_t top) {
   const auto depth = v_.nodes[top].depth;
   const auto level = levels_[depth];
   if (level.end - level.begin == 1 && p_.states[locals_[level.begin].state].text)
-    return text(top, Local(locals_[level.begin]));
+    return text(top, Local(locals_[level.begin]), level.overflown);
   const auto end = v_.nodes[top].skip;
   for (auto i = top + 1; i < end; i = v_.nodes[i].skip) {
     locals_.resize(level.end);
@@ -156,24 +156,30 @@ void Walker::children(std::uint32_t top) {
 void Walker::enter(std::uint32_t node, std::size_t begin, bool overflown) {
   auto& level = levels_[v_.nodes[node].depth];
   level = {begin, locals_.size(), frames_.size(), node, overflown, false, false};
-  if (v_.nodes[node].token_begin != v_.nodes[node].token_end) tokens_at(node, level);
+  if (v_.nodes[node].token_begin != v_.nodes[node].token_end)
+    tokens_at(node, std::span(locals_).subspan(begin), overflown);
   if (node + 1 < v_.nodes[node].skip) children(node);
 }
 
 // Most of a tree is text: one state, whose table says it all.
-void Walker::text(std::uint32_t top, const Local& c) {
+void Walker::text(std::uint32_t top, const Local& c, bool overflown) {
   const auto& table = p_.tables[p_.states[c.state].table];
   const auto locals = locals_.size(), frames = frames_.size();
-  const bool overflown = levels_[v_.nodes[top].depth].overflown;
   const auto end = v_.nodes[top].skip;
-  for (auto i = top + 1; i < end; i = v_.nodes[i].skip) {
-    const auto to = table[v_.nodes[i].symbol];
-    if (to == kNone) continue;
-    locals_.resize(locals);
-    frames_.resize(frames);
-    out_begin_ = locals;
-    take(c, to & kTableState, to >> 30);
-    if (locals_.size() != locals) enter(i, locals, overflown);
+  for (auto i = top + 1; i < end;) {
+    const auto& node = v_.nodes[i];
+    const auto to = table[node.symbol];
+    const auto next = to == kNone ? std::optional<Local>() : taken(c, to & kTableState, to >> 30);
+    if (next && p_.states[next->state].text) {
+      if (node.token_begin != node.token_end) tokens_at(i, {&*next, 1}, overflown);
+      if (i + 1 < node.skip) text(i, *next, overflown);
+    } else if (next) {
+      locals_.push_back(*next);
+      enter(i, locals, overflown);
+      locals_.erase(locals_.begin() + static_cast<std::ptrdiff_t>(locals), locals_.end());
+      frames_.resize(frames);
+    }
+    i = node.skip;
   }
 }
 
@@ -183,12 +189,11 @@ std::uint64_t Walker::distance(const Local& c) const {
          (c.frame < 0 ? 0 : frames_[static_cast<std::size_t>(c.frame)].distance);
 }
 
-void Walker::tokens_at(std::uint32_t node, const Level& level) {
+void Walker::tokens_at(std::uint32_t node, std::span<const Local> locals, bool overflown) {
   std::int64_t best = -1;
-  bool doubt = level.overflown;
+  bool doubt = overflown;
   const auto budget = static_cast<std::uint64_t>(key_.budget);
-  for (auto i = level.begin; i < level.end; ++i) {
-    const auto& c = locals_[i];
+  for (const auto& c : locals) {
     const bool sure =
         sure_start_ && c.touch < 3 && !(key_.strict && !c.fresh && p_.states[c.state].before_key);
     if (!sure) {
@@ -235,18 +240,25 @@ void Walker::leave(const Local& c) {
   (doubt ? doubtful_nodes_ : sure_).push_back(level.node);
 }
 
-void Walker::take(const Local& c, std::uint32_t target, unsigned flags) {
-  if (p_.states[target].depth > c.depth) return;
+std::optional<Walker::Local> Walker::taken(const Local& c,
+                                           std::uint32_t target,
+                                           unsigned flags) const {
+  if (p_.states[target].depth > c.depth) return std::nullopt;
   auto next = c;
   next.state = target;
-  if (flags != 0) {
-    if ((flags & kNeedsEnough) != 0 && c.need > 0) return;
-    if ((flags & kCounts) != 0) {
-      if (c.room == 0) return;
-      if (c.room != kNone) --next.room;
-      if (c.need > 0) --next.need;
-    }
+  if ((flags & kNeedsEnough) != 0 && c.need > 0) return std::nullopt;
+  if ((flags & kCounts) != 0) {
+    if (c.room == 0) return std::nullopt;
+    if (c.room != kNone) --next.room;
+    if (c.need > 0) --next.need;
   }
+  return next;
+}
+
+void Walker::take(const Local& c, std::uint32_t target, unsigned flags) {
+  const auto made = taken(c, target, flags);
+  if (!made) return;
+  const auto& next = *made;
   const auto count = locals_.size() - out_begin_;
   if (count > 0 && known(next)) return;
   if (count >= kMaxLocals) {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -104,13 +106,16 @@ class Walker {
 
   void subtree(std::uint32_t top, const Local& start);
   void children(std::uint32_t top);
-  void text(std::uint32_t top, const Local& c);
+  void text(std::uint32_t top, const Local& c, bool overflown);
   void enter(std::uint32_t node, std::size_t begin, bool overflown);
   void step(const Local& c, Symbol symbol, int nesting);
+  [[nodiscard]] std::optional<Local> taken(const Local& c,
+                                           std::uint32_t target,
+                                           unsigned flags) const;
   void take(const Local& c, std::uint32_t target, unsigned flags);
   void call(const Local& c, const CallEdge& edge, Symbol symbol, int nesting);
   void leave(const Local& c);
-  void tokens_at(std::uint32_t node, const Level& level);
+  void tokens_at(std::uint32_t node, std::span<const Local> locals, bool overflown);
   [[nodiscard]] bool known(const Local& c) const;
   [[nodiscard]] bool same(std::int32_t a, std::int32_t b) const;
   [[nodiscard]] std::uint64_t distance(const Local& c) const;
