@@ -236,8 +236,8 @@ TEST(ServerStreams, AClientThatStopsReadingRunsOutOfTime) {
 
 TEST(ServerStreams, AClientThatReadsSlowlyGetsItAll) {
   Held held;
-  Running server(held.handler(), {.max_unsent_bytes = 64U << 20, .write_ms = 400});
-  Client client(server->port(), 4'096);
+  Running server(held.handler(), {.max_unsent_bytes = 64U << 20, .write_ms = 1'000});
+  Client client(server->port(), 128 << 10);
   client.send(get("/"));
   std::string all;
   {
@@ -249,9 +249,9 @@ TEST(ServerStreams, AClientThatReadsSlowlyGetsItAll) {
     }
     x->end_stream();
   }
-  for (int i = 0; i < 10; ++i) {  // together longer than write_ms
+  for (int i = 0; i < 8; ++i) {  // together longer than write_ms
     client.seen += client.read_some();
-    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
   }
   const auto answer = client.read();
   EXPECT_TRUE(answer.whole);
