@@ -20,6 +20,11 @@ constexpr std::size_t kMaxAhead = 64U << 10;
 constexpr std::size_t kMaxLingered = 64U << 20;
 constexpr std::int64_t kLingerMs = 2'000;
 
+// Read anew wherever it is kept: a handler, or a long copy, may have taken its time.
+std::int64_t time_ms() {
+  return monotonic_us() / 1'000;
+}
+
 void set(int fd, int level, int option, int value) {
   setsockopt(fd, level, option, &value, sizeof value);  // where it fails the default is good enough
 }
@@ -30,7 +35,6 @@ Connection::Connection(Shared& shared, int fd, std::int64_t now_ms)
     : shared_(shared),
       socket_(shared.loop, fd),
       parser_(shared.options.max_header_bytes, shared.options.max_body_bytes),
-      now_ms_(now_ms),
       since_ms_(now_ms) {
   ++shared_.counters.connections;
   // A peer whose machine is gone sends no end: the kernel asks, and gives up on what it cannot
@@ -72,7 +76,6 @@ void Connection::readable() {
   if (part_ == Part::closed) return;
   auto& scratch = shared_.scratch;
   const auto n = recv(socket_.fd(), scratch.data(), scratch.size(), MSG_DONTWAIT);
-  now_ms_ = monotonic_us() / 1'000;
   if (n > 0)
     take_in({scratch.data(), static_cast<std::size_t>(n)});
   else if (n == 0)
@@ -153,7 +156,7 @@ bool Connection::read_request() {
       fail(parser_.fault());
       return true;
     case RequestParser::State::partial:
-      if (!std::exchange(begun_, true)) since_ms_ = now_ms_;
+      if (!std::exchange(begun_, true)) since_ms_ = time_ms();
       if (parser_.wants_continue()) {
         out_ += kContinue;
         write_out();
@@ -169,7 +172,7 @@ void Connection::fail(const Fault& fault) {
   ++shared_.counters.refused;
   last_ = true;
   out_ += whole_answer(refusal(fault), {.keep_alive = false});
-  since_ms_ = now_ms_;
+  since_ms_ = time_ms();
   part_ = Part::flushing;
 }
 
@@ -180,7 +183,7 @@ void Connection::begin_exchange(Request request) {
       .head_only = request.method == "HEAD", .http_1_0 = request.http_1_0, .keep_alive = !last_};
   stream_ = false;
   part_ = Part::answering;
-  since_ms_ = now_ms_;
+  since_ms_ = time_ms();
   answer_ = std::make_shared<Answer>(shared_.hub, shared_.options.max_unsent_bytes);
   answer_->connection = weak_from_this();
   const auto answer = answer_;
@@ -194,7 +197,6 @@ void Connection::begin_exchange(Request request) {
 
 void Connection::news(const std::shared_ptr<Answer>& answer) {
   if (answer != answer_) return answer->client_gone();
-  now_ms_ = monotonic_us() / 1'000;
   go_on();
   watch();
 }
@@ -206,7 +208,7 @@ bool Connection::make_answer() {
     give_up(shared_.counters.slow);
     return false;
   }
-  if (unsent() == 0) since_ms_ = now_ms_;
+  if (unsent() == 0) since_ms_ = time_ms();
   const bool draining = shared_.draining;
   if (draining && !stream_) {
     last_ = true;
@@ -227,8 +229,12 @@ bool Connection::make_answer() {
     }
     out_ += stream_head(*update.begin, reader_);
   }
-  if (!update.bytes.empty() && !reader_.head_only)
-    out_ += reader_.http_1_0 ? update.bytes : chunk(update.bytes);
+  if (!update.bytes.empty() && !reader_.head_only) {
+    if (reader_.http_1_0)
+      out_ += update.bytes;
+    else
+      add_chunk(out_, update.bytes);
+  }
   if (update.ended) {
     // A stream that was dropped in its middle ends without its last chunk: cut, not complete.
     if (update.given_up) last_ = true;
@@ -258,7 +264,7 @@ bool Connection::flush() {
   }
   part_ = Part::reading;
   begun_ = false;
-  since_ms_ = now_ms_;
+  since_ms_ = time_ms();
   return true;
 }
 
@@ -267,7 +273,7 @@ void Connection::write_out() {
     const auto n = send(socket_.fd(), out_.data() + out_at_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) {
       out_at_ += static_cast<std::size_t>(n);
-      since_ms_ = now_ms_;
+      since_ms_ = time_ms();
       continue;
     }
     if (n < 0 && errno == EINTR) continue;
@@ -276,7 +282,6 @@ void Connection::write_out() {
     socket_.when_writable([self = shared_from_this()] {
       self->waiting_out_ = false;
       if (self->part_ == Part::closed) return;
-      self->now_ms_ = monotonic_us() / 1'000;
       self->write_out();
       self->go_on();
       self->watch();
@@ -295,7 +300,7 @@ void Connection::write_out() {
 
 void Connection::linger() {
   part_ = Part::lingering;
-  since_ms_ = now_ms_;
+  since_ms_ = time_ms();
   if (shutdown(socket_.fd(), SHUT_WR) != 0) close();
 }
 
@@ -306,7 +311,6 @@ void Connection::drain() {
 void Connection::sweep(std::int64_t now_ms) {
   const auto& options = shared_.options;
   const auto passed = now_ms - since_ms_;
-  now_ms_ = now_ms;
   switch (part_) {
     case Part::reading: {
       if (!begun_ && passed > options.idle_ms) return close();

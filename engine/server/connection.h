@@ -94,7 +94,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool inside_ = false;       // go_on() is running
   bool watching_ = false;     // a read is waited for
   bool waiting_out_ = false;  // a write is waited for
-  std::int64_t now_ms_;       // of the last event or sweep
   std::int64_t since_ms_;     // idle, request begun, or bytes last taken by the client
 };
 

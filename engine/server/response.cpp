@@ -98,13 +98,12 @@ std::string stream_head(std::string_view content_type, const Reader& reader) {
   return out + "\r\n";
 }
 
-std::string chunk(std::string_view bytes) {
+void add_chunk(std::string& out, std::string_view bytes) {
   std::array<char, 24> size{};
   std::snprintf(size.data(), size.size(), "%zx\r\n", bytes.size());
-  std::string out = size.data();
-  out.reserve(out.size() + bytes.size() + 2);
+  out += size.data();
   out += bytes;
-  return out + "\r\n";
+  out += "\r\n";
 }
 
 service::HttpReply refusal(const Fault& fault) {

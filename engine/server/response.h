@@ -21,7 +21,7 @@ struct Reader {
 // Characters that would break out of their header field become spaces.
 std::string whole_answer(const service::HttpReply& reply, const Reader& reader);
 std::string stream_head(std::string_view content_type, const Reader& reader);
-std::string chunk(std::string_view bytes);  // not empty: that would be the last one
+void add_chunk(std::string& out, std::string_view bytes);  // not empty: that would be the last one
 // {"error": {"message", "type", "param", "code"}}, as OpenAI's clients read it.
 service::HttpReply refusal(const Fault& fault);
 
