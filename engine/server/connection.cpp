@@ -44,7 +44,7 @@ Connection::Connection(Shared& shared, int fd, std::int64_t now_ms)
   set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
   set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
-  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 2 * shared.options.write_ms);
+  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 2 * shared.options.write_ms + 10'000);
 }
 
 Connection::~Connection() {
