@@ -2,7 +2,12 @@
 // tasks, exported.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <sstream>
+#include <thread>
 
 #include "program.h"
 #include "schemas/value.h"
@@ -96,6 +101,74 @@ TEST_F(EngineProgram, WorksOnTasksInTheJailAndExportsItsTokens) {
     if (entry.path().extension() == ".jsonl")
       for (const char c : read_text(entry.path().string())) lines += c == '\n' ? 1 : 0;
   EXPECT_GE(lines, 3U);
+}
+
+// What the replies of a policy say, from the export: one text an episode, in the order of the
+// tasks.
+std::vector<std::string> replies(const std::string& store,
+                                 const std::string& policy,
+                                 const std::string& out) {
+  const auto exported =
+      seedbed({"export", store, "--format", "openai", "--policy", policy, "--out", out});
+  EXPECT_EQ(exported.code, 0) << exported.err;
+  std::vector<std::string> all;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(out)) {
+    if (entry.path().extension() != ".jsonl") continue;
+    std::istringstream lines(read_text(entry.path().string()));
+    for (std::string line; std::getline(lines, line);) {
+      const auto value = schemas::parse_json(line);
+      EXPECT_TRUE(value.ok());
+      const auto* messages = value.ok() ? value->find("messages") : nullptr;
+      EXPECT_NE(messages, nullptr) << line;
+      if (messages == nullptr) continue;
+      std::string text;
+      for (const auto& message : messages->items())
+        text += message.text("role") + ": " + message.text("content") + "\n";
+      all.push_back(text);
+    }
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+TEST_F(EngineProgram, ServesTheTokensThatItSamplesInProcess) {
+  const auto store = folder_.file("a.db"), ready = folder_.file("ready.json");
+  copy_file(small_store(), store);
+  Running server({"/bin/sh", "-c",
+                  "exec '" + program() + "' serve --model '" + model_ +
+                      "' --port 0 --json --cache-tokens 65536 > '" + ready + "' 2>/dev/null"});
+  std::int64_t port = 0;
+  for (int i = 0; i < 600 && port == 0 && !server.ended(); ++i) {
+    const auto said = exists(ready) ? schemas::parse_json(read_text(ready)) : schemas::Value();
+    if (said.ok()) port = said->integer("port");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  ASSERT_GT(port, 0);
+  const std::vector<std::string> same = {"--limit", "4",   "--max-tokens",  "24", "--seed", "1",
+                                         "--top-p", "0.9", "--temperature", "1",  "--json"};
+  std::vector<std::string> inside = {"run",  store,       "--policy", "engine",     "--model",
+                                     model_, "--context", "8192",     "--thinking", "off"},
+                           outside = {
+                               "run",          store,
+                               "--policy",     "http",
+                               "--base-url",   "http://127.0.0.1:" + std::to_string(port) + "/v1",
+                               "--model-name", "nano",
+                               "--request",    R"({"constrain":false})"};
+  for (auto* words : {&inside, &outside}) {
+    words->insert(words->end(), same.begin(), same.end());
+    const auto ran = seedbed(*words);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const auto summary = schemas::parse_json(ran.out);
+    ASSERT_TRUE(summary.ok()) << ran.out;
+    EXPECT_EQ(summary->integer("episodes"), 4);
+    EXPECT_EQ(summary->integer("infra_errors"), 0);
+  }
+  const auto in_process = replies(store, "engine", folder_.file("in")),
+             over_http = replies(store, "http", folder_.file("out"));
+  EXPECT_EQ(in_process.size(), 4U);
+  EXPECT_EQ(in_process, over_http);
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), 0);
 }
 
 TEST_F(EngineProgram, ADamagedModelIsRefused) {
