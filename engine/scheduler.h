@@ -52,7 +52,7 @@ struct Sequence {
   bool began = false;    // counted as begun
   bool resumed = false;  // was put back, or met new weights: what it computes, it computes again
   bool running = false;
-  bool whole_pages = false;  // take no part of a page: there was no room for a copy
+  bool whole_pages = false;             // take no part of a page: there was no room for a copy
   int passed_over = 0;                  // steps without rows, or admissions of others
   int rows = 0, first_row = 0;          // of the step at hand
   int sample_row = -1;                  // of the logits of that step; -1: none

@@ -143,10 +143,10 @@ TEST(ChatErrors, NameTheParameterAndWhatWasWanted) {
   for (const auto& wrong : table) expect_refused(served.client, "/v1/chat/completions", wrong);
   EXPECT_EQ(served.api->in_flight(), 0);
   // Where the function is not strict, a schema that no mask can hold is no reason to refuse.
-  const auto answer = served.client.post(
-      "/v1/chat/completions",
-      hi("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"a\", "
-         "\"parameters\": {\"type\": \"object\", \"not\": {}}}}]"));
+  const auto answer =
+      served.client.post("/v1/chat/completions",
+                         hi("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"a\", "
+                            "\"parameters\": {\"type\": \"object\", \"not\": {}}}}]"));
   EXPECT_EQ(answer.status, 200) << answer.body;
 }
 
