@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/utf8.h"
 #include "engine/chat/markers.h"
 #include "engine/grammar/schema_rules.h"
 
@@ -43,23 +44,6 @@ bool is_false(const Goal& goal) {
                      [](const Value* s) { return s->is_bool() && !s->as_bool(); });
 }
 
-void append(std::uint32_t c, std::string& out) {
-  const auto put = [&out](std::uint32_t b) { out.push_back(static_cast<char>(b)); };
-  if (c < 0x80) return put(c);
-  if (c < 0x800) {
-    put(0xc0 | c >> 6);
-  } else {
-    if (c < 0x10000) {
-      put(0xe0 | c >> 12);
-    } else {
-      put(0xf0 | c >> 18);
-      put(0x80 | (c >> 12 & 0x3f));
-    }
-    put(0x80 | (c >> 6 & 0x3f));
-  }
-  put(0x80 | (c & 0x3f));
-}
-
 // All texts of an automaton that has few.
 void list_texts(const TextDfa& dfa,
                 std::uint32_t state,
@@ -69,7 +53,7 @@ void list_texts(const TextDfa& dfa,
   for (const auto& e : dfa.states[state].edges)
     for (auto c = e.lo; c <= e.hi; ++c) {
       auto text = begin;
-      append(c, text);
+      append_utf8(text, c);
       list_texts(dfa, e.to, text, out);
     }
 }

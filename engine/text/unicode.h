@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 namespace seedbed::engine::text {
 
 // A run: first code point << 4 | class; it goes on to the next run.
@@ -41,7 +43,7 @@ inline CodePoint decode_utf8(const char* p) {
   if (c < 0xf0) return {(c & 0x0fU) << 12 | (b(1) & 0x3fU) << 6 | (b(2) & 0x3fU), 3};
   return {(c & 0x07U) << 18 | (b(1) & 0x3fU) << 12 | (b(2) & 0x3fU) << 6 | (b(3) & 0x3fU), 4};
 }
-void append_utf8(std::string& out, std::uint32_t code_point);
+using seedbed::append_utf8;
 
 // Length of the well-formed sequence at p (1..4), or 0 where none begins or the text ends in it.
 unsigned utf8_length(const char* p, const char* end);
