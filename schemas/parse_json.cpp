@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/utf8.h"
 #include "schemas/value.h"
 
 namespace seedbed::schemas {
@@ -12,25 +13,6 @@ namespace {
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-void append_utf8(unsigned code, std::string& out) {
-  const auto put = [&out](unsigned byte) { out.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xc0 | (code >> 6));
-    put(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    put(0xe0 | (code >> 12));
-    put(0x80 | ((code >> 6) & 0x3f));
-    put(0x80 | (code & 0x3f));
-  } else {
-    put(0xf0 | (code >> 18));
-    put(0x80 | ((code >> 12) & 0x3f));
-    put(0x80 | ((code >> 6) & 0x3f));
-    put(0x80 | (code & 0x3f));
-  }
 }
 
 // Length of the well-formed UTF-8 sequence at p (Unicode table 3-7), 0 where there is none.
@@ -274,7 +256,7 @@ class Parser {
         return fail(start, "found a lone high surrogate, wanted a pair");
       code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
-    append_utf8(code, out);
+    append_utf8(out, code);
     return true;
   }
 
