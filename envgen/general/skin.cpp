@@ -88,6 +88,17 @@ std::string identifier(const std::string& words) {
   return out;
 }
 
+std::string capitalised(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+std::string with_article(const std::string& noun) {
+  const bool vowel = !noun.empty() && std::string("aeiou").find(
+                                          static_cast<char>(noun[0] | 0x20)) != std::string::npos;
+  return (vowel ? "an " : "a ") + noun;
+}
+
 std::string sql_text(const std::string& text) {
   return "'" + replace_all(text, "'", "''") + "'";
 }

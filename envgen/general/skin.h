@@ -73,5 +73,7 @@ std::int64_t day_of_iso(const std::string& text);  // kNone where it is none
 std::string slug(const std::string& words);        // snake_case
 std::string identifier(const std::string& words);  // snake_case that SQL takes unquoted
 std::string sql_text(const std::string& text);     // 'it''s'
+std::string capitalised(std::string text);
+std::string with_article(const std::string& noun);  // "a loan", "an order"
 
 }  // namespace seedbed::envgen

@@ -196,6 +196,17 @@ const ToolForm* Surface::tool(std::string_view name) const {
   return nullptr;
 }
 
+const ToolForm* Surface::offer(int transition) const {
+  for (const auto& t : tools)
+    if (t.kind == ToolForm::Kind::transition && t.transition == transition) return &t;
+  return nullptr;
+}
+
+std::string Surface::said(int transition) const {
+  const ToolForm* form = offer(transition);
+  return form == nullptr ? "" : form->name;
+}
+
 std::string error_code(const Surface& surface, const std::string& code) {
   if (!surface.upper_codes) return code;
   std::string out;

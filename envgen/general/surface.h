@@ -44,6 +44,10 @@ struct Surface {
   int page_size = 0;
   std::vector<std::string> passes;
   [[nodiscard]] const ToolForm* tool(std::string_view name) const;
+  // The form that offers a transition (null where none does), and how sentences name it ("" where
+  // none does).
+  [[nodiscard]] const ToolForm* offer(int transition) const;
+  [[nodiscard]] std::string said(int transition) const;
 };
 inline constexpr const char* kSurfacePasses[] = {"naming",       "name_lookup", "pages",
                                                  "projection",   "error_words", "bare_descriptions",
@@ -73,6 +77,9 @@ Result<Lowered> lower(std::shared_ptr<const World> world,
                       Layout layout,
                       Surface surface,
                       schemas::Recipe recipe);
+
+// One tool as the agent and the host get it.
+schemas::Tool print_tool(const Lowered& lowered, const ToolForm& form);
 
 // Sentences: {x}-style slots filled with the skin's words.
 std::string handbook_of(const Lowered& lowered, std::vector<schemas::ReasonCode>& reasons);
