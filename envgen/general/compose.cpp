@@ -396,6 +396,7 @@ static Result<std::shared_ptr<World>> compose_once(const Packs& packs,
       if (!term.ok()) return term.error();
       c.world->concepts[static_cast<std::size_t>(id)].where = *term;
     }
+  if (auto e = add_schemes(*c.world, !knobs.only.empty())) return *e;
   return c.world;
 }
 

@@ -14,20 +14,6 @@ Error bad_effect(const std::string& what, const std::string& text, const std::st
   return make_error(Where::pack, "effect in " + what, text, found, "see docs/pack-format.md");
 }
 
-std::vector<std::string> split_top(const std::string& text, char separator) {
-  std::vector<std::string> out{""};
-  int depth = 0;
-  for (const char c : text) {
-    if (c == '(' || c == '{') ++depth;
-    if (c == ')' || c == '}') --depth;
-    if (c == separator && depth == 0)
-      out.emplace_back();
-    else
-      out.back().push_back(c);
-  }
-  return out;
-}
-
 struct EffectParser {
   World& world;
   int mechanism;
@@ -137,6 +123,20 @@ Result<Effect> EffectParser::parse_each(const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<std::string> split_top(const std::string& text, char separator) {
+  std::vector<std::string> out{""};
+  int depth = 0;
+  for (const char c : text) {
+    if (c == '(' || c == '{') ++depth;
+    if (c == ')' || c == '}') --depth;
+    if (c == separator && depth == 0)
+      out.emplace_back();
+    else
+      out.back().push_back(c);
+  }
+  return out;
+}
 
 const PackTransition& pack_transition(const World& world, const Transition& t) {
   for (const auto& p : world.packs[static_cast<std::size_t>(t.mechanism)]->transitions)

@@ -47,6 +47,7 @@ std::int64_t sample_value(const World& world, const Domain& d, const Facts& fact
     case Type::date:
       return world.now + rng.between(d.lo, d.hi);
     case Type::cents:
+      if (d.step > 0) return d.lo + d.step * rng.between(0, (d.hi - d.lo) / d.step);
       return d.hi - d.lo >= 100 ? d.lo + 50 * rng.between(0, (d.hi - d.lo) / 50)
                                 : rng.between(d.lo, d.hi);
     case Type::text:
@@ -54,6 +55,7 @@ std::int64_t sample_value(const World& world, const Domain& d, const Facts& fact
     case Type::boolean:
       return rng.between(0, 1);
     case Type::integer:
+      if (d.step > 0) return d.lo + d.step * rng.between(0, (d.hi - d.lo) / d.step);
       return rng.between(d.lo, d.hi);
   }
   return kNone;
@@ -72,6 +74,29 @@ std::vector<std::int64_t> sample_args(const World& world,
     args.push_back(v);
   }
   return args;
+}
+
+void narrow_values(World& world, const Lexicon& lexicon) {
+  for (auto& c : world.concepts)
+    for (auto& a : c.attrs) {
+      if (a.mechanism < 0 || (a.domain.type != Type::integer && a.domain.type != Type::cents))
+        continue;
+      const auto m = static_cast<std::size_t>(a.mechanism);
+      std::vector<std::string> symbols{c.symbol + "." + a.short_name};
+      for (const auto& [role, id] : world.roles[m])
+        if (&world.concepts[static_cast<std::size_t>(id)] == &c)
+          symbols.push_back(world.mechanisms[m] + "." + role + "." + a.short_name);
+      for (const auto& symbol : symbols) {
+        const auto it = lexicon.values.find(symbol);
+        if (it == lexicon.values.end()) continue;
+        const std::int64_t lo = std::max(a.domain.lo, it->second.lo),
+                           hi = std::min(a.domain.hi, it->second.hi);
+        if (lo > hi) continue;
+        a.domain.lo = lo;
+        a.domain.hi = hi;
+        a.domain.step = it->second.step;
+      }
+    }
 }
 
 Result<Facts> make_facts(World& world, Rng rng) {
@@ -230,6 +255,32 @@ struct PendingRule {
   const PackRule* pack;
 };
 
+TermPtr negation(const TermPtr& of) {
+  auto out = std::make_shared<Term>();
+  out->op = Op::negate;
+  out->domain = {Type::boolean, -1, -1, 0, 1, false};
+  out->kids = {of};
+  return out;
+}
+
+// With an exception that matters: some legal calls that the bare rule forbids are allowed by it.
+void except(const World& world,
+            const PackRule& pack,
+            Names& names,
+            const Transition& t,
+            const Facts& facts,
+            Rng rng,
+            Rule& rule) {
+  auto unless = parse_term(pack.unless, names, "exception of rule " + pack.name);
+  if (!unless.ok() || (*unless)->domain.type != Type::boolean) return;
+  const TermPtr excused = binary(Op::both, rule.never_if, *unless);
+  const int share = share_forbidden(world, t, *excused, facts, rng.fork("excused"));
+  if (share < 2) return;
+  rule.base = rule.never_if;
+  rule.never_if = binary(Op::both, rule.never_if, negation(*unless));
+  rule.unless_say = rng.pick(pack.unless_say);
+}
+
 Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& facts, Rng rng) {
   const PackRule& pack = *pending.pack;
   Rule best;
@@ -260,8 +311,10 @@ Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& fac
       if (!e.ok() || (*e)->domain.type != Type::ref) return false;
       rule.evidence.push_back(*e);
     }
-    const int share = share_forbidden(world, t, *rule.never_if, facts,
-                                      rng.fork("share", static_cast<std::uint64_t>(attempt)));
+    const Rng share_rng = rng.fork("share", static_cast<std::uint64_t>(attempt));
+    if (!pack.unless.empty() && share_rng.fork("except").chance(2, 3))
+      except(world, pack, names, t, facts, share_rng.fork("exception"), rule);
+    const int share = share_forbidden(world, t, *rule.never_if, facts, share_rng);
     if (share < 5 || share > 75) continue;
     const int score = std::abs(share - 30);
     if (score >= best_score) continue;
@@ -275,15 +328,64 @@ Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& fac
   if (best_score >= 1000) return false;
   best.enforced = rng.chance(1, 2);
   if (best.enforced) {
-    auto inverse = std::make_shared<Term>();
-    inverse->op = Op::negate;
-    inverse->domain = best.never_if->domain;
-    inverse->kids = {best.never_if};
     world.transitions[static_cast<std::size_t>(id)].guards.push_back(
-        {inverse, best.code, -1, static_cast<int>(world.rules.size())});
+        {negation(best.never_if), best.code, -1, static_cast<int>(world.rules.size())});
   }
   world.rules.push_back(best);
   return true;
+}
+
+// A duty with constants at which some legal calls have it and some have not.
+Step add_duty(World& world, int mechanism, const PackDuty& pack, const Facts& facts, Rng rng) {
+  const std::string what =
+      "duty " + world.mechanisms[static_cast<std::size_t>(mechanism)] + "." + pack.name;
+  const auto named = [&](std::string_view name) {
+    for (std::size_t t = 0; t < world.transitions.size(); ++t)
+      if (world.transitions[t].symbol ==
+          world.mechanisms[static_cast<std::size_t>(mechanism)] + "." + std::string(name))
+        return static_cast<int>(t);
+    return -1;
+  };
+  Duty duty;
+  duty.symbol = what.substr(5);
+  duty.on = named(pack.on);
+  const auto open = pack.then.find('(');
+  if (open != std::string::npos && pack.then.back() == ')')
+    duty.then = named(trim(pack.then.substr(0, open)));
+  if (duty.on < 0 || duty.then < 0)
+    return make_error(Where::pack, what, pack.on + ", " + pack.then,
+                      "no such transition of this mechanism, wanted NAME and NAME(term, ...)",
+                      "see docs/pack-format.md");
+  const Transition& t = world.transitions[static_cast<std::size_t>(duty.on)];
+  const Transition& then = world.transitions[static_cast<std::size_t>(duty.then)];
+  const auto args = split_top(pack.then.substr(open + 1, pack.then.size() - open - 2), ',');
+  if (args.size() != then.params.size())
+    return make_error(Where::pack, what, pack.then,
+                      "found " + std::to_string(args.size()) + " arguments, wanted " +
+                          std::to_string(then.params.size()),
+                      "see docs/pack-format.md");
+  for (std::uint64_t attempt = 0; attempt < (pack.params.empty() ? 1 : 8); ++attempt) {
+    duty.constants = draw_constants(pack.params, rng);
+    Names names = names_for(world, mechanism);
+    bind_constants(names, duty.constants);
+    for (std::size_t i = 0; i < t.params.size(); ++i)
+      names.values[t.params[i].name] = param_of(static_cast<int>(i), t.params[i].domain);
+    auto condition = parse_term(pack.condition, names, what);
+    if (!condition.ok()) return std::nullopt;  // uses an attribute that was left out
+    duty.condition = *condition;
+    duty.args.clear();
+    for (std::size_t i = 0; i < args.size(); ++i) {
+      auto arg = parse_term_as(args[i], names, then.params[i].domain, what);
+      if (!arg.ok()) return std::nullopt;
+      duty.args.push_back(*arg);
+    }
+    const int share = share_forbidden(world, t, *duty.condition, facts, rng.fork("share", attempt));
+    if (share < 10 || share > 90) continue;
+    duty.say = rng.pick(pack.say);
+    world.duties.push_back(duty);
+    return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -301,6 +403,11 @@ Step add_rules_and_gates(World& world, const Facts& facts, Rng rng) {
     auto added = add_rule(world, pending[i], facts, rng.fork("rule", i));
     if (!added.ok()) return added.error();
   }
+  for (std::size_t m = 0; m < world.packs.size(); ++m)
+    for (const auto& d : world.packs[m]->duties)
+      if (order.chance(2, 3))
+        if (auto e = add_duty(world, static_cast<int>(m), d, facts, rng.fork("duty " + d.name, m)))
+          return e;
   return std::nullopt;
 }
 

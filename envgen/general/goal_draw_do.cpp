@@ -128,7 +128,7 @@ std::optional<Goal> Drawer::each() {
       }
       if (!legal) continue;
       g.needs.push_back({Need::Kind::list, c, *filters, {}, kNone, -1, false});
-      std::string phrase = rng.pick(x.say);
+      std::string phrase = rng.pick(l.skin.says[at(t)]);
       phrase = replace_all(
           phrase, "{" + x.params[0].name + "}",
           std::string(rng.chance(1, 2) ? "every " : "each ") + say.described(c, *filters, false));

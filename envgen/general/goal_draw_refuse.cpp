@@ -101,7 +101,7 @@ std::optional<Goal> Drawer::ask() {
                              : d.type == Type::date  ? "date"
                                                      : "number";
     // The request again, with the hidden value left open.
-    std::string phrase = rng.pick(x.say);
+    std::string phrase = rng.pick(l.skin.says[at(t)]);
     for (std::size_t i = 0; i < x.params.size(); ++i) {
       const bool open = static_cast<int>(i) == hidden;
       const std::string vague = d.type == Type::ref    ? "the right " + what

@@ -46,6 +46,7 @@ struct PackTransition {
   Texts event_args;
   std::vector<std::string> say;
   std::string subject;
+  std::string undo;  // transition that takes it back; "" where there is none
 };
 struct PackDerived {
   std::string name, over, term, noun;
@@ -56,9 +57,32 @@ struct PackGate {  // also loads (no code)
   Texts params;
 };
 struct PackRule {
-  std::string name, on, never_if, code;
+  std::string name, on, never_if, code, unless;
   Texts params;
-  std::vector<std::string> evidence, say;
+  std::vector<std::string> evidence, say, unless_say;
+};
+struct PackDuty {  // after `on`, where `condition` held before it, `then` must be done as well
+  std::string name, on, condition, then;
+  Texts params;
+  std::vector<std::string> say;
+};
+struct PackRead {  // a named query
+  std::string name, over, where, say;
+  Texts params;
+};
+struct PackTell {
+  std::string field, term, about;
+};
+struct PackGoal {  // what people ask for, in the mechanism's own words
+  std::string name;
+  Texts given, find;
+  std::string condition;                // "if"
+  std::string each;                     // "x: concept | condition"
+  std::string when;                     // with `otherwise`
+  std::vector<std::string> operations;  // "do"
+  std::vector<std::string> otherwise;   // "else"
+  std::vector<PackTell> tell;
+  std::vector<std::string> say;
 };
 struct Mechanism {
   std::string name, about;
@@ -71,6 +95,9 @@ struct Mechanism {
   Texts invariants;
   std::vector<PackTransition> transitions, reactions;  // reactions: say[0] is their sentence
   std::vector<PackRule> rules;
+  std::vector<PackDuty> duties;
+  std::vector<PackRead> reads;
+  std::vector<PackGoal> goals;
 };
 
 struct ArchetypeSkin {
@@ -78,12 +105,19 @@ struct ArchetypeSkin {
   bool person = false;
   std::vector<std::vector<std::string>> names;
 };
+struct PackValues {
+  std::int64_t lo = 0, hi = 0, step = 1;
+};
 struct Lexicon {
   std::string name, title;
   bool heldout = false;
   std::map<std::string, std::vector<ArchetypeSkin>> archetypes;
   std::map<std::string, std::pair<std::string, std::string>> concepts;
   std::map<std::string, std::string> attributes, enums, ids;
+  std::map<std::string, std::vector<std::string>> says;  // transition or goal -> its phrases
+  std::map<std::string, std::string> tools;              // transition -> verb of its tool
+  std::map<std::string, PackValues> values;              // attribute -> range of made values
+  std::vector<std::string> registers;                    // tones of voice, by name
   std::vector<std::string> asides;
 };
 

@@ -189,6 +189,7 @@ Step read_transition(const std::string& name,
   }
   r.read("say", out.say, true);
   r.read("subject", out.subject);
+  r.read("undo", out.undo);
   if (const Value* emits = r.get("emits"); emits != nullptr) {
     Reader e(*emits, where, pointer + "/emits");
     e.read("event", out.event, true);
@@ -229,7 +230,73 @@ Step read_rule(const std::string& name,
   r.texts("params", out.params);
   r.read("evidence", out.evidence, true);
   r.read("say", out.say, true);
+  r.read("unless", out.unless);
+  r.read("unless_say", out.unless_say);
+  if (out.unless.empty() != out.unless_say.empty())
+    r.fail(schemas::missing_key(where, pointer, out.unless.empty() ? "unless" : "unless_say"));
   return r.done();
+}
+
+Step read_duty(const std::string& name,
+               const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               PackDuty& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.read("on", out.on, true);
+  r.read("if", out.condition, true);
+  r.read("then", out.then, true);
+  r.texts("params", out.params);
+  r.read("say", out.say, true);
+  return r.done();
+}
+
+Step read_query(const std::string& name,
+                const Value& v,
+                const std::string& where,
+                const std::string& pointer,
+                PackRead& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.read("over", out.over, true);
+  r.texts("params", out.params);
+  r.read("where", out.where, true);
+  r.read("say", out.say, true);
+  return r.done();
+}
+
+Step read_goal(const std::string& name,
+               const Value& v,
+               const std::string& where,
+               const std::string& pointer,
+               PackGoal& out) {
+  Reader r(v, where, pointer);
+  out.name = name;
+  r.texts("given", out.given);
+  r.texts("find", out.find);
+  r.read("if", out.condition);
+  r.read("each", out.each);
+  r.read("when", out.when);
+  r.read("do", out.operations);
+  r.read("else", out.otherwise);
+  r.each("tell", [&](const std::string& field, const Value& t, const std::string& p) -> Step {
+    std::vector<std::string> pair;
+    if (auto e = schemas::from_value(t, pair, where, p)) return e;
+    if (pair.size() != 2) return schemas::wrong_kind(where, p, t, "[term, what it is]");
+    out.tell.push_back({field, pair[0], pair[1]});
+    return std::nullopt;
+  });
+  r.read("say", out.say, true);
+  if (auto e = r.done()) return e;
+  if (out.operations.empty() && out.tell.empty())
+    return schemas::missing_key(where, pointer, "do");
+  if (out.when.empty() != out.otherwise.empty())
+    return schemas::missing_key(where, pointer, out.when.empty() ? "when" : "else");
+  if (!out.each.empty() && (!out.when.empty() || out.operations.empty()))
+    return schemas::missing_key(where, pointer, "do");
+  if (out.say.empty()) return schemas::missing_key(where, pointer, "say");
+  return std::nullopt;
 }
 
 // References that must be there may not form a cycle: no first row could be made.
@@ -334,6 +401,18 @@ Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
     m.rules.emplace_back();
     return read_rule(n, v, where, p, m.rules.back());
   });
+  r.each("duties", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.duties.emplace_back();
+    return read_duty(n, v, where, p, m.duties.back());
+  });
+  r.each("reads", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.reads.emplace_back();
+    return read_query(n, v, where, p, m.reads.back());
+  });
+  r.each("goals", [&](const std::string& n, const Value& v, const std::string& p) {
+    m.goals.emplace_back();
+    return read_goal(n, v, where, p, m.goals.back());
+  });
   if (auto e = r.done()) return *e;
   if (auto e = check_cycles(m, where)) return *e;
   return m;
@@ -371,6 +450,23 @@ Step read_skin(const Value& v,
   return r.done();
 }
 
+// "800..2400 step 50".
+Step read_values(const std::string& text,
+                 const Value& v,
+                 const std::string& where,
+                 const std::string& pointer,
+                 PackValues& out) {
+  const auto dots = text.find(".."), step = text.find(" step ");
+  if (dots != std::string::npos) {
+    out.lo = std::atoll(text.c_str());
+    out.hi = std::atoll(text.c_str() + dots + 2);
+    out.step = step == std::string::npos ? 1 : std::atoll(text.c_str() + step + 6);
+  }
+  if (dots == std::string::npos || out.hi < out.lo || out.step < 1)
+    return schemas::wrong_kind(where, pointer, v, "LO..HI or LO..HI step N, with LO <= HI, N >= 1");
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<Lexicon> read_lexicon(const Value& json, const std::string& where) {
@@ -406,6 +502,18 @@ Result<Lexicon> read_lexicon(const Value& json, const std::string& where) {
   r.texts("attributes", attributes);
   r.texts("enums", enums);
   r.texts("ids", ids);
+  r.each("says", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
+    return schemas::from_value(v, x.says[symbol], where, p);
+  });
+  r.each("tools", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
+    return schemas::from_value(v, x.tools[symbol], where, p);
+  });
+  r.each("values", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
+    std::string text;
+    if (auto e = schemas::from_value(v, text, where, p)) return e;
+    return read_values(text, v, where, p, x.values[symbol]);
+  });
+  r.read("registers", x.registers);
   for (const auto& [k, v] : attributes) x.attributes[k] = v;
   for (const auto& [k, v] : enums) x.enums[k] = v;
   for (const auto& [k, v] : ids) x.ids[k] = v;

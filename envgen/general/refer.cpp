@@ -248,7 +248,7 @@ std::optional<Operation> bind_operation(const Lowered& l,
   Operation o;
   o.transition = transition;
   o.args = args;
-  o.phrase = rng.pick(t.say);
+  o.phrase = rng.pick(l.skin.says[at(transition)]);
   for (std::size_t i = 0; i < t.params.size(); ++i) {
     const Domain& d = t.params[i].domain;
     o.refs.emplace_back();

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "envgen/general/sentence.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -165,95 +166,8 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
     }
     skin.concepts.push_back(std::move(s));
   }
+  word_sentences(world, lexicon, skin);
   return skin;
-}
-
-Layout plain_layout(const World& world) {
-  Layout layout;
-  for (const auto& c : world.concepts) {
-    layout.ids.push_back(IdStyle::code);
-    layout.storage.emplace_back(c.attrs.size(), Storage::base);
-    layout.soft_delete.push_back(false);
-  }
-  return layout;
-}
-
-namespace {
-
-bool deleted_somewhere(const std::vector<Effect>& effects, int concept_id) {
-  return std::any_of(effects.begin(), effects.end(), [&](const Effect& e) {
-    return (e.kind == Effect::Kind::remove && e.concept_id == concept_id) ||
-           deleted_somewhere(e.body, concept_id);
-  });
-}
-bool written_somewhere(const std::vector<Effect>& effects, int concept_id, int attribute) {
-  return std::any_of(effects.begin(), effects.end(), [&](const Effect& e) {
-    return ((e.kind == Effect::Kind::set || e.kind == Effect::Kind::add) &&
-            e.concept_id == concept_id && e.attribute == attribute) ||
-           written_somewhere(e.body, concept_id, attribute);
-  });
-}
-template <class F>
-bool any_transition(const World& world, const F& f) {
-  return std::any_of(world.transitions.begin(), world.transitions.end(),
-                     [&](const Transition& t) { return f(t.effects); }) ||
-         std::any_of(world.reactions.begin(), world.reactions.end(),
-                     [&](const Transition& t) { return f(t.effects); });
-}
-
-}  // namespace
-
-bool apply_layout_pass(const World& world, Layout& layout, const std::string& pass, Rng rng) {
-  std::vector<std::pair<int, int>> places;  // (concept, attribute)
-  for (int c = 0; c < static_cast<int>(world.concepts.size()); ++c) {
-    const Concept& concept_ = world.concepts[static_cast<std::size_t>(c)];
-    const auto& storage = layout.storage[static_cast<std::size_t>(c)];
-    if (pass == "id_style" && layout.ids[static_cast<std::size_t>(c)] == IdStyle::code)
-      places.emplace_back(c, -1);
-    if (pass == "soft_delete" && !layout.soft_delete[static_cast<std::size_t>(c)] &&
-        any_transition(world, [&](const auto& e) { return deleted_somewhere(e, c); }))
-      places.emplace_back(c, -1);
-    for (int a = 0; a < static_cast<int>(concept_.attrs.size()); ++a) {
-      const Domain& d = concept_.attrs[static_cast<std::size_t>(a)].domain;
-      if (concept_.attrs[static_cast<std::size_t>(a)].name == "name" ||
-          storage[static_cast<std::size_t>(a)] != Storage::base)
-        continue;
-      if (pass == "lookup" && d.type == Type::word) places.emplace_back(c, a);
-      if (pass == "history" && d.type != Type::text &&
-          any_transition(world, [&](const auto& e) { return written_somewhere(e, c, a); }))
-        places.emplace_back(c, a);
-      if (pass == "split" && d.type != Type::ref && concept_.attrs.size() >= 3)
-        places.emplace_back(c, a);
-      if (pass == "counter" && d.type == Type::ref && d.target != c) {
-        const bool taken =
-            std::any_of(layout.counters.begin(), layout.counters.end(),
-                        [&](const Counter& k) { return k.child == c && k.attribute == a; });
-        if (!taken) places.emplace_back(c, a);
-      }
-    }
-  }
-  if (places.empty()) return false;
-  const auto [c, a] = places[static_cast<std::size_t>(rng.below(places.size()))];
-  const auto ci = static_cast<std::size_t>(c);
-  if (pass == "id_style") {
-    const IdStyle style = rng.chance(1, 2) ? IdStyle::number : IdStyle::spread;
-    for (std::size_t i = 0; i < layout.ids.size();
-         ++i)  // one style for many concepts: it is a habit of a designer
-      if (i == ci || rng.chance(1, 2)) layout.ids[i] = style;
-  } else if (pass == "soft_delete") {
-    layout.soft_delete[ci] = true;
-  } else if (pass == "counter") {
-    const int parent = world.concepts[ci].attrs[static_cast<std::size_t>(a)].domain.target;
-    layout.counters.push_back({parent, c, a, ""});
-  } else {
-    layout.storage[ci][static_cast<std::size_t>(a)] = pass == "lookup"    ? Storage::lookup
-                                                      : pass == "history" ? Storage::history
-                                                                          : Storage::split;
-  }
-  layout.passes.push_back(
-      pass + ":" + world.concepts[ci].symbol +
-      (a >= 0 ? "." + world.concepts[ci].attrs[static_cast<std::size_t>(a)].name : ""));
-  return true;
 }
 
 std::int64_t day_of_iso(const std::string& text) {

@@ -25,6 +25,11 @@ struct Skin {
   std::vector<ConceptSkin> concepts;
   std::vector<std::vector<std::string>> words;  // by word set
   std::vector<std::string> asides;
+  std::vector<std::string> verbs;              // by transition: of its tool's name
+  std::vector<std::string> registers;          // tones of voice; empty: all
+  std::vector<std::vector<std::string>> says;  // by transition: phrases, only {param} left open
+  std::vector<std::vector<std::string>> goal_says;  // by goal scheme: the same with {given}
+  std::vector<std::string> read_says;               // by named read
 };
 Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, Rng rng);
 
@@ -33,7 +38,11 @@ enum class IdStyle : std::uint8_t {
   number,
   spread
 };  // "BK-0007", 1007, 10049; all rise with the key
-enum class Storage : std::uint8_t { base, lookup, history, split };
+// Where an attribute lives. base: a column of the concept's table. lookup: a number there, the word
+// in a table of its own. history: the latest row of a log of its own. split: a second table, one
+// row a fact. link: a table of its own with a row where the value is not none (references: a
+// junction). log: the latest row of the log that all of the concept's written words share.
+enum class Storage : std::uint8_t { base, lookup, history, split, link, log };
 struct Counter {  // denormalised: how many facts of `child` refer to each fact of `parent`; on no
                   // view
   int parent = -1, child = -1, attribute = -1;
@@ -43,13 +52,19 @@ struct Layout {
   std::vector<IdStyle> ids;                   // by concept
   std::vector<std::vector<Storage>> storage;  // [concept][attribute]
   std::vector<bool> soft_delete;              // by concept
+  std::vector<bool> archive;                  // by concept: deletions move the row to another table
+  std::vector<int> series;  // by concept: 0, or the key of its table is (series, item), `series`
+                            // items in each
+  std::vector<bool> pair_refs;  // by concept with a series: references in a table are stored as
+                                // both columns, not as the id
   std::vector<Counter> counters;
   std::vector<std::string> passes;  // applied, for the record
 };
 // The plain layout; passes are rewrites of it.
 Layout plain_layout(const World& world);
-inline constexpr const char* kLayoutPasses[] = {"id_style", "lookup",      "history",
-                                                "split",    "soft_delete", "counter"};
+inline constexpr const char* kLayoutPasses[] = {
+    "id_style", "lookup",   "history",    "split",     "soft_delete",  "counter",
+    "archive",  "junction", "side_table", "state_log", "composite_key"};
 // Applies one pass by name, at places drawn from rng; false where it found no place.
 bool apply_layout_pass(const World& world, Layout& layout, const std::string& pass, Rng rng);
 

@@ -75,6 +75,16 @@ std::string SqlPrinter::term(const Term& t, const SqlNames& names) const {
     }
     case Op::load:
       return kid(0);
+    case Op::reach: {
+      SqlNames inner = names;
+      const std::string alias = "t" + std::to_string(names.aliases.size() + 1), r = "r" + alias;
+      inner.aliases[t.index] = alias;
+      return "(SELECT EXISTS(WITH RECURSIVE " + r + "(id, n) AS (SELECT " + kid(3) +
+             ", 0 UNION SELECT " + term(*t.kids[2], inner) + ", " + r + ".n + 1 FROM " +
+             skin.concepts[static_cast<std::size_t>(t.concept_id)].view + " " + alias + ", " + r +
+             " WHERE " + term(*t.kids[1], inner) + " = " + r + ".id AND " + r + ".n < 8 AND " +
+             term(*t.kids[0], inner) + ") SELECT 1 FROM " + r + " WHERE id = " + kid(4) + "))";
+    }
     case Op::count:
     case Op::sum:
     case Op::min:

@@ -77,6 +77,41 @@ std::int64_t quantify(const Term& t, const Scope& scope) {
   return t.op == Op::min || t.op == Op::max ? best : best_key;
 }
 
+constexpr int kReachSteps = 8;
+
+// Breadth first over the facts that satisfy the condition, taken as edges.
+std::int64_t reaches(const Term& t, const Scope& scope) {
+  const std::int64_t start = eval(*t.kids[3], scope), goal = eval(*t.kids[4], scope);
+  if (start == kNone || goal == kNone) return 0;
+  if (start == goal) return 1;
+  auto& variables = *scope.variables;
+  const auto slot = static_cast<std::size_t>(t.index);
+  if (variables.size() <= slot) variables.resize(slot + 1, kNone);
+  std::vector<std::pair<std::int64_t, std::int64_t>> edges;
+  for (const auto& row : scope.facts->tables[static_cast<std::size_t>(t.concept_id)].rows) {
+    variables[slot] = row.key;
+    if (eval(*t.kids[0], scope) == 1)
+      edges.emplace_back(eval(*t.kids[1], scope), eval(*t.kids[2], scope));
+  }
+  variables[slot] = kNone;
+  std::vector<std::int64_t> reached{start};
+  std::size_t begin = 0;
+  for (int step = 0; step < kReachSteps; ++step) {
+    const std::size_t end = reached.size();
+    for (const auto& [from, to] : edges) {
+      if (to == kNone || std::find(reached.begin() + static_cast<std::ptrdiff_t>(begin),
+                                   reached.begin() + static_cast<std::ptrdiff_t>(end),
+                                   from) == reached.begin() + static_cast<std::ptrdiff_t>(end))
+        continue;
+      if (to == goal) return 1;
+      if (std::find(reached.begin(), reached.end(), to) == reached.end()) reached.push_back(to);
+    }
+    if (reached.size() == end) return 0;
+    begin = end;
+  }
+  return 0;
+}
+
 std::int64_t read_attribute(const Term& t, const Scope& scope) {
   if (scope.ablated >= 0 && scope.attribute_edges != nullptr &&
       (*scope.attribute_edges)[static_cast<std::size_t>(t.concept_id)]
@@ -111,6 +146,8 @@ std::int64_t eval(const Term& t, const Scope& scope) {
       return read_attribute(t, scope);
     case Op::load:
       return scope.ablated == t.index ? 0 : eval(*t.kids[0], scope);
+    case Op::reach:
+      return reaches(t, scope);
     case Op::count:
     case Op::sum:
     case Op::min:
@@ -188,9 +225,27 @@ TermPtr all_of(const std::vector<TermPtr>& terms) {
   return out;
 }
 
+TermPtr closed(const TermPtr& term, const std::vector<std::int64_t>& params) {
+  if (term->op == Op::param) {
+    const auto i = static_cast<std::size_t>(term->index);
+    return i < params.size() ? constant_of(params[i], term->domain) : term;
+  }
+  if (term->kids.empty()) return term;
+  std::vector<TermPtr> kids;
+  bool same = true;
+  for (const auto& k : term->kids) {
+    kids.push_back(closed(k, params));
+    same = same && kids.back() == k;
+  }
+  if (same) return term;
+  auto out = std::make_shared<Term>(*term);
+  out->kids = std::move(kids);
+  return out;
+}
+
 void collect_reads(const Term& t, std::vector<std::pair<int, int>>& out) {
   if (t.op == Op::attribute) out.emplace_back(t.concept_id, t.index);
-  if (t.op >= Op::count && t.op <= Op::argmax) out.emplace_back(t.concept_id, -1);
+  if (t.op >= Op::reach && t.op <= Op::argmax) out.emplace_back(t.concept_id, -1);
   for (const auto& k : t.kids) collect_reads(*k, out);
 }
 

@@ -30,6 +30,7 @@ struct Domain {
   std::int64_t lo = 0;  // integer, cents: bounds of generated values; date: offsets from now
   std::int64_t hi = 0;
   bool nullable = false;
+  std::int64_t step = 0;  // of generated values; 0: the type's own
 };
 
 enum class Op : std::uint8_t {
@@ -39,6 +40,7 @@ enum class Op : std::uint8_t {
   variable,
   attribute,
   load,
+  reach,
   count,
   sum,
   min,
@@ -70,7 +72,8 @@ struct Term {
   int index = -1;       // param, variable; attribute: index in the concept; load: interaction edge
   int concept_id = -1;  // attribute: of what; quantifiers: over what
   std::vector<TermPtr>
-      kids;  // attribute: {of}; quantifiers: {condition, term?}; operators: operands
+      kids;  // attribute: {of}; quantifiers: {condition, term?}; reach: {condition, from, to,
+            // start, goal}; operators: operands
 };
 
 struct Row {
@@ -132,6 +135,9 @@ Result<TermPtr> parse_term_as(std::string_view text,
                               Names& names,
                               const Domain& domain,
                               const std::string& what);
+
+// The term with params 0..n-1 replaced by the values: closed where all were given.
+TermPtr closed(const TermPtr& term, const std::vector<std::int64_t>& params);
 
 // All (concept, attribute) pairs read; attribute -1 stands for the concept's existence.
 void collect_reads(const Term& term, std::vector<std::pair<int, int>>& out);

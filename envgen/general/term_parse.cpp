@@ -50,6 +50,7 @@ struct Parser {
   TermPtr prefix();
   TermPtr name(const std::string& id);
   TermPtr quantifier(Op op);
+  bool reach_ends(std::vector<TermPtr>& kids);
   TermPtr path(TermPtr of);
   TermPtr joined(Op op, TermPtr a, TermPtr b);
   TermPtr resolve(const TermPtr& literal, const Domain& domain);
@@ -133,6 +134,20 @@ TermPtr Parser::path(TermPtr of) {
   return of;
 }
 
+// ", from, to, start, goal": four references to one concept.
+bool Parser::reach_ends(std::vector<TermPtr>& kids) {
+  for (int i = 0; i < 4; ++i) {
+    if (!eat(",")) return fail("wanted ', from, to, start, goal'"), false;
+    const TermPtr end = expression(0);
+    if (!end) return false;
+    if (end->domain.type != Type::ref ||
+        (i > 0 && end->domain.target != kids.back()->domain.target))
+      return fail("reach wants four references to one concept"), false;
+    kids.push_back(end);
+  }
+  return true;
+}
+
 TermPtr Parser::quantifier(Op op) {
   const std::string variable = identifier();
   if (!eat(":")) return fail("wanted ':' after the variable");
@@ -154,7 +169,10 @@ TermPtr Parser::quantifier(Op op) {
   if (!condition) return nullptr;
   t->kids.push_back(condition);
   t->domain = kInteger;
-  if (op != Op::count) {
+  if (op == Op::reach) {
+    t->domain = kBoolean;
+    if (!reach_ends(t->kids)) return nullptr;
+  } else if (op != Op::count) {
     if (!eat(",")) return fail("wanted ', term'");
     const TermPtr term = expression(0);
     if (!term) return nullptr;
@@ -175,7 +193,8 @@ TermPtr Parser::quantifier(Op op) {
 TermPtr Parser::name(const std::string& id) {
   static const std::pair<const char*, Op> kQuantifiers[] = {
       {"count", Op::count}, {"sum", Op::sum},       {"min", Op::min},
-      {"max", Op::max},     {"argmin", Op::argmin}, {"argmax", Op::argmax}};
+      {"max", Op::max},     {"argmin", Op::argmin}, {"argmax", Op::argmax},
+      {"reach", Op::reach}};
   skip();
   if (at < text.size() && text[at] == '(') {
     ++at;

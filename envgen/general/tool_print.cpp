@@ -59,7 +59,7 @@ std::string ToolPrinter::place_in_sentence(const ToolParam& p) const {
   });
   if (twins < 2) return "";
   const Transition& t = l.world->transitions[at(form.transition)];
-  std::string sentence = t.say[0];
+  std::string sentence = l.skin.says[at(form.transition)][0];
   for (std::size_t i = 0; i < t.params.size(); ++i)
     sentence = replace_all(sentence, "{" + t.params[i].name + "}",
                            static_cast<int>(i) == p.index ? "THIS" : "...");
@@ -273,7 +273,7 @@ std::string ToolPrinter::description() const {
       break;
   }
   const Transition& t = l.world->transitions[at(form.transition)];
-  std::string text = t.say[0];
+  std::string text = l.skin.says[at(form.transition)][0];
   for (const auto& p : t.params) {
     std::string noun = p.domain.type == Type::ref     ? with_article(skin(p.domain.target).singular)
                        : p.domain.type == Type::cents ? "an amount"

@@ -81,6 +81,7 @@ struct Transition {
   std::vector<Reaction> reactions;
   std::vector<std::string> say;
   TermPtr subject;  // may be null
+  int undo = -1;    // transition that takes it back
 };
 struct Derived {
   std::string symbol, noun;
@@ -98,11 +99,52 @@ struct Edge {
 struct Rule {
   std::string symbol, code;
   int transition = -1;
-  TermPtr never_if;  // over the transition's params
+  TermPtr never_if;  // over the transition's params; the exception taken off already
+  TermPtr base;      // the same without the exception; null where there is none
+  std::string unless_say;
   std::vector<TermPtr> evidence;
   std::string say;  // {param} and {CONSTANT} still to be filled
   std::vector<std::pair<std::string, std::int64_t>> constants;
   bool enforced = false;  // guard of the tool, else an obligation
+};
+struct Duty {  // after `on`, where `condition` held before it, the agent must do `then` as well
+  std::string symbol;
+  int on = -1, then = -1;
+  TermPtr condition;          // over the params of `on`
+  std::vector<TermPtr> args;  // of `then`, over the params of `on`, evaluated before it
+  std::string say;
+  std::vector<std::pair<std::string, std::int64_t>> constants;
+};
+struct NamedRead {  // a query that packs name; offered as a tool
+  std::string symbol;
+  int mechanism = -1, over = -1;
+  std::vector<Param> params;
+  TermPtr where;  // over the params; variable slot 0 is the subject
+  std::string say;
+};
+// What packs say that people ask for: terms over the given values, then the finds.
+struct OperationScheme {
+  int transition = -1;
+  std::vector<TermPtr> args;
+};
+struct TellScheme {
+  std::string field, about;
+  TermPtr term;         // or a set:
+  int concept_id = -1;  // of what
+  TermPtr condition;    // over variable slot 0
+};
+struct GoalScheme {
+  std::string symbol;
+  int mechanism = -1;
+  std::vector<Param> given;
+  std::vector<std::pair<std::string, TermPtr>> find;
+  TermPtr condition;  // may be null
+  int each = -1;      // concept of the for-each
+  TermPtr each_condition;
+  TermPtr when;  // with `otherwise`
+  std::vector<OperationScheme> operations, otherwise;
+  std::vector<TellScheme> tell;
+  std::vector<std::string> say;
 };
 struct GateSay {  // contributed guards as sentences
   const PackGate* pack = nullptr;
@@ -136,6 +178,9 @@ struct World {
   std::vector<Derived> derived;
   std::vector<TermPtr> invariants;  // closed
   std::vector<Rule> rules;
+  std::vector<Duty> duties;
+  std::vector<NamedRead> reads;
+  std::vector<GoalScheme> goals;
   std::vector<GateSay> gates;
   std::vector<PendingGate> pending_gates;
   std::vector<Load> loads;
@@ -177,8 +222,18 @@ struct ComposeKnobs {
 Result<std::shared_ptr<World>> compose(const Packs& packs, Rng rng, const ComposeKnobs& knobs);
 // Whether events, guards and shared quantities connect all mechanisms.
 bool connected(const World& world);
+// Reads, goals and undo of the packs, parsed. Where an optional attribute was left out, what uses it
+// falls away; with `strict` it is an error (pack check composes with all attributes).
+Step add_schemes(World& world, bool strict);
+// Whether the duty applies to the operation now, and the arguments of what must be done then.
+std::optional<std::vector<std::int64_t>> duty_of(const World& world,
+                                                 const Duty& duty,
+                                                 const Facts& facts,
+                                                 const std::vector<std::int64_t>& args);
 // Initial facts; then chooses the constants of gates and rules near the data and adds them to the
 // world.
+// Narrows the ranges of made values to the trade's own, where the lexicon names them.
+void narrow_values(World& world, const Lexicon& lexicon);
 Result<Facts> make_facts(World& world, Rng rng);
 Step add_rules_and_gates(World& world, const Facts& facts, Rng rng);
 
