@@ -17,6 +17,10 @@ using schemas::GoldKind;
 using schemas::GoldStep;
 using schemas::Value;
 
+std::string id_text(const Value& id) {
+  return id.is_int() ? std::to_string(id.as_int()) : id.as_string();
+}
+
 struct Drafter {
   const Lowered& l;
   const Goal& goal;
@@ -257,8 +261,7 @@ schemas::Verifier Drafter::verifier() const {
     v.outcome = schemas::Outcome::refuse;
     v.refuse_codes = {goal.refusal->code};
     for (const auto& [c, key] : goal.refusal->evidence) {
-      const Value id = l.renderer().id(c, key);
-      v.refuse_evidence.push_back(id.is_int() ? std::to_string(id.as_int()) : id.as_string());
+      v.refuse_evidence.push_back(id_text(l.renderer().id(c, key)));
     }
     return v;
   }
@@ -354,8 +357,7 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
         if (row.key == key) continue;
         std::vector<GoldStep> sibling = gold;
         Value ids = Value::array();
-        const Value id = l.renderer().id(c, row.key);
-        ids.push(id.is_int() ? Value(std::to_string(id.as_int())) : id);
+        ids.push(id_text(l.renderer().id(c, row.key)));
         sibling.back().args.set("evidence_ids", std::move(ids));
         out.push_back({"sibling_evidence", sibling});
         break;
@@ -409,6 +411,35 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
                             l.renderer().id(goal.choice->concept_id, goal.choice->wrong[i]));
     out.push_back({"constraint_violated", steps});
   }
+  if (std::any_of(goal.operations.begin(), goal.operations.end(),
+                  [](const Operation& o) { return o.duty >= 0; })) {
+    Goal without = goal;
+    without.operations.clear();
+    for (const auto& o : goal.operations)
+      if (o.duty < 0) without.operations.push_back(o);
+    for (auto& n : without.needs) n.after = std::min(n.after, without.operations.size());
+    for (auto& turn : without.turns) turn.begin = std::min(turn.begin, without.operations.size());
+    Plan plan = plan_goal(l, without);
+    if (plan.ok) {
+      plan.steps.back().args = gold.back().args;
+      out.push_back({"duty_omitted", plan.steps});
+    }
+  }
+  if (goal.excused) {  // the rule read without its exception
+    std::vector<GoldStep> steps;
+    for (const auto& s : gold) {
+      const ToolForm* f = s.kind == GoldKind::call ? l.surface.tool(s.tool) : nullptr;
+      if (f != nullptr && f->kind != ToolForm::Kind::transition) steps.push_back(s);
+    }
+    GoldStep refuse;
+    refuse.kind = GoldKind::refuse;
+    refuse.args = Value::object();
+    Value ids = Value::array();
+    for (const auto& [c, key] : goal.excused->evidence) ids.push(id_text(l.renderer().id(c, key)));
+    refuse.args.set("reason_code", goal.excused->code).set("evidence_ids", std::move(ids));
+    steps.push_back(std::move(refuse));
+    out.push_back({"exception_refused", steps});
+  }
   if (goal.condition && !goal.other.empty()) {
     Goal other = goal;
     other.operations = goal.other;
@@ -447,7 +478,8 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
   out.gold.steps = plan.steps;
   out.gold.variants = d.variants(plan.steps);
   out.gold.near_misses = d.near_misses(plan.steps, rng.fork("near"));
-  out.gold.interactions = interactions_of(l, goal, out.gold.mechanisms);
+  out.gold.interactions = goal.interactions;
+  out.gold.mechanisms = goal.mechanisms;
   schemas::TaskSpec& t = out.task;
   t.environment_id = schemas::environment_id(l.environment);
   t.kind = goal.kind;
@@ -460,6 +492,14 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
     user.reveals.push_back(
         {{goal.hidden_keyword, "which", "what", "how much", "how many"}, goal.hidden_text});
     user.fallback = "I have nothing to add.";
+    t.user = user;
+  }
+  if (!goal.turns.empty()) {
+    schemas::UserScript user;
+    for (std::size_t i = 0; i < goal.turns.size(); ++i)
+      user.reveals.push_back({{"next", "else", "more", "further", "done", "what now", "anything"},
+                              later_request(l, goal, i, rng.fork("later", i))});
+    user.fallback = "That was all.";
     t.user = user;
   }
   const auto calls = static_cast<std::int64_t>(
@@ -476,7 +516,12 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
              {"interactions", out.gold.interactions},
              {"mechanisms", out.gold.mechanisms},
              {"tools", static_cast<std::int64_t>(l.environment.tools.size())},
-             {"references_unique", unique ? 1 : 0}};
+             {"references_unique", unique ? 1 : 0},
+             {"writes", static_cast<std::int64_t>(goal.refusal ? 0 : goal.operations.size())},
+             {"duties", std::count_if(goal.operations.begin(), goal.operations.end(),
+                                      [](const Operation& o) { return o.duty >= 0; })},
+             {"obstacles", static_cast<std::int64_t>(goal.blocked.size())},
+             {"turns", static_cast<std::int64_t>(goal.turns.size()) + (goal.hidden_param >= 0)}};
   for (const auto& k : goal.knobs) t.knobs.push_back(k);
   return std::optional<tasks::Draft>(std::move(out));
 }

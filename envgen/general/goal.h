@@ -22,6 +22,7 @@ struct Reference {
   int extreme = -1;  // attribute whose extremum it has among the filtered
   bool lowest = true;
   std::string phrase;
+  int turn = 0;
   [[nodiscard]] TermPtr condition(const World& world, int variable) const;  // the filters as a term
 };
 
@@ -30,6 +31,8 @@ struct Operation {
   std::vector<std::int64_t> args;
   std::vector<Reference> refs;  // for reference parameters, parallel to them (others empty)
   std::string phrase;           // "cancel the sign-up made by ..."
+  int turn = 0;                 // asked for by the prompt (0) or by the user's later messages
+  int duty = -1;                // done because this duty of the handbook wants it
 };
 
 // One field of submit_result. Either a closed term, or the set (and so the count) of facts that
@@ -69,7 +72,9 @@ struct Condition {  // if
 };
 
 struct Goal {
-  std::string kind;  // lookup, aggregate, achieve, multi, each, if, choose, refuse, ask
+  // lookup, aggregate, achieve, multi, each, if, choose, refuse, ask, restore, fallback, saga,
+  // exception, duty, talk
+  std::string kind;
   std::vector<Operation> operations;  // in order; for `if` those of the branch that holds
   std::vector<Operation> other;       // if: the other branch
   std::vector<Answer> answers;
@@ -78,24 +83,46 @@ struct Goal {
   std::optional<Condition> condition;
   std::vector<Reference> mentions;    // facts named in the prompt outside operations
   std::vector<std::string> requests;  // clauses of the prompt, imperative
+  // Later turns: the operations from `begin` on are asked for only when the user is asked.
+  struct Turn {
+    std::size_t begin = 0;
+    std::vector<std::string> requests;
+  };
+  std::vector<Turn> turns;
+  // Operations that cannot be done once `after` operations are: what a way back or a second best is
+  // for.
+  struct Blocked {
+    Operation operation;
+    std::size_t after = 0;
+  };
+  std::vector<Blocked> blocked;
+  std::vector<std::pair<TermPtr, std::int64_t>> holds;    // closed terms and what they must give
   std::string hidden_keyword, hidden_text, hidden_value;  // ask
   int hidden_param = -1;
   // What the plan must read, in order, besides resolving references: (concept, filters) lists,
-  // attributes, derived terms.
+  // attributes, derived terms, and whatever a closed term hangs on.
   struct Need {
-    enum class Kind : std::uint8_t { list, attribute, derived } kind = Kind::list;
+    enum class Kind : std::uint8_t { list, attribute, derived, term } kind = Kind::list;
     int concept_id = -1;
     std::vector<std::pair<int, std::int64_t>> filters;  // list
     std::vector<int> attributes;                        // list: that must be seen for every row
     std::int64_t key = kNone;                           // attribute, derived
     int index = -1;
-    bool after = false;  // after the operations
+    std::size_t after = 0;  // how many operations are done before; kEnd: all of the turn
+    TermPtr term;           // term; with concept_id: the condition of a set over variable slot 0
+    int turn = 0;
   };
-  std::vector<Need> needs;
+  static constexpr std::size_t kEnd = 1000;
+  std::vector<Need> needs, duty_needs;
+  std::optional<Refusal> excused;  // exception: the refusal that would be wrong
   std::vector<schemas::Knob> knobs;
   std::string expression;  // the goal with constants erased, for its skeleton
+  int interactions = 0;    // edges whose removal changes plan or answer; draw_goal counts them
+  int mechanisms = 0;      // that it touches
 };
 
+// Adds what the handbook's duties want done on top; false where that cannot be done.
+bool add_duties(const Lowered& lowered, Goal& goal);
 // Draws one goal of the kind; nothing where the world has none or it could not be bound.
 std::optional<Goal> draw_goal(const Lowered& lowered, const std::string& kind, Rng rng);
 
@@ -148,6 +175,8 @@ struct Plan {
 };
 Plan plan_goal(const Lowered& l, const Goal& goal);
 std::string prompt_of(const Lowered& l, const Goal& goal, Rng rng);
+// What the user says when asked for the request of a later turn.
+std::string later_request(const Lowered& l, const Goal& goal, std::size_t turn, Rng rng);
 Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
                                              const Goal& goal,
                                              Rng rng,

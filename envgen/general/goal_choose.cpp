@@ -123,7 +123,7 @@ std::optional<Goal> draw_choice(const Lowered& l, Rng rng) {
       g.requests.push_back(text);
       g.requests.push_back("only choose, change nothing");
       g.needs.push_back(
-          {Goal::Need::Kind::list, id, c.filters, {c.number, c.differ}, kNone, -1, false});
+          {Goal::Need::Kind::list, id, c.filters, {c.number, c.differ}, kNone, -1, 0, nullptr, 0});
       g.knobs = {{"feasible", c.feasible}, {"space", c.space}};
       g.expression = "choose(" + std::to_string(c.count) + " " + concept_.symbol + "." +
                      concept_.attrs[at(c.number)].name + "," + concept_.attrs[at(c.differ)].name +

@@ -59,7 +59,8 @@ std::optional<Goal> Drawer::event_then_tell() {
             g.answers.push_back(value_answer("value_after", fact_attribute(w, c, row.key, changed),
                                              c, changed,
                                              "its " + noun(c, changed) + " afterwards"));
-            g.needs.push_back({Need::Kind::attribute, c, {}, {}, row.key, changed, true});
+            g.needs.push_back(
+                {Need::Kind::attribute, c, {}, {}, row.key, changed, Goal::kEnd, nullptr, 0});
             g.requests.push_back(o->phrase);
             g.requests.push_back(
                 std::string(rng.chance(1, 2) ? "then tell me" : "after that, report") + " which " +
@@ -127,7 +128,7 @@ std::optional<Goal> Drawer::each() {
         g.operations.push_back(o);
       }
       if (!legal) continue;
-      g.needs.push_back({Need::Kind::list, c, *filters, {}, kNone, -1, false});
+      g.needs.push_back({Need::Kind::list, c, *filters, {}, kNone, -1, 0, nullptr, 0});
       std::string phrase = rng.pick(l.skin.says[at(t)]);
       phrase = replace_all(
           phrase, "{" + x.params[0].name + "}",
@@ -189,7 +190,7 @@ std::optional<Goal> Drawer::conditional() {
       g.requests.push_back("if " + c.phrase + ", " + two[0].phrase + "; otherwise " +
                            two[1].phrase);
       g.condition = c;
-      g.needs.push_back({Need::Kind::derived, d.over, {}, {}, row.key, id, false});
+      g.needs.push_back({Need::Kind::derived, d.over, {}, {}, row.key, id, 0, nullptr, 0});
       g.mentions.push_back(*std::move(ref));
       g.expression = "if(" + d.symbol + ">n," + w.transitions[at(two[0].transition)].symbol + "," +
                      w.transitions[at(two[1].transition)].symbol + ")";

@@ -59,7 +59,7 @@ std::optional<Goal> Drawer::lookup() {
     g.answers.push_back(value_answer("value", *term, -1, -1, "the " + d.noun));
     g.answers.push_back(
         id_answer("record_id", d.over, row.key, "the id of that " + say.noun(d.over)));
-    g.needs.push_back({Need::Kind::derived, d.over, {}, {}, row.key, order[0], false});
+    g.needs.push_back({Need::Kind::derived, d.over, {}, {}, row.key, order[0], 0, nullptr, 0});
     g.requests.push_back(std::string(rng.chance(1, 2) ? "tell me the " : "find out the ") + d.noun +
                          " of " + ref->phrase + ", together with its id");
     g.mentions.push_back(*std::move(ref));
@@ -88,8 +88,8 @@ std::optional<Goal> Drawer::lookup() {
             attribute_of(attribute_of(fact_ref(c, row.key), c, hop, attr(c, hop).domain), target, a,
                          attr(target, a).domain);
         g.answers.push_back(id_answer("record_id", c, row.key, "the id of the " + say.noun(c)));
-        g.needs.push_back({Need::Kind::attribute, c, {}, {}, row.key, hop, false});
-        g.needs.push_back({Need::Kind::attribute, target, {}, {}, key, a, false});
+        g.needs.push_back({Need::Kind::attribute, c, {}, {}, row.key, hop, 0, nullptr, 0});
+        g.needs.push_back({Need::Kind::attribute, target, {}, {}, key, a, 0, nullptr, 0});
         g.requests.push_back("look up " + ref->phrase + " and tell me its id and the " +
                              noun(target, a) + " of the " + say.noun(target) + " that it is about");
         g.expression = "answer(" + w.concepts[at(c)].symbol + "." + attr(c, hop).name + "." +
@@ -158,7 +158,7 @@ std::optional<Goal> Drawer::aggregate() {
         g.answers.push_back(ids);
         const auto numbers = attrs_of(
             c, [](const Domain& d) { return d.type == Type::cents || d.type == Type::integer; });
-        Need list{Need::Kind::list, c, near, {link}, kNone, -1, false};
+        Need list{Need::Kind::list, c, near, {link}, kNone, -1, 0, nullptr, 0};
         std::string total;
         if (!numbers.empty()) {
           auto sum = std::make_shared<Term>();
@@ -174,7 +174,7 @@ std::optional<Goal> Drawer::aggregate() {
           total = " and the sum of their " + noun(c, numbers[0]);
         }
         g.needs.push_back(list);
-        g.needs.push_back({Need::Kind::list, other, far, {back[0]}, kNone, -1, false});
+        g.needs.push_back({Need::Kind::list, other, far, {back[0]}, kNone, -1, 0, nullptr, 0});
         const std::string whose = say.noun(owner) + " also has " +
                                   (rng.chance(1, 2) ? "at least one " : "some ") +
                                   say.described(other, far, false);

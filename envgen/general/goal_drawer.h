@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "envgen/general/goal.h"
+#include "envgen/general/sentence.h"
 
 namespace seedbed::envgen {
 
@@ -30,12 +31,19 @@ struct Drawer {
   std::optional<Goal> conditional();
   std::optional<Goal> refuse();
   std::optional<Goal> ask();
+  std::optional<Goal> exception();
+  std::optional<Goal> duty();
+  std::optional<Goal> restore();
+  std::optional<Goal> fallback();
+  std::optional<Goal> saga();
+  // A goal of the packs of the form; with `hide`, one given value is known to the user alone.
+  enum class Form : std::uint8_t { tell, act, each, branch };
+  std::optional<Goal> scheme(Form form, bool hide = false);
+  std::optional<Goal> bind_scheme(int scheme, bool hide);
+  // Two goals in one: asked for together, or one after the other by a user.
+  std::optional<Goal> combine(Goal first, Goal second, bool by_turns);
 
-  bool offered(int transition) const {
-    return std::any_of(l.surface.tools.begin(), l.surface.tools.end(), [&](const ToolForm& f) {
-      return f.kind == ToolForm::Kind::transition && f.transition == transition;
-    });
-  }
+  bool offered(int transition) const { return l.surface.offer(transition) != nullptr; }
   std::vector<int> transitions() {
     std::vector<int> out;
     for (int t = 0; t < static_cast<int>(w.transitions.size()); ++t)

@@ -58,8 +58,20 @@ std::string outcome_of(const Lowered& l, const Goal& goal, int ablated) {
            (goal.refusal->rule >= 0 && !w.rules[at(goal.refusal->rule)].enforced ? "rule" : "");
   }
   if (goal.condition) out += "if" + std::to_string(value(*goal.condition->term));
-  for (const auto& o : goal.operations)
+  const auto stands_in_the_way = [&](std::size_t done) {
+    for (const auto& b : goal.blocked) {
+      if (b.after != done) continue;
+      Facts trial = facts;
+      out += apply(w, b.operation.transition, b.operation.args, trial, ablated).ok ? "y" : "n";
+    }
+  };
+  for (const auto& [term, expected] : goal.holds) out += "h" + std::to_string(value(*term));
+  for (std::size_t i = 0; i < goal.operations.size(); ++i) {
+    stands_in_the_way(i);
+    const auto& o = goal.operations[i];
     out += apply(w, o.transition, o.args, facts, ablated).ok ? "+" : "-";
+  }
+  stands_in_the_way(goal.operations.size());
   describe_facts(l.facts, facts, out);
   for (const auto& a : goal.answers) {
     if (a.term) {
@@ -77,6 +89,26 @@ std::string outcome_of(const Lowered& l, const Goal& goal, int ablated) {
   }
   return out;
 }
+
+namespace {
+
+// Whether the edge stands where the goal can notice: at one of its operations, or in its terms.
+bool matters(const World& w, const Goal& goal, int edge) {
+  if (w.edges[at(edge)].kind == EdgeKind::unify || w.edges[at(edge)].kind == EdgeKind::quantity)
+    return true;
+  const auto stands_at = [&](const Operation& o) {
+    const Transition& t = w.transitions[at(o.transition)];
+    return std::any_of(t.reactions.begin(), t.reactions.end(),
+                       [&](const Reaction& r) { return r.edge == edge; }) ||
+           std::any_of(t.guards.begin(), t.guards.end(),
+                       [&](const Guard& g) { return g.edge == edge; });
+  };
+  return std::any_of(goal.operations.begin(), goal.operations.end(), stands_at) ||
+         std::any_of(goal.blocked.begin(), goal.blocked.end(),
+                     [&](const auto& b) { return stands_at(b.operation); });
+}
+
+}  // namespace
 
 int interactions_of(const Lowered& l, const Goal& goal, int& mechanisms) {
   const World& w = *l.world;
@@ -96,6 +128,13 @@ int interactions_of(const Lowered& l, const Goal& goal, int& mechanisms) {
   if (goal.refusal && goal.refusal->gate >= 0)
     for (const auto& g : w.gates)
       if (g.edge == goal.refusal->gate) touched.insert(w.edges[at(g.edge)].from);
+  for (const auto& b : goal.blocked) {
+    const Transition& x = w.transitions[at(b.operation.transition)];
+    touched.insert(x.mechanism);
+    for (const auto& g : x.guards)
+      if (g.edge >= 0) touched.insert(w.edges[at(g.edge)].from);
+  }
+  for (const auto& [term, expected] : goal.holds) collect_mechanisms(w, *term, touched);
   if (goal.condition) collect_mechanisms(w, *goal.condition->term, touched);
   for (const auto& a : goal.answers)
     collect_mechanisms(w, a.term ? *a.term : *a.condition, touched);
@@ -110,6 +149,7 @@ int interactions_of(const Lowered& l, const Goal& goal, int& mechanisms) {
     if (edge.kind == EdgeKind::unify &&
         (touched.count(edge.from) == 0 || touched.count(edge.to) == 0))
       continue;
+    if (!matters(w, goal, e)) continue;
     if (outcome_of(l, goal, e) != whole) ++n;
   }
   return n;

@@ -126,6 +126,12 @@ bool Planner::attribute(int c, std::int64_t key, int a) {
   if (const ToolForm* get = form(ToolForm::Kind::get, c)) {
     if (!know_id(c, key)) return false;
     if (seen.count({c, key, a}) != 0) return true;
+    const ToolForm* all = form(ToolForm::Kind::list, c);
+    const bool listed =
+        all != nullptr && std::find(all->shown.begin(), all->shown.end(), a) != all->shown.end();
+    if (listed && ++single_reads[c] > kSingleReads)  // many are wanted: a list costs less
+      return list(c, {}, {}) && (seen.count({c, key, a}) != 0 || fail("a list hides a fact"));
+    if (++reads > kMaxReads) return fail("too many single reads");
     read_one(*get, c, key);
     return true;
   }

@@ -14,6 +14,23 @@ using schemas::GoldKind;
 using schemas::GoldStep;
 using schemas::Value;
 
+// Whether the term uses a let of the transition (slots after its parameters).
+bool has_lets(const Term& t, std::size_t params) {
+  if (t.op == Op::param && at(t.index) >= params) return true;
+  return std::any_of(t.kids.begin(), t.kids.end(),
+                     [&](const TermPtr& k) { return has_lets(*k, params); });
+}
+
+// What stands against the operation, as a closed term; null where it is not to be looked up.
+TermPtr reason_term(const World& w, const Refusal& refusal, const Operation& o) {
+  const Transition& t = w.transitions[at(o.transition)];
+  TermPtr out;
+  if (refusal.rule >= 0) out = w.rules[at(refusal.rule)].never_if;
+  for (const auto& g : t.guards)
+    if (refusal.gate >= 0 && g.edge == refusal.gate) out = g.term;
+  return out == nullptr || has_lets(*out, o.args.size()) ? nullptr : closed(out, o.args);
+}
+
 }  // namespace
 
 bool Planner::operation(const Operation& o) {
@@ -49,7 +66,12 @@ bool Planner::operation(const Operation& o) {
     if (plan.steps[i].kind == GoldKind::say) needs.insert(static_cast<int>(i));
   if (goal.condition)
     for (const auto& [key, step] : derived_seen) needs.insert(step);
+  if (o.duty >= 0 || goal.condition || !goal.blocked.empty() || !goal.holds.empty())
+    // What was looked up decides what is done, and with which arguments.
+    for (const auto& [key, step] : seen) needs.insert(step);
+  made.clear();
   const int s = emit(tool->name, std::move(args), needs);
+  made.clear();
   const std::int64_t next = tool->concept_id >= 0 ? facts.tables[at(tool->concept_id)].next : 0;
   if (!apply(w, o.transition, o.args, facts).ok)
     return fail("an operation is not legal where it stands");
@@ -71,19 +93,10 @@ bool Planner::need(const Goal::Need& n) {
       return attribute(n.concept_id, n.key, n.index);
     case Goal::Need::Kind::derived:
       return know_id(n.concept_id, n.key) && derived(n.index, n.key);
+    case Goal::Need::Kind::term:
+      return n.concept_id < 0 ? touch(*n.term) : touch_rows(n.concept_id, 0, *n.term, {});
   }
   return false;
-}
-
-// Quantified facts that refer to `over` (kNone: none) inside a gate's term: what must be read to
-// see that it fails.
-void counted_over(const World& w, const Term& t, int over, std::vector<std::pair<int, int>>& out) {
-  if (t.op >= Op::count && t.op <= Op::argmax)
-    for (int a = 0; a < static_cast<int>(w.concepts[at(t.concept_id)].attrs.size()); ++a) {
-      const Domain& d = w.concepts[at(t.concept_id)].attrs[at(a)].domain;
-      if (d.type == Type::ref && d.target == over) out.emplace_back(t.concept_id, a);
-    }
-  for (const auto& k : t.kids) counted_over(w, *k, over, out);
 }
 
 bool Planner::refusal() {
@@ -105,22 +118,16 @@ bool Planner::refusal() {
       }
     if (!know_id(c, key)) return false;
   }
-  if (goal.refusal->gate < 0) return true;
-  for (const auto& g : w.gates) {
-    if (g.edge != goal.refusal->gate) continue;
-    std::vector<std::pair<int, int>> counted;
-    counted_over(w, *g.term, g.over, counted);
-    for (const auto& [c, a] : counted)
-      if (!list(c, {{a, goal.refusal->evidence[0].second}}, {})) return false;
-  }
-  return true;
+  // Why it must be refused, as far as it can be seen with few calls.
+  const auto why = reason_term(w, *goal.refusal, o);
+  return why == nullptr || touch(*why);
 }
 
-bool Planner::ask() {
+bool Planner::ask(const std::string& question) {
   GoldStep s;
   s.kind = GoldKind::say;
   s.args = Value::object();
-  s.text = "Which " + goal.hidden_keyword + " should I take?";
+  s.text = question;
   plan.steps.push_back(s);
   return true;
 }
@@ -133,38 +140,58 @@ void Planner::finish() {
   plan.steps.push_back(std::move(s));
 }
 
-bool Planner::run() {
-  // Names in the prompt: mentions, parameters and the filters of references.
-  const auto mention = [&](const Reference& r) {
-    if (r.concept_id < 0) return;
-    if (r.by_name) named.insert({r.concept_id, r.key});
-    for (const auto& [a, v] : r.filters) {
-      const Domain& d = w.concepts[at(r.concept_id)].attrs[at(a)].domain;
+// Names said in this turn's request: mentions, parameters and the filters of references.
+void Planner::name_what_is_said(int turn) {
+  const auto name = [&](int c, const std::vector<std::pair<int, std::int64_t>>& filters) {
+    for (const auto& [a, v] : filters) {
+      const Domain& d = w.concepts[at(c)].attrs[at(a)].domain;
       if (d.type == Type::ref && w.concepts[at(d.target)].named()) named.insert({d.target, v});
     }
   };
-  for (const auto& r : goal.mentions) mention(r);
-  for (const auto& o : goal.operations)
-    for (const auto& r : o.refs) mention(r);
-  for (const auto& n : goal.needs)
-    for (const auto& [a, v] : n.filters) {
-      const Domain& d = w.concepts[at(n.concept_id)].attrs[at(a)].domain;
-      if (d.type == Type::ref && w.concepts[at(d.target)].named()) named.insert({d.target, v});
-    }
-  if (goal.hidden_param >= 0 && !ask())
-    return false;  // the user's answer may name what the rest needs
+  const auto mention = [&](const Reference& r) {
+    if (r.concept_id < 0) return;
+    if (r.by_name) named.insert({r.concept_id, r.key});
+    name(r.concept_id, r.filters);
+  };
   for (const auto& r : goal.mentions)
-    if (!reference(r)) return false;
+    if (r.turn == turn) mention(r);
+  for (const auto& o : goal.operations)
+    if (o.turn == turn)
+      for (const auto& r : o.refs) mention(r);
   for (const auto& n : goal.needs)
-    if (!n.after && !need(n)) return false;
-  if (goal.refusal) {
-    if (!refusal()) return false;
-  } else {
-    for (const auto& o : goal.operations)
-      if (!operation(o)) return false;
+    if (n.turn == turn && n.kind == Goal::Need::Kind::list) name(n.concept_id, n.filters);
+}
+
+// One request: the operations [begin, end) and what has to be read around them.
+bool Planner::turn(int number, std::size_t begin, std::size_t end) {
+  name_what_is_said(number);
+  for (const auto& r : goal.mentions)
+    if (r.turn == number && !reference(r)) return false;
+  for (std::size_t i = begin; i <= end; ++i) {
+    for (const auto& n : goal.needs) {
+      const bool here =
+          n.after == i || (i == begin && n.after < begin) || (i == end && n.after > end);
+      if (n.turn == number && here && !need(n)) return false;
+    }
+    if (i < end && !goal.refusal && !operation(goal.operations[i])) return false;
   }
-  for (const auto& n : goal.needs)
-    if (n.after && !need(n)) return false;
+  return true;
+}
+
+bool Planner::run() {
+  if (goal.hidden_param >= 0) {
+    name_what_is_said(0);  // the user's answer may name what the rest needs
+    if (!ask("Which " + goal.hidden_keyword + " should I take?")) return false;
+  }
+  const std::size_t all = goal.operations.size();
+  if (!turn(0, 0, goal.turns.empty() ? all : goal.turns[0].begin)) return false;
+  for (std::size_t t = 0; t < goal.turns.size(); ++t) {
+    if (!ask("That is done. What is next?")) return false;
+    if (!turn(static_cast<int>(t) + 1, goal.turns[t].begin,
+              t + 1 < goal.turns.size() ? goal.turns[t + 1].begin : all))
+      return false;
+  }
+  if (goal.refusal && !refusal()) return false;
   for (const auto& a : goal.answers)
     if (a.term && a.term->op == Op::constant && a.concept_id >= 0 &&
         !know_id(a.concept_id, a.term->value))
@@ -175,7 +202,7 @@ bool Planner::run() {
 }
 
 Plan plan_goal(const Lowered& l, const Goal& goal) {
-  Planner p{l, goal, *l.world, l.facts, {}, {}, {}, {}, {}};
+  Planner p{l, goal, *l.world, l.facts, {}, {}, {}, {}, {}, {}, {}, 0, {}};
   p.plan.ok = p.run();
   return std::move(p.plan);
 }

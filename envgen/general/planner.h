@@ -13,6 +13,7 @@
 namespace seedbed::envgen {
 
 inline constexpr std::size_t kMaxPages = 6, kMaxGets = 8, kMaxCalls = 40;
+inline constexpr std::size_t kSingleReads = 2, kMaxReads = 16;
 inline constexpr int kPrompt = -1;  // known from the prompt
 
 struct Planner {
@@ -25,6 +26,10 @@ struct Planner {
   std::map<std::tuple<int, std::int64_t, int>, int> seen;    // (concept, key, attribute) -> step
   std::map<std::pair<int, std::int64_t>, int> derived_seen;  // (derived, key) -> step
   std::set<std::pair<int, std::int64_t>> named;              // names in the prompt
+  std::map<std::string, int> made;                           // reads since the last write, by call
+  std::map<int, std::size_t> single_reads;                   // by concept
+  std::size_t reads = 0;                                     // single ones, in all
+  std::vector<std::int64_t> variables;                       // of terms that are touched
 
   bool fail(const std::string& why) {
     if (plan.why.empty()) plan.why = why;
@@ -35,7 +40,11 @@ struct Planner {
       if (t.kind == kind && t.concept_id == c) return &t;
     return nullptr;
   }
+  // The step that makes the call; a read that was made since the last write is not made again.
   int emit(const std::string& tool, schemas::Value args, std::set<int> needs) {
+    std::string key = tool + schemas::dump(args);
+    if (const auto it = made.find(key); it != made.end()) return it->second;
+    made.emplace(std::move(key), static_cast<int>(plan.steps.size()));
     schemas::GoldStep s;
     s.tool = tool;
     s.args = std::move(args);
@@ -76,8 +85,17 @@ struct Planner {
   bool derived(int d, std::int64_t key);
   bool operation(const Operation& o);
   bool need(const Goal::Need& n);
+  // Reads all that the value of the term hangs on, as its evaluation goes.
+  bool touch(const Term& term);
+  bool touch_rows(int concept_id,
+                  int slot,
+                  const Term& condition,
+                  const std::vector<TermPtr>& rest);
+  [[nodiscard]] std::int64_t value(const Term& term);
   bool refusal();
-  bool ask();
+  bool ask(const std::string& question);
+  bool turn(int number, std::size_t begin, std::size_t end);
+  void name_what_is_said(int turn);
   void finish();
   bool run();
 };

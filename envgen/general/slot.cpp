@@ -11,12 +11,14 @@ namespace {
 
 constexpr std::int64_t kAttempts = 6;
 constexpr int kPlayMs = 20'000;
+constexpr std::int64_t kPlainPercent = 26;  // of the tasks may hang on no interaction
 // The order in which kinds are drawn, from a place of the environment's own; one that lacks a kind
 // goes on to the next.
-constexpr const char* kKinds[] = {"multi",  "refuse",    "aggregate", "if",        "multi",
-                                  "lookup", "each",      "refuse",    "choose",    "ask",
-                                  "multi",  "aggregate", "achieve",   "refuse",    "lookup",
-                                  "if",     "multi",     "each",      "aggregate", "achieve"};
+constexpr const char* kKinds[] = {"restore",  "multi",  "refuse",    "aggregate", "if",
+                                  "fallback", "talk",   "duty",      "each",      "saga",
+                                  "lookup",   "refuse", "exception", "ask",       "aggregate",
+                                  "multi",    "choose", "restore",   "achieve",   "refuse",
+                                  "if",       "talk",   "fallback",  "each",      "multi"};
 
 std::uint64_t seed_number(const schemas::GenRequest& request) {
   return hash64(request.seed + "/" + request.generator);
@@ -73,10 +75,10 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
       rejections.add("plan");
       continue;
     }
-    // Half of the tasks at least hang on an interaction of two mechanisms; no goal is asked for
-    // more than three times.
+    // Most tasks hang on an interaction of two mechanisms; no goal is asked for more than three
+    // times.
     const bool crossing = draft->gold.interactions > 0 && draft->gold.mechanisms > 1;
-    if (!crossing && 100 * (plain + 1) > 45 * target) continue;
+    if (!crossing && 100 * (plain + 1) > kPlainPercent * target) continue;
     if (skeletons[draft->task.skeleton] >= 3) continue;
     SEEDBED_TRY(auto admitted, admission.admit(*std::move(draft)));
     if (const auto* rejected = std::get_if<tasks::Rejected>(&admitted)) {
@@ -128,6 +130,7 @@ Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
   const Lexicon& lexicon =
       *lexicons[static_cast<std::size_t>(rng.fork("lexicon").below(lexicons.size()))];
   SEEDBED_TRY(std::shared_ptr<World> world, compose(packs, rng.fork("compose"), knobs));
+  narrow_values(*world, lexicon);
   SEEDBED_TRY(Facts facts, make_facts(*world, rng.fork("facts")));
   if (auto e = add_rules_and_gates(*world, facts, rng.fork("rules"))) return *std::move(e);
   Skin skin = make_skin(*world, packs, lexicon, rng.fork("skin"));

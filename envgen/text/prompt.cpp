@@ -78,6 +78,9 @@ std::string prompt_of(const Lowered& l, const Goal& goal, Rng rng) {
     parts.push_back(sentence(text));
     if (asides == 1 && i == 0) parts.push_back(aside());
   }
+  if (!goal.turns.empty())
+    parts.push_back(rng.chance(1, 2) ? "When that is settled, ask me what comes next."
+                                     : "There is more; ask me for the next step after this one.");
   if (goal.hidden_param >= 0)
     parts.push_back(rng.chance(1, 2) ? "Ask me if anything is unclear."
                                      : "If something is missing, just ask.");
@@ -90,6 +93,14 @@ std::string prompt_of(const Lowered& l, const Goal& goal, Rng rng) {
   std::string out;
   for (const auto& p : parts)
     if (!p.empty()) out += (out.empty() || out.back() == '\n' ? "" : " ") + p;
+  return out;
+}
+
+std::string later_request(const Lowered&, const Goal& goal, std::size_t turn, Rng rng) {
+  const Register& r = rng.pick(registers());
+  std::string out;
+  for (const auto& request : goal.turns[turn].requests)
+    out += (out.empty() ? "" : " ") + sentence(replace_all(rng.pick(r.first), "{}", request));
   return out;
 }
 
