@@ -47,7 +47,7 @@ Result<Lowered> lower(std::shared_ptr<const World> world,
   env.family = "general";
   env.title = l.skin.title;
   env.now_minutes = l.world->now * 1440;
-  env.bookkeeping = {"key_counter"};
+  env.bookkeeping = sql.bookkeeping();
   for (int c = 0; c < static_cast<int>(l.world->concepts.size()); ++c)
     env.views.push_back(sql.view(c));
   for (const auto& form : l.surface.tools) env.tools.push_back(print_tool(l, form));

@@ -156,7 +156,9 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
     while (!prefixes.insert(prefix).second)
       prefix.push_back(static_cast<char>('A' + draw.below(26)));
     s.prefix = prefix;
-    std::set<std::string> columns{"id", "deleted_on"};
+    // Names that layouts use beside a concept's own columns.
+    std::set<std::string> columns{"id",     "deleted_on", "record_id", "seq",
+                                  "series", "item",       "field",     "value"};
     for (const auto& a : c.attrs) {
       const std::string noun =
           override_of(lexicon.attributes, c.symbol + "." + a.short_name, a.noun);
@@ -166,6 +168,9 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
     }
     skin.concepts.push_back(std::move(s));
   }
+  for (const auto& t : world.transitions)
+    skin.verbs.push_back(
+        slug(override_of(lexicon.tools, t.symbol, t.symbol.substr(t.symbol.find('.') + 1))));
   word_sentences(world, lexicon, skin);
   return skin;
 }
