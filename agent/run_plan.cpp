@@ -3,6 +3,7 @@
 #include "agent/episode_seed.h"
 #include "agent/prompt.h"
 #include "agent/scripted.h"
+#include "base/text.h"
 #include "schemas/reflect.h"
 
 namespace seedbed::agent {
@@ -12,8 +13,10 @@ Step check_options(const RunOptions& o) {
     return make_error(Where::usage, "run", what, found, todo);
   };
   if (o.policy != "http" && o.policy != "engine" && scripted_client(o.policy) == nullptr)
-    return usage("--policy", "found '" + o.policy + "', wanted oracle, nop, random, http or engine",
-                 "name one of them");
+    return usage(
+        "--policy",
+        "found '" + o.policy + "', wanted " + join(scripted_policies(), ", ") + ", http or engine",
+        "name one of them");
   if (o.samples < 1)
     return usage("--samples", "found " + std::to_string(o.samples) + ", wanted at least 1",
                  "raise it");

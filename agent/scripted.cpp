@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tasks/solvers/solve.h"
 
 namespace seedbed::agent {
 namespace {
@@ -77,7 +78,13 @@ std::unique_ptr<ModelClient> scripted_client(std::string_view policy) {
   if (policy == "oracle") return std::make_unique<Oracle>();
   if (policy == "nop") return std::make_unique<Nop>();
   if (policy == "random") return random_client();
-  return nullptr;
+  return solver_client(policy);
+}
+
+std::vector<std::string> scripted_policies() {
+  std::vector<std::string> out = {"oracle", "nop", "random"};
+  for (const auto name : tasks::solvers::kSolvers) out.emplace_back(name);
+  return out;
 }
 
 }  // namespace seedbed::agent

@@ -1,7 +1,9 @@
 // Clients without a model: the ceiling, the floor, and chance. They are baselines and gates.
 #pragma once
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/client.h"
 
@@ -12,9 +14,14 @@ inline constexpr std::string_view kScriptedVersion = "1";
 // oracle: plays the task's gold plan; stops where one of its calls fails.
 // nop:    says "done" and nothing else.
 // random: schema-valid calls with values drawn from what it has read (random_client.cpp).
+// and the solvers of tasks/solvers/solve.h: first-match, greedy, bfs-1 to bfs-6, no-policy,
+// refuse-all, prompt-echo.
 // Null for any other name.
 std::unique_ptr<ModelClient> scripted_client(std::string_view policy);
+// Their names, in the order in which help texts list them.
+std::vector<std::string> scripted_policies();
 
 std::unique_ptr<ModelClient> random_client();
+std::unique_ptr<ModelClient> solver_client(std::string_view policy);
 
 }  // namespace seedbed::agent

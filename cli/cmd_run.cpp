@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/scripted.h"
 #include "cli/rollouts.h"
 #include "schemas/value.h"
 
@@ -43,7 +44,9 @@ void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions
 
 void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) {
   options.operand("STORE", arguments.store, "the store; episodes are added to it");
-  options.choice("--policy", run.policy, {"oracle", "nop", "random", "http", "engine"}, "who acts");
+  std::vector<std::string> policies = agent::scripted_policies();
+  policies.insert(policies.end(), {"http", "engine"});
+  options.choice("--policy", run.policy, policies, "who acts");
   options.text("--base-url", run.http.base_url, "URL",
                "http: an OpenAI-compatible endpoint, up to and with /v1");
   options.text("--model-name", run.http.model, "NAME", "http: the model asked for");
