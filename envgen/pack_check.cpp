@@ -2,8 +2,11 @@
 // pairs.
 #include <algorithm>
 
+#include "base/text.h"
 #include "envgen/general/effects.h"
+#include "envgen/general/goal.h"
 #include "envgen/general/laws.h"
+#include "envgen/general/sentence.h"
 #include "envgen/generate.h"
 
 namespace seedbed::envgen {
@@ -23,7 +26,66 @@ struct Checker {
                   std::uint64_t index,
                   const std::vector<PassChoice>& passes);
   void rules(const World& world);
+  void goals(const Lowered& lowered, const Rng& rng);
+  void sentences(const Lowered& lowered);
+  std::map<std::string, int> drawn;        // goals that could be planned, by symbol
+  std::map<std::string, std::string> why;  // the last reason why one could not
 };
+
+// Every slot of a sentence must have its word, whatever the lexicon.
+void Checker::sentences(const Lowered& l) {
+  const World& w = *l.world;
+  const auto check = [&](int mechanism, const std::string& what, const SlotNames& slots,
+                         std::string text) {
+    for (const auto& [name, domain] : slots) text = replace_all(text, "{" + name + "}", "");
+    if (const std::string open = open_slot(text); !open.empty())
+      find(w.mechanisms[static_cast<std::size_t>(mechanism)],
+           what + ": nothing fills the slot " + open + " in '" + text + "'");
+  };
+  for (std::size_t t = 0; t < w.transitions.size(); ++t)
+    for (const auto& text : l.skin.says[t])
+      check(w.transitions[t].mechanism, w.transitions[t].symbol,
+            slot_names(w.transitions[t].params), text);
+  for (std::size_t g = 0; g < w.goals.size(); ++g)
+    for (const auto& text : l.skin.goal_says[g]) {
+      const SlotNames slots = slot_names(w.goals[g].given);
+      check(w.goals[g].mechanism, w.goals[g].symbol, slots, text);
+      for (const auto& [name, domain] : slots) {
+        const auto first = text.find("{" + name + "}");
+        if (first == std::string::npos ||
+            text.find("{" + name + "}", first + 1) != std::string::npos)
+          find(w.mechanisms[static_cast<std::size_t>(w.goals[g].mechanism)],
+               w.goals[g].symbol + ": '" + text + "' must name {" + name + "} exactly once");
+      }
+    }
+  for (std::size_t r = 0; r < w.reads.size(); ++r)
+    check(w.reads[r].mechanism, w.reads[r].symbol, slot_names(w.reads[r].params),
+          l.skin.read_says[r]);
+  for (const auto& line : split(l.environment.policy.handbook, '\n'))
+    if (const std::string open = open_slot(line); !open.empty())
+      find(w.mechanisms[0], "the handbook: nothing fills the slot " + open + " in '" + line + "'");
+}
+
+// Each goal of the packs must be drawn and planned somewhere.
+void Checker::goals(const Lowered& l, const Rng& rng) {
+  const World& w = *l.world;
+  for (int g = 0; g < static_cast<int>(w.goals.size()); ++g) {
+    const std::string& symbol = w.goals[static_cast<std::size_t>(g)].symbol;
+    int& count = drawn[symbol];
+    for (std::uint64_t attempt = 0; attempt < 12 && count < 3; ++attempt) {
+      const auto goal = draw_scheme(l, g, rng.fork(symbol, attempt));
+      if (!goal) {
+        if (why[symbol].empty()) why[symbol] = "no facts were found that fit it";
+        continue;
+      }
+      const Plan plan = plan_goal(l, *goal);
+      if (plan.ok)
+        ++count;
+      else
+        why[symbol] = plan.why;
+    }
+  }
+}
 
 // Composing leaves out what does not parse where an optional attribute is missing; here nothing is
 // missing.
@@ -80,6 +142,8 @@ Step Checker::mechanisms(const std::vector<std::string>& names,
         find(names[0], lowered.error().message);
       continue;
     }
+    sentences(*lowered);
+    goals(*lowered, rng.fork("goals", i));
     auto report = check_laws(*lowered, host, rng.fork("walk", i), 40);
     if (!report.ok()) {
       if (report.error().where == Where::sandbox) return report.error();
@@ -123,7 +187,7 @@ Result<std::vector<PackFinding>> check_packs(
     for (const auto& m : own->mechanisms) names.push_back(m.name);
   }
   SEEDBED_TRY(const std::unique_ptr<sandbox::ToolHost> host, hosts(0));
-  Checker checker{*all, *host, {}};
+  Checker checker{*all, *host, {}, {}, {}};
   const std::vector<PassChoice> passes = alone_and_pairs();
   const std::vector<PassChoice> few(passes.begin(), passes.begin() + 8);
   std::int64_t done = 0;
@@ -135,6 +199,11 @@ Result<std::vector<PackFinding>> check_packs(
         if (auto e = checker.mechanisms({name, all->mechanisms[i].name}, i + 1, few))
           return *std::move(e);
     if (progress) progress(++done, static_cast<std::int64_t>(names.size()));
+  }
+  for (const auto& [symbol, count] : checker.drawn) {
+    const std::string mechanism = symbol.substr(0, symbol.find('.'));
+    if (count == 0 && std::find(names.begin(), names.end(), mechanism) != names.end())
+      checker.find(mechanism, "goal '" + symbol + "' was never planned: " + checker.why[symbol]);
   }
   return checker.findings;
 }

@@ -121,6 +121,8 @@ struct Goal {
   int mechanisms = 0;      // that it touches
 };
 
+// One goal of the packs (an index of World::goals) bound once, duties added.
+std::optional<Goal> draw_scheme(const Lowered& lowered, int scheme, Rng rng);
 // Adds what the handbook's duties want done on top; false where that cannot be done.
 bool add_duties(const Lowered& lowered, Goal& goal);
 // Draws one goal of the kind; nothing where the world has none or it could not be bound.

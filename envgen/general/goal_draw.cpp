@@ -54,6 +54,13 @@ std::optional<Goal> draw_once(const Lowered& l, const std::string& kind, const R
 
 }  // namespace
 
+std::optional<Goal> draw_scheme(const Lowered& l, int scheme, Rng rng) {
+  Drawer d{l, *l.world, Speaker{l}, std::move(rng)};
+  auto goal = d.bind_scheme(scheme, false);
+  if (goal && !add_duties(l, *goal)) return std::nullopt;
+  return goal;
+}
+
 // The first of a few draws that hangs on an interaction of mechanisms, else the last.
 std::optional<Goal> draw_goal(const Lowered& l, const std::string& kind, Rng rng) {
   std::optional<Goal> out;

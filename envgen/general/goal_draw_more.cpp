@@ -238,11 +238,11 @@ std::optional<Goal> Drawer::restore() {
       mention_refs(*o, g);
       look_into(w, l.facts, *o, 0, g);
       static const char* const kCalls[] = {
-          "it should be possible to {}, yet it is refused at present; find out what stands in the "
-          "way, clear it, and then do it",
-          "somebody tried to {} and was refused; put right whatever is behind that and then go "
-          "through with it",
-          "please {}; there is an obstacle at the moment, so remove that first"};
+          "find out why it is refused at present to {}, clear what stands in the way, and then do "
+          "it",
+          "see to it that somebody can at last {}: put right whatever is behind the refusal, then "
+          "go through with it",
+          "{}; there is an obstacle at the moment, so remove that first"};
       std::string text = replace_all(kCalls[rng.below(3)], "{}", o->phrase);
       if (hint)
         text +=

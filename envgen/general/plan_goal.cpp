@@ -202,7 +202,7 @@ bool Planner::run() {
 }
 
 Plan plan_goal(const Lowered& l, const Goal& goal) {
-  Planner p{l, goal, *l.world, l.facts, {}, {}, {}, {}, {}, {}, {}, 0, {}};
+  Planner p{l, goal, *l.world, l.facts, {}, {}, {}, {}, {}, {}, {}, 0, 0, {}};
   p.plan.ok = p.run();
   return std::move(p.plan);
 }

@@ -12,6 +12,12 @@ std::size_t at(int i) {
   return static_cast<std::size_t>(i);
 }
 
+bool uses_any_variable(const Term& t) {
+  return t.op == Op::variable || std::any_of(t.kids.begin(), t.kids.end(), [](const TermPtr& k) {
+           return uses_any_variable(*k);
+         });
+}
+
 bool uses_variable(const Term& t, int slot) {
   if (t.op == Op::variable && t.index == slot) return true;
   return std::any_of(t.kids.begin(), t.kids.end(),
@@ -44,7 +50,9 @@ std::int64_t Planner::value(const Term& term) {
 bool Planner::touch_rows(int c, int slot, const Term& condition, const std::vector<TermPtr>& rest) {
   std::vector<const Term*> parts;
   conjuncts(condition, parts);
-  std::vector<std::pair<int, std::int64_t>> filters;
+  // Inside a loop a filter by the loop's own fact would cost a call for each: one list for all of
+  // them is what a person would ask for.
+  std::vector<std::pair<int, std::int64_t>> filters, asked;
   for (const auto* part : parts) {
     if (part->op != Op::eq) continue;
     for (const std::size_t side : {0U, 1U}) {
@@ -52,11 +60,14 @@ bool Planner::touch_rows(int c, int slot, const Term& condition, const std::vect
       if (a < 0 || uses_variable(*part->kids[1 - side], slot)) continue;
       if (!touch(*part->kids[1 - side])) return false;
       const std::int64_t v = value(*part->kids[1 - side]);
-      if (v != kNone) filters.emplace_back(a, v);
+      if (v == kNone) break;
+      filters.emplace_back(a, v);
+      if (loops == 0 || !uses_any_variable(*part->kids[1 - side])) asked.emplace_back(a, v);
       break;
     }
   }
-  if (!list(c, filters, {})) return false;
+  if (!list(c, asked, {})) return false;
+  ++loops;
   if (variables.size() <= at(slot)) variables.resize(at(slot) + 1, kNone);
   const std::int64_t outer = variables[at(slot)];
   const auto rows = rows_where(w, facts, c, filters);
@@ -70,6 +81,7 @@ bool Planner::touch_rows(int c, int slot, const Term& condition, const std::vect
     for (std::size_t i = 0; i < rest.size() && holds; ++i)
       if (!touch(*rest[i])) return false;
   }
+  --loops;
   variables[at(slot)] = outer;
   return true;
 }

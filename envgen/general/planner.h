@@ -29,6 +29,7 @@ struct Planner {
   std::map<std::string, int> made;                           // reads since the last write, by call
   std::map<int, std::size_t> single_reads;                   // by concept
   std::size_t reads = 0;                                     // single ones, in all
+  int loops = 0;                                             // nested rows being touched
   std::vector<std::int64_t> variables;                       // of terms that are touched
 
   bool fail(const std::string& why) {
