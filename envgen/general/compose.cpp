@@ -193,6 +193,9 @@ Step Composer::add_attributes() {
           return e;
   }
   for (const auto& c : world->concepts) {
+    if (c.attrs.size() > kMaxAttributes)
+      return compose_error("more than " + std::to_string(kMaxAttributes) + " attributes of " +
+                           c.symbol);
     world->attribute_edges.emplace_back();
     for (const auto& a : c.attrs) world->attribute_edges.back().push_back(a.edge);
   }

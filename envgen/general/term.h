@@ -6,6 +6,8 @@
 // are cents, a date is a day number, a boolean is 0 or 1, text is the ordinal of a name; kNone
 // stands for no value.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -15,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "base/result.h"
 
 namespace seedbed::envgen {
@@ -71,14 +74,45 @@ struct Term {
   std::int64_t value = 0;  // constant
   int index = -1;       // param, variable; attribute: index in the concept; load: interaction edge
   int concept_id = -1;  // attribute: of what; quantifiers: over what
-  std::vector<TermPtr>
-      kids;  // attribute: {of}; quantifiers: {condition, term?}; reach: {condition, from, to,
-            // start, goal}; operators: operands
+  std::vector<TermPtr> kids;  // attribute: {of}; quantifiers: {condition, term?}; reach:
+                              // {condition, from, to, start, goal}; operators: operands
+};
+
+inline constexpr std::size_t kMaxAttributes = 20;  // of a concept
+
+// The values of one fact, held in place: facts are copied whole at every step that is tried out,
+// and an allocation for each row was most of the cost.
+class Values {
+ public:
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  std::int64_t& operator[](std::size_t i) { return at_[i]; }
+  const std::int64_t& operator[](std::size_t i) const { return at_[i]; }
+  [[nodiscard]] const std::int64_t* begin() const { return at_.data(); }
+  [[nodiscard]] const std::int64_t* end() const { return at_.data() + size_; }
+  [[nodiscard]] std::int64_t* begin() { return at_.data(); }
+  [[nodiscard]] std::int64_t* end() { return at_.data() + size_; }
+  void push_back(std::int64_t v) {
+    SEEDBED_CHECK(size_ < kMaxAttributes, size_);
+    at_[size_++] = v;
+  }
+  void assign(std::size_t n, std::int64_t v) {
+    SEEDBED_CHECK(n <= kMaxAttributes, n);
+    size_ = n;
+    std::fill(begin(), end(), v);
+  }
+  friend bool operator==(const Values& a, const Values& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  std::size_t size_ = 0;
+  std::array<std::int64_t, kMaxAttributes> at_{};
 };
 
 struct Row {
   std::int64_t key = 0;
-  std::vector<std::int64_t> values;
+  Values values;
   friend bool operator==(const Row&, const Row&) = default;
 };
 struct FactTable {
