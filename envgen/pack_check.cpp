@@ -28,9 +28,65 @@ struct Checker {
   void rules(const World& world);
   void goals(const Lowered& lowered, const Rng& rng);
   void sentences(const Lowered& lowered);
+  void guards(const World& world, const Facts& facts, Rng rng);
+  void unreached(const std::vector<std::string>& names);
+  std::map<std::string, std::map<std::string, bool>> reached;  // mechanism -> what -> seen
   std::map<std::string, int> drawn;        // goals that could be planned, by symbol
   std::map<std::string, std::string> why;  // the last reason why one could not
 };
+
+// Every guard must be what stops some call, every transition must succeed, every rule must come to
+// stand in some handbook: seen on random calls from facts that random legal calls move on.
+void Checker::guards(const World& world, const Facts& facts, Rng rng) {
+  constexpr int kCalls = 260;
+  for (std::size_t i = 0; i < world.transitions.size(); ++i) {
+    const Transition& t = world.transitions[i];
+    auto& seen = reached[world.mechanisms[static_cast<std::size_t>(t.mechanism)]];
+    bool& done = seen["transition '" + t.symbol + "' never succeeds"];
+    Facts moved = facts;
+    std::vector<bool*> stopped;
+    for (const auto& g : t.guards)
+      stopped.push_back(
+          g.edge < 0 && g.rule < 0
+              ? &seen["transition '" + t.symbol + "': no call is stopped by guard '" + g.code + "'"]
+              : nullptr);
+    for (int call = 0; call < kCalls; ++call) {
+      const auto args = sample_args(world, t, moved, rng);
+      if (args.size() != t.params.size()) break;
+      Facts trial = moved;
+      const Applied applied = apply(world, static_cast<int>(i), args, trial);
+      done = done || applied.ok;
+      if (applied.guard >= 0 && stopped[static_cast<std::size_t>(applied.guard)] != nullptr)
+        *stopped[static_cast<std::size_t>(applied.guard)] = true;
+      if (applied.ok && rng.chance(1, 3)) moved = std::move(trial);
+    }
+  }
+  for (std::size_t m = 0; m < world.packs.size(); ++m) {
+    auto& seen = reached[world.mechanisms[m]];
+    for (const auto& r : world.packs[m]->rules) {
+      const std::string symbol = world.mechanisms[m] + "." + r.name;
+      bool& stands =
+          seen["rule '" + symbol + "' forbids no legal call, or too many, wherever it is tried"];
+      for (const auto& rule : world.rules) stands = stands || rule.symbol == symbol;
+    }
+    for (const auto& d : world.packs[m]->duties) {
+      const std::string symbol = world.mechanisms[m] + "." + d.name;
+      bool& stands =
+          seen["duty '" + symbol + "' applies to no legal call, or to all, wherever it is tried"];
+      for (const auto& duty : world.duties) stands = stands || duty.symbol == symbol;
+    }
+  }
+}
+
+void Checker::unreached(const std::vector<std::string>& names) {
+  for (const auto& name : names) {
+    for (const auto& [what, seen] : reached[name])
+      if (!seen) find(name, what);
+    for (const auto& [symbol, count] : drawn)
+      if (count == 0 && symbol.substr(0, symbol.find('.')) == name)
+        find(name, "goal '" + symbol + "' was never planned: " + why[symbol]);
+  }
+}
 
 // Every slot of a sentence must have its word, whatever the lexicon.
 void Checker::sentences(const Lowered& l) {
@@ -134,6 +190,7 @@ Step Checker::mechanisms(const std::vector<std::string>& names,
     if (e->message.rfind("composition:", 0) != 0) find(names[0], e->message);
     return std::nullopt;
   }
+  guards(**world, *facts, rng.fork("guards"));
   for (std::size_t i = 0; i < passes.size(); ++i) {
     const Lexicon& lexicon = packs.lexicons[i % packs.lexicons.size()];
     auto lowered = dress(*world, *facts, packs, lexicon, passes[i], rng.fork("dress", i));
@@ -187,7 +244,7 @@ Result<std::vector<PackFinding>> check_packs(
     for (const auto& m : own->mechanisms) names.push_back(m.name);
   }
   SEEDBED_TRY(const std::unique_ptr<sandbox::ToolHost> host, hosts(0));
-  Checker checker{*all, *host, {}, {}, {}};
+  Checker checker{*all, *host, {}, {}, {}, {}};
   const std::vector<PassChoice> passes = alone_and_pairs();
   const std::vector<PassChoice> few(passes.begin(), passes.begin() + 8);
   std::int64_t done = 0;
@@ -200,11 +257,7 @@ Result<std::vector<PackFinding>> check_packs(
           return *std::move(e);
     if (progress) progress(++done, static_cast<std::int64_t>(names.size()));
   }
-  for (const auto& [symbol, count] : checker.drawn) {
-    const std::string mechanism = symbol.substr(0, symbol.find('.'));
-    if (count == 0 && std::find(names.begin(), names.end(), mechanism) != names.end())
-      checker.find(mechanism, "goal '" + symbol + "' was never planned: " + checker.why[symbol]);
-  }
+  checker.unreached(names);
   return checker.findings;
 }
 

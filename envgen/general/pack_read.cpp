@@ -1,82 +1,12 @@
 // From JSON to packs: every key known, every kind checked, with the pointer in the message.
-#include <functional>
+#include <map>
 #include <set>
 
 #include "base/text.h"
-#include "envgen/general/pack.h"
-#include "schemas/reflect.h"
+#include "envgen/general/pack_reader.h"
 
 namespace seedbed::envgen {
 namespace {
-
-using schemas::Value;
-
-// Walks one object: each expected key through a handler, unknown keys refused with the nearest
-// known one.
-class Reader {
- public:
-  Reader(const Value& value, std::string where, std::string pointer)
-      : value_(value), where_(std::move(where)), pointer_(std::move(pointer)) {
-    if (!value_.is_object()) failed_ = schemas::wrong_kind(where_, pointer_, value_, "object");
-  }
-  const Value* get(const char* key, bool required = false) {
-    known_.emplace_back(key);
-    if (failed_) return nullptr;
-    const Value* v = value_.find(key);
-    if (v == nullptr && required) failed_ = schemas::missing_key(where_, pointer_, key);
-    return v;
-  }
-  template <class T>
-  void read(const char* key, T& out, bool required = false) {
-    const Value* v = get(key, required);
-    if (v != nullptr && !failed_)
-      failed_ = schemas::from_value(*v, out, where_, pointer_ + "/" + key);
-  }
-  void texts(const char* key, Texts& out, bool required = false) {
-    each(
-        key,
-        [&](const std::string& name, const Value& v, const std::string& p) -> Step {
-          std::string text;
-          if (auto e = schemas::from_value(v, text, where_, p)) return e;
-          out.emplace_back(name, text);
-          return std::nullopt;
-        },
-        required);
-  }
-  void each(const char* key,
-            const std::function<Step(const std::string&, const Value&, const std::string&)>& f,
-            bool required = false) {
-    const Value* v = get(key, required);
-    if (v == nullptr || failed_) return;
-    const std::string p = pointer_ + "/" + key;
-    if (!v->is_object()) {
-      failed_ = schemas::wrong_kind(where_, p, *v, "object");
-      return;
-    }
-    for (const auto& [name, member] : v->members())
-      if (!failed_) failed_ = f(name, member, p + "/" + name);
-  }
-  void fail(Error e) {
-    if (!failed_) failed_ = std::move(e);
-  }
-  [[nodiscard]] const std::string& where() const { return where_; }
-  [[nodiscard]] const std::string& pointer() const { return pointer_; }
-  Step done() {
-    if (failed_) return failed_;
-    for (const auto& [key, ignored] : value_.members()) {
-      bool found = false;
-      for (const auto& k : known_) found = found || k == key;
-      if (!found) return schemas::unknown_key(where_, pointer_, key, known_);
-    }
-    return std::nullopt;
-  }
-
- private:
-  const Value& value_;
-  std::string where_, pointer_;
-  std::vector<std::string> known_;
-  Step failed_;
-};
 
 Step read_attr(const std::string& name,
                const Value& v,
@@ -289,8 +219,7 @@ Step read_goal(const std::string& name,
   });
   r.read("say", out.say, true);
   if (auto e = r.done()) return e;
-  if (out.operations.empty() && out.tell.empty())
-    return schemas::missing_key(where, pointer, "do");
+  if (out.operations.empty() && out.tell.empty()) return schemas::missing_key(where, pointer, "do");
   if (out.when.empty() != out.otherwise.empty())
     return schemas::missing_key(where, pointer, out.when.empty() ? "when" : "else");
   if (!out.each.empty() && (!out.when.empty() || out.operations.empty()))
@@ -416,110 +345,6 @@ Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
   if (auto e = r.done()) return *e;
   if (auto e = check_cycles(m, where)) return *e;
   return m;
-}
-
-namespace {
-
-Step read_skin(const Value& v,
-               const std::string& where,
-               const std::string& pointer,
-               ArchetypeSkin& out) {
-  Reader r(v, where, pointer);
-  std::vector<std::string> noun;
-  r.read("noun", noun, true);
-  if (noun.size() == 2) {
-    out.singular = noun[0];
-    out.plural = noun[1];
-  } else
-    r.fail(schemas::wrong_kind(where, pointer + "/noun", Value(join(noun, ", ")),
-                               "[singular, plural]"));
-  const Value* names = r.get("names", true);
-  if (names != nullptr && names->is_string()) {
-    out.person = names->as_string() == "person";
-    if (!out.person)
-      r.fail(schemas::wrong_word(where, pointer + "/names", names->as_string(), {"person"}));
-  } else if (names != nullptr) {
-    if (auto e = schemas::from_value(*names, out.names, where, pointer + "/names")) r.fail(*e);
-    std::size_t product = out.names.empty() ? 0 : 1;
-    for (const auto& part : out.names) product *= part.size();
-    if (product < 40)
-      r.fail(schemas::wrong_kind(where, pointer + "/names",
-                                 Value(static_cast<std::int64_t>(product)),
-                                 "at least 40 distinct names"));
-  }
-  return r.done();
-}
-
-// "800..2400 step 50".
-Step read_values(const std::string& text,
-                 const Value& v,
-                 const std::string& where,
-                 const std::string& pointer,
-                 PackValues& out) {
-  const auto dots = text.find(".."), step = text.find(" step ");
-  if (dots != std::string::npos) {
-    out.lo = std::atoll(text.c_str());
-    out.hi = std::atoll(text.c_str() + dots + 2);
-    out.step = step == std::string::npos ? 1 : std::atoll(text.c_str() + step + 6);
-  }
-  if (dots == std::string::npos || out.hi < out.lo || out.step < 1)
-    return schemas::wrong_kind(where, pointer, v, "LO..HI or LO..HI step N, with LO <= HI, N >= 1");
-  return std::nullopt;
-}
-
-}  // namespace
-
-Result<Lexicon> read_lexicon(const Value& json, const std::string& where) {
-  Lexicon x;
-  Reader r(json, where, "");
-  r.read("lexicon", x.name, true);
-  r.read("title", x.title, true);
-  r.read("heldout", x.heldout);
-  r.each(
-      "archetypes",
-      [&](const std::string& archetype, const Value& v, const std::string& p) -> Step {
-        if (!v.is_array() || v.items().size() < 2)
-          return schemas::wrong_kind(where, p, v, "array of 2 or 3 entries");
-        for (std::size_t i = 0; i < v.items().size(); ++i) {
-          x.archetypes[archetype].emplace_back();
-          if (auto e = read_skin(v.items()[i], where, p + "/" + std::to_string(i),
-                                 x.archetypes[archetype].back()))
-            return e;
-        }
-        return std::nullopt;
-      },
-      true);
-  for (const char* a : kArchetypes)
-    if (x.archetypes.count(a) == 0) r.fail(schemas::missing_key(where, "/archetypes", a));
-  r.each("concepts", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
-    std::vector<std::string> words;
-    if (auto e = schemas::from_value(v, words, where, p)) return e;
-    if (words.size() != 2) return schemas::wrong_kind(where, p, v, "[singular, plural]");
-    x.concepts[symbol] = {words[0], words[1]};
-    return std::nullopt;
-  });
-  Texts attributes, enums, ids;
-  r.texts("attributes", attributes);
-  r.texts("enums", enums);
-  r.texts("ids", ids);
-  r.each("says", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
-    return schemas::from_value(v, x.says[symbol], where, p);
-  });
-  r.each("tools", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
-    return schemas::from_value(v, x.tools[symbol], where, p);
-  });
-  r.each("values", [&](const std::string& symbol, const Value& v, const std::string& p) -> Step {
-    std::string text;
-    if (auto e = schemas::from_value(v, text, where, p)) return e;
-    return read_values(text, v, where, p, x.values[symbol]);
-  });
-  r.read("registers", x.registers);
-  for (const auto& [k, v] : attributes) x.attributes[k] = v;
-  for (const auto& [k, v] : enums) x.enums[k] = v;
-  for (const auto& [k, v] : ids) x.ids[k] = v;
-  r.read("asides", x.asides);
-  if (auto e = r.done()) return *e;
-  return x;
 }
 
 }  // namespace seedbed::envgen
