@@ -135,6 +135,9 @@ Result<std::shared_ptr<const Packs>> load_packs(const std::vector<std::string>& 
 // Only the given folders.
 Result<std::shared_ptr<const Packs>> load_packs_from(const std::vector<std::string>& dirs);
 
+// Writes a commented mechanism and lexicon, named after the folder, to start from; gives the paths.
+Result<std::vector<std::string>> new_pack(const std::string& dir);
+
 Result<Mechanism> read_mechanism(const schemas::Value& json, const std::string& where);
 Result<Lexicon> read_lexicon(const schemas::Value& json, const std::string& where);
 

@@ -1,11 +1,19 @@
 // Finding packs: in the binary, and in the folders that the user names.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <tuple>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "envgen/general/pack.h"
 #include "envgen/general/pack_embedded.h"
 #include "schemas/reflect.h"
+
+namespace seedbed {
+extern const char kSkeletonMechanism[];
+extern const char kSkeletonLexicon[];
+}  // namespace seedbed
 
 namespace seedbed::envgen {
 namespace {
@@ -100,6 +108,38 @@ Result<std::shared_ptr<const Packs>> assemble(const std::vector<Source>& sources
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> new_pack(const std::string& dir) {
+  std::string name = fs::path(dir).lexically_normal().filename().string();
+  if (name.empty()) name = fs::path(dir).lexically_normal().parent_path().filename().string();
+  name = replace_all(lower_ascii(name), "-", "_");
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  if (name.empty() || name[0] < 'a' || name[0] > 'z' ||
+      !std::all_of(name.begin(), name.end(), fits))
+    return make_error(Where::pack, "pack folder", dir,
+                      "its name is no name for a mechanism, wanted small letters, digits and _",
+                      "for instance: seedbed pack new key_cabinet");
+  std::vector<std::string> out;
+  for (const auto& [kind, file, text] :
+       {std::tuple<const char*, std::string, const char*>{"mechanisms", name, kSkeletonMechanism},
+        {"lexicons", name + "_shop", kSkeletonLexicon}}) {
+    const fs::path folder = fs::path(dir) / kind, path = folder / (file + ".json");
+    std::error_code ec;
+    fs::create_directories(folder, ec);
+    if (fs::exists(path, ec))
+      return make_error(Where::pack, "pack", path.string(), "is there already, wanted a new file",
+                        "name another folder, or remove it");
+    std::ofstream stream(path);
+    stream << replace_all(text, "NAME", name);
+    if (!stream.flush())
+      return make_error(Where::pack, "pack", path.string(), "could not be written",
+                        "check the folder's rights");
+    out.push_back(path.string());
+  }
+  return out;
+}
 
 Result<std::shared_ptr<const Packs>> load_packs(const std::vector<std::string>& dirs) {
   SEEDBED_TRY(std::vector<Source> sources, embedded());
