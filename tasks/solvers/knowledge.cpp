@@ -177,6 +177,12 @@ Clause clause_of(std::string_view prompt, std::string_view text, const std::vect
   return out;
 }
 
+bool describes(const Catalog& c, const Clause& clause, std::size_t token) {
+  const std::string word = lower_ascii(clause.tokens[token].text);
+  if (!c.choices.contains(word)) return false;
+  return word.ends_with("ed") || c.noun_at(clause.stems, token + 1) >= 0;
+}
+
 Selection select_rows(const Catalog& c, const Knowledge& known, const Clause& clause, int noun) {
   Selection out;
   const auto& rows = known.rows[static_cast<std::size_t>(noun)];

@@ -53,6 +53,10 @@ struct Clause {
 };
 Clause clause_of(std::string_view prompt, std::string_view text, const std::vector<Mention>& all);
 
+// Whether the token says what a record is ("the open loan", "cancelled orders") rather than what is
+// to be done.
+bool describes(const Catalog& c, const Clause& clause, std::size_t token);
+
 struct Selection {
   std::vector<std::size_t> rows;
   std::vector<RowRef> used;  // mentions that it rests on

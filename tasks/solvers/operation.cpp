@@ -13,8 +13,10 @@ constexpr int kNamed = 10, kDescribed = 8, kLeftOver = -9, kLacking = -30, kVagu
               kChosen = 6;
 constexpr std::size_t kMaxEach = 16;
 
-bool says_stem(const Clause& clause, const std::string& stem) {
-  return std::find(clause.stems.begin(), clause.stems.end(), stem) != clause.stems.end();
+bool says_stem(const Catalog& c, const Clause& clause, const std::string& stem) {
+  for (std::size_t i = 0; i < clause.stems.size(); ++i)
+    if (clause.stems[i] == stem && !describes(c, clause, i)) return true;
+  return false;
 }
 
 bool has(const std::vector<RowRef>& refs, const RowRef& what) {
@@ -49,7 +51,7 @@ class Fitter {
 
   Operation fit() {
     for (const auto& stem : tool_.stems)
-      if (says_stem(clause_, stem)) out_.verb += c_.weight(stem);
+      if (says_stem(c_, clause_, stem)) out_.verb += c_.weight(stem);
     out_.score = out_.verb;
     // What is described takes the names that describe it; what is named takes the rest.
     for (const bool named : {false, true})

@@ -59,20 +59,20 @@ class Planner {
   std::vector<Clause> active() const {
     const auto all = s_.mentions();
     std::vector<Clause> out;
-    std::optional<bool> taken;
+    enum class Taken : std::uint8_t { none, yes, no } taken = Taken::none;
     for (auto& clause : s_.clauses()) {
       const bool other =
           find_phrase(clause.text.substr(0, 24), "otherwise") != std::string_view::npos ||
           find_phrase(clause.text.substr(0, 24), "else") != std::string_view::npos ||
           find_phrase(clause.text.substr(0, 24), "if not") != std::string_view::npos;
-      if (other && taken) {
-        if (!*taken) out.push_back(std::move(clause));
-        taken.reset();
+      if (other && taken != Taken::none) {
+        if (taken == Taken::no) out.push_back(std::move(clause));
+        taken = Taken::none;
         continue;
       }
       if (const auto branch = branch_of(s_.catalog, s_.known, s_.prompt, clause, all)) {
-        taken = branch->holds.value_or(true);
-        if (*taken) out.push_back(clause_of(s_.prompt, branch->then, all));
+        taken = branch->holds.value_or(true) ? Taken::yes : Taken::no;
+        if (taken == Taken::yes) out.push_back(clause_of(s_.prompt, branch->then, all));
         continue;
       }
       out.push_back(std::move(clause));
@@ -135,7 +135,8 @@ class Planner {
         Candidate made{std::move(o), i, {}};
         const auto& stems = s_.catalog.tools[static_cast<std::size_t>(made.operation.tool)].stems;
         for (std::size_t t = 0; t < clauses[i].stems.size(); ++t)
-          if (std::find(stems.begin(), stems.end(), clauses[i].stems[t]) != stems.end())
+          if (std::find(stems.begin(), stems.end(), clauses[i].stems[t]) != stems.end() &&
+              !describes(s_.catalog, clauses[i], t))
             made.explains.insert(t);
         const auto& tool = s_.catalog.tools[static_cast<std::size_t>(made.operation.tool)];
         for (const auto& p : tool.params) {

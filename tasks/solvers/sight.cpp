@@ -142,8 +142,8 @@ Catalog catalog_of(const schemas::Environment& env) {
   Catalog c;
   for (const auto& tool : env.tools) {
     c.tools.push_back(tool_of(c, tool));
-    if (auto schema = schemas::JsonSchema::compile(tool.input); schema.ok())
-      c.schemas.emplace(tool.name, *std::move(schema));
+    for (const auto& p : c.tools.back().params)
+      c.choices.insert(p.choices.begin(), p.choices.end());
   }
   for (std::size_t i = 0; i < c.tools.size(); ++i) {
     auto& tool = c.tools[i];

@@ -2,12 +2,12 @@
 // (never their programs), handbook, reason codes.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "schemas/environment.h"
-#include "schemas/json_schema.h"
 #include "schemas/value.h"
 
 namespace seedbed::tasks::solvers {
@@ -42,10 +42,10 @@ struct Catalog {
   std::vector<SeenTool> tools;
   std::vector<Noun> nouns;
   std::vector<schemas::ReasonCode> reasons;
-  std::vector<std::string> rules;         // lines of the handbook
-  std::int64_t today = 0;                 // days since 2000-01-01
-  std::map<std::string, int> tools_with;  // stem -> number of tools that say it
-  std::map<std::string, schemas::JsonSchema> schemas;
+  std::vector<std::string> rules;                           // lines of the handbook
+  std::int64_t today = 0;                                   // days since 2000-01-01
+  std::map<std::string, int> tools_with;                    // stem -> number of tools that say it
+  std::set<std::string> choices;                            // words that arguments choose among
   [[nodiscard]] int weight(const std::string& stem) const;  // rarer words weigh more; 0: unknown
   // The longest noun that the stems hold at `at`; -1 where none.
   [[nodiscard]] int noun_at(const std::vector<std::string>& stems, std::size_t at) const;
