@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "envgen/general/goal.h"
+#include "tasks/solvers/level.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -75,6 +76,18 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
       rejections.add("plan");
       continue;
     }
+    const auto hardness =
+        tasks::solvers::hardness_of(l.environment, draft->task, draft->gold, draft->verifier);
+    const int level = tasks::solvers::level_of(hardness);
+    if (level == 0) {  // too easy to be a task: nothing to find out first
+      rejections.add("level");
+      continue;
+    }
+    draft->task.knobs.push_back({"level", level});
+    for (const auto& knob : tasks::solvers::knobs_of(hardness))
+      if (std::none_of(draft->task.knobs.begin(), draft->task.knobs.end(),
+                       [&](const schemas::Knob& k) { return k.name == knob.name; }))
+        draft->task.knobs.push_back(knob);
     // Most tasks hang on an interaction of two mechanisms; no goal is asked for more than three
     // times.
     const bool crossing = draft->gold.interactions > 0 && draft->gold.mechanisms > 1;
