@@ -78,10 +78,9 @@ std::optional<Goal> Drawer::exception() {
       const auto args = sample_args(w, t, l.facts, rng);
       if (args.size() != t.params.size()) break;
       std::vector<std::int64_t> variables;
-      Facts trial = l.facts;
       if (eval(*rule.base, scope_of(w, l.facts, args, variables)) != 1 ||
           forbidden(w, l.facts, rule.transition, args) ||
-          !apply(w, rule.transition, args, trial).ok)
+          !may_apply(w, rule.transition, args, l.facts).ok)
         continue;
       auto o = bind_operation(l, l.facts, rule.transition, args, rng);
       if (!o) continue;
@@ -169,10 +168,10 @@ struct Fixes {
     const Transition& x = d.w.transitions[at(t)];
     if (args.size() == x.params.size()) {
       ++tried;
+      if (forbidden(d.w, d.l.facts, t, args) || !may_apply(d.w, t, args, d.l.facts).ok) return;
       Facts facts = d.l.facts;
-      if (forbidden(d.w, facts, t, args) || !apply(d.w, t, args, facts).ok) return;
-      Facts then = facts;
-      if (!apply(d.w, blocked.transition, blocked.args, then).ok ||
+      apply(d.w, t, args, facts);
+      if (!may_apply(d.w, blocked.transition, blocked.args, facts).ok ||
           forbidden(d.w, facts, blocked.transition, blocked.args))
         return;
       Operation o;
@@ -293,8 +292,7 @@ std::optional<Goal> Drawer::fallback() {
       if (args.size() != w.transitions[at(choices[0])].params.size()) continue;
       if (same) {
         args[0] = g.blocked[0].operation.args[0];
-        Facts trial = l.facts;
-        if (forbidden(w, l.facts, t, args) || !apply(w, t, args, trial).ok) continue;
+        if (forbidden(w, l.facts, t, args) || !may_apply(w, t, args, l.facts).ok) continue;
       }
       last = bind_operation(l, l.facts, choices[0], args, rng);
     }
@@ -347,9 +345,8 @@ std::optional<Goal> Drawer::saga() {
         const auto other = sample_args(w, y, l.facts, rng);
         if (other.size() != y.params.size()) break;
         if (forbidden(w, facts, u, other)) continue;
-        Facts trial = facts, start = l.facts;
-        const bool ok = apply(w, u, other, trial).ok;
-        if (ok == fails || (!fails && !apply(w, u, other, start).ok)) continue;
+        const bool ok = may_apply(w, u, other, facts).ok;
+        if (ok == fails || (!fails && !may_apply(w, u, other, l.facts).ok)) continue;
         if (fails && only_failing(w, facts, y, other) < 0) continue;
         auto first = bind_operation(l, l.facts, t, args, rng);
         auto second = bind_operation(l, l.facts, u, other, rng);
@@ -373,8 +370,7 @@ std::optional<Goal> Drawer::saga() {
           undo.transition = x.undo;
           undo.args = {key};
           undo.refs.resize(1);
-          Facts last = facts;
-          if (forbidden(w, facts, x.undo, undo.args) || !apply(w, x.undo, undo.args, last).ok)
+          if (forbidden(w, facts, x.undo, undo.args) || !may_apply(w, x.undo, undo.args, facts).ok)
             break;
           g.operations.push_back(std::move(undo));
         } else {

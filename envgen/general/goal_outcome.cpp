@@ -52,8 +52,7 @@ std::string outcome_of(const Lowered& l, const Goal& goal, int ablated) {
   };
   if (goal.refusal && !goal.operations.empty()) {
     const Operation& o = goal.operations[0];
-    Facts trial = l.facts;
-    const Applied a = apply(w, o.transition, o.args, trial, ablated);
+    const Applied a = may_apply(w, o.transition, o.args, l.facts, ablated);
     return "refuse:" + a.code +
            (goal.refusal->rule >= 0 && !w.rules[at(goal.refusal->rule)].enforced ? "rule" : "");
   }
@@ -61,8 +60,7 @@ std::string outcome_of(const Lowered& l, const Goal& goal, int ablated) {
   const auto stands_in_the_way = [&](std::size_t done) {
     for (const auto& b : goal.blocked) {
       if (b.after != done) continue;
-      Facts trial = facts;
-      out += apply(w, b.operation.transition, b.operation.args, trial, ablated).ok ? "y" : "n";
+      out += may_apply(w, b.operation.transition, b.operation.args, facts, ablated).ok ? "y" : "n";
     }
   };
   for (const auto& [term, expected] : goal.holds) out += "h" + std::to_string(value(*term));

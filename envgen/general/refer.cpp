@@ -232,8 +232,7 @@ std::vector<std::int64_t> legal_args(
     const auto args = sample_args(world, world.transitions[at(transition)], facts, rng);
     if (args.size() != world.transitions[at(transition)].params.size()) return {};
     if (forbidden(world, facts, transition, args)) continue;
-    Facts trial = facts;
-    if (apply(world, transition, args, trial).ok && !(trial.tables.empty())) return args;
+    if (may_apply(world, transition, args, facts).ok) return args;
   }
   return {};
 }

@@ -94,6 +94,43 @@ void Activation::run(const Effect& e) {
 
 }  // namespace
 
+namespace {
+
+// Parameters, then lets; stops at the first guard that fails.
+Applied stopped_by(const World& world,
+                   const Transition& t,
+                   const Facts& facts,
+                   int ablated,
+                   std::vector<std::int64_t>& slots) {
+  for (std::size_t i = 0; i < t.params.size(); ++i) {
+    const Domain& d = t.params[i].domain;
+    if (d.type == Type::ref &&
+        facts.tables[static_cast<std::size_t>(d.target)].find(slots[i]) == nullptr)
+      return {false, -2, "not_found"};
+  }
+  std::vector<std::int64_t> variables;
+  for (const auto& [name, term] : t.lets)
+    slots.push_back(eval(*term, scope_of(world, facts, slots, variables, ablated)));
+  for (std::size_t g = 0; g < t.guards.size(); ++g) {
+    if (t.guards[g].edge >= 0 && t.guards[g].edge == ablated) continue;
+    if (eval(*t.guards[g].term, scope_of(world, facts, slots, variables, ablated)) != 1)
+      return {false, static_cast<int>(g), t.guards[g].code};
+  }
+  return {true, -1, ""};
+}
+
+}  // namespace
+
+Applied may_apply(const World& world,
+                  int transition,
+                  const std::vector<std::int64_t>& args,
+                  const Facts& facts,
+                  int ablated) {
+  std::vector<std::int64_t> slots = args;
+  return stopped_by(world, world.transitions[static_cast<std::size_t>(transition)], facts, ablated,
+                    slots);
+}
+
 Applied apply(const World& world,
               int transition,
               const std::vector<std::int64_t>& args,
@@ -102,17 +139,7 @@ Applied apply(const World& world,
   const Transition& t = world.transitions[static_cast<std::size_t>(transition)];
   SEEDBED_CHECK(args.size() == t.params.size(), args.size(), t.params.size());
   Activation a{world, facts, args, {}, ablated};
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    const Domain& d = t.params[i].domain;
-    if (d.type == Type::ref &&
-        facts.tables[static_cast<std::size_t>(d.target)].find(args[i]) == nullptr)
-      return {false, -2, "not_found"};
-  }
-  a.bind_lets(t);
-  for (std::size_t g = 0; g < t.guards.size(); ++g) {
-    if (t.guards[g].edge >= 0 && t.guards[g].edge == ablated) continue;
-    if (a.value(*t.guards[g].term) != 1) return {false, static_cast<int>(g), t.guards[g].code};
-  }
+  if (Applied stopped = stopped_by(world, t, facts, ablated, a.slots); !stopped.ok) return stopped;
   std::vector<std::vector<std::int64_t>> reaction_args;
   for (const auto& r : t.reactions) {
     reaction_args.emplace_back();

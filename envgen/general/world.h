@@ -205,6 +205,12 @@ Applied apply(const World& world,
               const std::vector<std::int64_t>& args,
               Facts& facts,
               int ablated = -1);
+// The same without doing it.
+Applied may_apply(const World& world,
+                  int transition,
+                  const std::vector<std::int64_t>& args,
+                  const Facts& facts,
+                  int ablated = -1);
 Scope scope_of(const World& world,
                const Facts& facts,
                const std::vector<std::int64_t>& params,
