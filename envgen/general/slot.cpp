@@ -60,7 +60,7 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
                                                      Rejections& rejections) {
   std::vector<tasks::AdmittedTask> out;
   const std::int64_t target =
-      wanted + std::max<std::int64_t>(2, wanted / 4);  // a surplus for selection
+      wanted + std::max<std::int64_t>(2, wanted / 12);  // a surplus for selection
   const std::uint64_t start = rng.fork("first kind").below(std::size(kKinds));
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
