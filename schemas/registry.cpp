@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "schemas/environment.h"
+#include "schemas/mix.h"
 #include "schemas/request.h"
 #include "schemas/task.h"
 #include "schemas/trajectory.h"
@@ -25,6 +26,7 @@ const std::vector<SchemaEntry>& schema_registry() {
       {"gen_request", "what `gen` was asked for", record<GenRequest>},
       {"gold", "the right plan, its variants and near misses", record<Gold>},
       {"made_call", "a tool call in a trajectory, with its result", record<MadeCall>},
+      {"mix", "which kinds and levels of tasks to keep", record<Mix>},
       {"policy", "handbook and reason codes", record<Policy>},
       {"program", "the guarded SQL of a tool", record<Program>},
       {"recipe", "how an environment came about", record<Recipe>},

@@ -67,6 +67,14 @@ void apply_superlative(const Catalog& c,
   }
 }
 
+const Value* id_of(Stems noun, const Value& result) {
+  if (const Value* id = result.find("id")) return id;
+  noun.emplace_back("id");
+  for (const auto& [name, v] : result.members())
+    if (name.ends_with("id") && stems_of_name(name) == noun) return &v;
+  return nullptr;
+}
+
 }  // namespace
 
 const Value* Row::column(std::string_view name) const {
@@ -98,7 +106,7 @@ void Knowledge::learn(int noun, const Value& result) {
     for (const auto& item : items->items()) learn(noun, item);
     return;
   }
-  const Value* id = result.find("id");
+  const Value* id = id_of(nouns[static_cast<std::size_t>(noun)], result);
   auto& table = rows[static_cast<std::size_t>(noun)];
   if (id == nullptr || text_of(*id).empty()) return;
   const std::string text = text_of(*id);

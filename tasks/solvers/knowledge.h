@@ -22,9 +22,10 @@ struct Row {
 std::string text_of(const schemas::Value& scalar);  // "" for what is neither text nor integer
 
 struct Knowledge {
-  std::vector<std::vector<Row>> rows;  // by noun
+  std::vector<std::vector<Row>> rows;           // by noun
+  std::vector<std::vector<std::string>> nouns;  // their stems
 
-  // The records of a result: each object with a member id, under the noun.
+  // The records of a result: each object with a member `id`, or one named like the noun and id.
   void learn(int noun, const schemas::Value& result);
   [[nodiscard]] const Row* row(int noun, std::string_view id) const;
   // Whether a column of `from` holds the other's id or, where it is of text, its name.

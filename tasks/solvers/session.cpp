@@ -22,6 +22,7 @@ std::string key_of(const ToolCall& call) {
 Session::Session(const Sight& sight, const Ways& ways)
     : catalog(sight.catalog), prompt(sight.prompt), sight_(sight), ways_(ways) {
   known.rows.resize(catalog.nouns.size());
+  for (const auto& noun : catalog.nouns) known.nouns.push_back(noun.stems);
 }
 
 Result<std::vector<ToolResult>> Session::call(const std::vector<ToolCall>& calls) {
@@ -134,18 +135,18 @@ Step Session::read_lists(const std::set<int>& nouns) {
   return std::nullopt;
 }
 
-// A kind whose single records show more than its list: those that the prompt names.
+// Tools that show more of one record than its list does, or the records that belong to one: for
+// what the prompt names.
 Step Session::read_details() {
   std::vector<ToolCall> calls;
   const auto add = [&](int noun, const Row& row) {
-    const int tool = catalog.nouns[static_cast<std::size_t>(noun)].get;
-    if (tool < 0 || calls.size() >= kMaxDetails) return;
-    const auto& seen = catalog.tools[static_cast<std::size_t>(tool)];
-    const SeenParam* p = seen.param(Kind::ref);
-    if (p == nullptr) return;
-    ToolCall call{seen.name, Value::object()};
-    call.args.set(p->name, row.value);
-    if (made_.insert(key_of(call)).second) calls.push_back(std::move(call));
+    for (const auto& tool : catalog.tools) {
+      const SeenParam* p = tool.form == SeenTool::Form::get ? tool.param(Kind::ref) : nullptr;
+      if (p == nullptr || p->noun != noun || calls.size() >= kMaxDetails) continue;
+      ToolCall call{tool.name, Value::object()};
+      call.args.set(p->name, row.value);
+      if (made_.insert(key_of(call)).second) calls.push_back(std::move(call));
+    }
   };
   for (const auto& m : mentions())
     add(m.what.noun, known.rows[static_cast<std::size_t>(m.what.noun)][m.what.row]);
