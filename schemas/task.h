@@ -249,14 +249,32 @@ void fields(V&& at, GateResult& x) {
   at("checked", x.checked, "replays or comparisons made");
   at("note", x.note, "what it showed");
 }
+// G13: wrong verifiers made from the task's own, and how many of them a play of the admission tells
+// apart. A weaker one lets more pass than the true verifier; the others are killed by gold.
+struct MutationScore {
+  int made = 0, killed = 0, weaker = 0, weaker_killed = 0;
+  std::vector<std::string> survivors;
+  std::vector<std::string> implied;  // not made: another part says the same; "part: reason"
+};
+template <class V>
+void fields(V&& at, MutationScore& x) {
+  at("made", x.made, "mutants of the verifier");
+  at("killed", x.killed, "of them, told apart by a play");
+  at("weaker", x.weaker, "mutants that let more pass");
+  at("weaker_killed", x.weaker_killed, "of them, told apart by a play");
+  at("survivors", x.survivors, "mutants that no play tells apart");
+  at("implied", x.implied, "parts that another part implies, with the reason; not counted as mutants");
+}
 struct Certificate {
   std::string task_id;
   std::vector<GateResult> gates;
+  std::optional<MutationScore> mutation;
 };
 template <class V>
 void fields(V&& at, Certificate& x) {
   at("task_id", x.task_id, "content hash of the task");
   at("gates", x.gates, "all passed");
+  at("mutation", x.mutation, "mutants of the verifier");
 }
 
 }  // namespace seedbed::schemas

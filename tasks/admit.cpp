@@ -210,10 +210,10 @@ Result<Refused> check_environment(Kit& kit) {
 // is played.
 constexpr std::array<Gate, 4> kBeforePlays = {gate_build, gate_g18_budget, gate_g12_unique,
                                               gate_g10_no_leak};
-constexpr std::array<Gate, 11> kAfterPlays = {
-    gate_g1_gold,       gate_g2_nop,     gate_g11_reachable, gate_g3_prefixes,
-    gate_g4_empty_ways, gate_g6_mutants, gate_g7_stray,      gate_g9_other_ways,
-    gate_g5_random,     gate_g14_oracle, gate_g17_reset};
+constexpr std::array<Gate, 13> kAfterPlays = {
+    gate_g1_gold,      gate_g2_nop,     gate_g11_reachable, gate_g3_prefixes,   gate_g4_empty_ways,
+    gate_g6_mutants,   gate_g8_policy,  gate_g7_stray,      gate_g9_other_ways, gate_g5_random,
+    gate_g13_mutation, gate_g14_oracle, gate_g17_reset};
 
 // What the judge cannot judge is the draft's fault; anything else (a broken jail) is ours to
 // report.
@@ -288,7 +288,10 @@ Result<std::variant<AdmittedTask, Rejected>> Admission::admit(Draft draft) {
     return make_error(Where::sandbox, "play", "admission",
                       "found another number of results than of calls", "replace the host");
   c.first = std::move(first[0]);
-  add_trials(c);
+  if (auto e = add_trials(c)) {
+    SEEDBED_TRY(refused, not_judgeable(*std::move(e)));
+    return Admitted(*std::move(refused));
+  }
   if (auto e = c.play()) return *std::move(e);
   SEEDBED_TRY(refused, run_gates(kAfterPlays, c, passed));
   if (refused) return Admitted(*std::move(refused));
@@ -300,7 +303,9 @@ Result<std::variant<AdmittedTask, Rejected>> Admission::admit(Draft draft) {
             [&](const auto& a, const auto& b) { return number(a) < number(b); });
   passed.erase(passed.begin());  // build: what is left is G1 to G18
   AdmittedTask task;
-  task.certificate_ = {.task_id = schemas::task_id(draft.task), .gates = std::move(passed)};
+  task.certificate_ = {.task_id = schemas::task_id(draft.task),
+                       .gates = std::move(passed),
+                       .mutation = std::move(c.mutation)};
   task.draft_ = std::move(draft);
   return Admitted(std::move(task));
 }

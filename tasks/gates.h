@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -40,6 +41,21 @@ struct Walk {
 
 bool may_write(const schemas::Tool& tool);  // its program has a write
 
+// A fact that a call is known to change, from the initial state.
+struct Touch {
+  int call = 0;  // index into Kit::writes
+  int view = 0;
+  int attribute = 0;  // index into View::attributes
+  enum class Kind : std::uint8_t { set, add, remove } kind = Kind::set;
+  schemas::Scalar key;
+};
+// A call that breaks a rule which no tool enforces, from the initial state, and one that takes back
+// what it did.
+struct BrokenRule {
+  std::optional<schemas::ToolCall> call, undo;
+  int tried = 0, undos_tried = 0;
+};
+
 // What all tasks of an environment share.
 struct Kit {
   schemas::Environment env;
@@ -56,7 +72,9 @@ struct Kit {
   std::vector<schemas::ToolCall> reads,
       writes;  // random calls that succeed, most of them from the initial state
   std::vector<Walk> walks;
-  std::int64_t integers = 0, texts = 0;  // distinct values in the state
+  std::int64_t integers = 0, texts = 0;            // distinct values in the state
+  std::optional<std::vector<Touch>> touches;       // made at first use: kit_touches()
+  std::map<std::string, BrokenRule> broken_rules;  // by tool and SQL, made at first use
 
   [[nodiscard]] const schemas::Tool* tool(const std::string& name) const;
   // Whether the call changed more than bookkeeping.
@@ -69,13 +87,15 @@ struct Kit {
 
 // A plan beside gold, and what is expected of it.
 struct Trial {
-  enum class Kind : std::uint8_t { wrong, mutant, stray, right, retry };
+  enum class Kind : std::uint8_t { wrong, mutant, stray, right, retry, probe };
   Kind kind = Kind::wrong;
   std::string gate, name;
   Script script;
   int plan = -1;     // index into Case::plays
   int retried = -1;  // retry: the call that must fail
 };
+
+bool is_policy_miss(const std::string& name);  // a near miss that G8 judges
 
 struct Case {
   Case(Kit& k, const Draft& d)
@@ -94,6 +114,7 @@ struct Case {
   std::vector<PlayedPlan> plays;
   std::unordered_map<std::string, int> plan_of;
   LineDiff gold_facts;
+  std::optional<schemas::MutationScore> mutation;
 
   void add(Trial trial);
   Step play();  // whatever of `plans` is not played yet, in one frame
@@ -122,13 +143,22 @@ Result<GateOutcome> gate_g5_random(Case& c);
 Result<GateOutcome> gate_g1_gold(Case& c);
 Result<GateOutcome> gate_g6_mutants(Case& c);
 Result<GateOutcome> gate_g7_stray(Case& c);
+Result<GateOutcome> gate_g8_policy(Case& c);
 Result<GateOutcome> gate_g9_other_ways(Case& c);
+Result<GateOutcome> gate_g13_mutation(Case& c);
 Result<GateOutcome> gate_g14_oracle(Case& c);
 Result<GateOutcome> gate_g17_reset(Case& c);
 
 // Adds the trials that need a replay; gold's first play must be there.
-void add_trials(Case& c);
-void add_more_strays(Case& c);
+Step add_trials(Case& c);
+Step add_policy_trials(Case& c);
+// Strays of tools that have none which took effect.
+void add_more_strays(Case& c, const std::set<std::string>& seen);
+// What each of kit.writes changes when it is the first call.
+Result<const std::vector<Touch>*> kit_touches(Kit& kit);
+// Gold's call with one argument replaced, as far as the tool's schema takes it.
+std::vector<schemas::Value> swapped_arguments(const Case& c, const schemas::ToolCall& call);
+std::vector<int> writing_calls(const Case& c);  // of gold
 // Other values beside `value` that the same argument could have had: nearest first, at most `most`.
 std::vector<schemas::Value> siblings(const Kit& kit,
                                      const schemas::Value& schema,

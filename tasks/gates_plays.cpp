@@ -1,6 +1,7 @@
 // Gates on what was played: gold twice, mutants, stray writes, other right ways, the second oracle,
 // the reset.
 #include <algorithm>
+#include <set>
 
 #include "tasks/gates.h"
 
@@ -11,6 +12,8 @@ using schemas::End;
 using schemas::Outcome;
 using schemas::Value;
 using Kind = Trial::Kind;
+
+constexpr std::size_t kStrayTools = 3;  // different ones, where the environment has as many
 
 GateOutcome rejected(const char* gate, std::string why) {
   return Rejected{gate, std::move(why)};
@@ -69,6 +72,7 @@ Result<GateOutcome> gate_g6_mutants(Case& c) {
   int failed = 0, same = 0, also_right = 0, misses = 0;
   for (const auto& trial : c.trials) {
     if (trial.kind != Kind::mutant && trial.kind != Kind::wrong) continue;
+    if (trial.gate == "G8") continue;
     if (trial.gate == "G3") {  // judged there, and failed
       ++failed;
       continue;
@@ -108,15 +112,21 @@ Result<GateOutcome> gate_g6_mutants(Case& c) {
 }
 
 Result<GateOutcome> gate_g7_stray(Case& c) {
+  std::set<std::string> known, seen;  // tools that write; those whose stray took effect
+  for (const auto& call : c.kit.writes) known.insert(call.tool);
+  const std::size_t wanted = std::min(kStrayTools, known.size());
   int effective = 0;
-  for (int round = 0; round < 2 && effective == 0; ++round) {
-    if (round == 1) add_more_strays(c);
+  std::size_t at = 0;
+  for (int round = 0; round < 2 && (effective == 0 || seen.size() < wanted); ++round) {
+    if (round == 1) add_more_strays(c, seen);
     if (auto e = c.play()) return *std::move(e);
-    for (const auto& trial : c.trials) {
+    for (; at < c.trials.size(); ++at) {
+      const auto& trial = c.trials[at];
       if (trial.kind != Kind::stray || play_of(c, trial).results.back().end != End::ok) continue;
       SEEDBED_TRY(const LineDiff facts, facts_after(c, trial));
       if (facts == c.gold_facts) continue;  // wrote nothing that shows
       ++effective;
+      seen.insert(trial.script.calls.back().tool);
       SEEDBED_TRY(const bool solved, c.solves(trial.script, play_of(c, trial)));
       if (solved)
         return rejected("G7", "gold and a " + trial.name + " solves it: " + show(trial.script));
@@ -125,9 +135,10 @@ Result<GateOutcome> gate_g7_stray(Case& c) {
   const auto& tools = c.kit.env.tools;
   if (effective == 0 && std::any_of(tools.begin(), tools.end(), may_write))
     return rejected("G7", "no stray write took effect after gold");
-  return GateOutcome(
-      Passed{"G7", effective,
-             effective == 0 ? "no tool of the environment writes" : "stray writes after gold"});
+  return GateOutcome(Passed{
+      "G7", effective,
+      effective == 0 ? "no tool of the environment writes"
+                     : "stray writes of " + std::to_string(seen.size()) + " tools after gold"});
 }
 
 Result<GateOutcome> gate_g9_other_ways(Case& c) {

@@ -1,5 +1,7 @@
 // The plans that are tried beside gold: mutants, stray writes, other right ways.
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "tasks/gates.h"
 #include "tasks/judge_match.h"
@@ -19,7 +21,7 @@ using schemas::Value;
 constexpr std::size_t kMaxDropped = 6;
 constexpr std::size_t kMaxSwapped = 6;
 constexpr std::size_t kStrays = 3;
-constexpr std::size_t kMoreStrays = 24;
+constexpr int kMoreStrays = 3;  // of each tool that has none yet
 
 Value to_value(const Scalar& scalar) {
   if (const auto* i = std::get_if<std::int64_t>(&scalar)) return *i;
@@ -62,13 +64,6 @@ const Value* property(const Value& schema, const std::string& name) {
   return properties == nullptr ? nullptr : properties->find(name);
 }
 
-std::vector<int> writing_calls(const Case& c) {
-  std::vector<int> out;
-  for (int i = 0; i < static_cast<int>(c.gold.calls.size()); ++i)
-    if (c.kit.writes_facts(c.first, i)) out.push_back(i);
-  return out;
-}
-
 // Each state-changing call left out, the last one first: that one is G3's as well.
 void add_dropped(Case& c, const std::vector<int>& writing) {
   for (std::size_t n = 0; n < writing.size() && n < kMaxDropped; ++n) {
@@ -80,29 +75,6 @@ void add_dropped(Case& c, const std::vector<int>& writing) {
            .name = "without call " + std::to_string(i),
            .script = std::move(script)});
   }
-}
-
-// The call with one argument replaced; arrays lose an item.
-std::vector<Value> swapped_arguments(const Case& c, const ToolCall& call) {
-  std::vector<Value> out;
-  const auto* tool = c.kit.tool(call.tool);
-  for (const auto& [name, value] : call.args.members()) {
-    const Value* schema = property(tool->input, name);
-    std::vector<Value> others;
-    if (value.is_array() && !value.items().empty()) {
-      Value shorter = value;
-      shorter.items().pop_back();
-      others.push_back(std::move(shorter));
-    } else {
-      others = siblings(c.kit, schema == nullptr ? Value::object() : *schema, name, value, 2);
-    }
-    for (auto& other : others) {
-      Value args = call.args;
-      args.set(name, std::move(other));
-      if (c.kit.schemas.at(call.tool).validate(args).empty()) out.push_back(std::move(args));
-    }
-  }
-  return out;
 }
 
 void add_swapped(Case& c, const std::vector<int>& writing) {
@@ -137,8 +109,11 @@ void add_stray(Case& c, const ToolCall& call) {
 void add_strays(Case& c, const std::vector<int>& writing) {
   if (!c.kit.writes.empty()) {
     const auto begin = static_cast<std::size_t>(c.rng.below(c.kit.writes.size()));
-    for (std::size_t n = 0; n < kStrays && n < c.kit.writes.size(); ++n)
-      add_stray(c, c.kit.writes[(begin + n) % c.kit.writes.size()]);
+    std::set<std::string> tools;
+    for (std::size_t n = 0; tools.size() < kStrays && n < c.kit.writes.size(); ++n) {
+      const auto& call = c.kit.writes[(begin + n) % c.kit.writes.size()];
+      if (tools.insert(call.tool).second) add_stray(c, call);
+    }
   }
   if (writing.empty()) return;
   ToolCall again = c.gold.calls[static_cast<std::size_t>(writing.back())];
@@ -161,19 +136,20 @@ void add_extra_reads(Case& c) {
          .script = std::move(script)});
 }
 
-// A call of the same tool that fails, then the right one.
-void add_retry(Case& c, const std::vector<int>& writing) {
-  const auto at = static_cast<std::size_t>(writing.empty() ? 0 : writing.front());
+// A call of the same tool that fails, then the right one: before a write with a value that names
+// nothing, before the last call with an argument that there is not.
+void add_retry(Case& c, std::size_t at, bool bad_value) {
   ToolCall wrong = c.gold.calls[at];
   bool changed = false;
   for (auto& [name, value] : wrong.args.members())
-    if (value.is_string() && !changed) value = Value("?" + value.as_string()), changed = true;
+    if (value.is_string() && bad_value && !changed)
+      value = Value("?" + value.as_string()), changed = true;
   if (!changed) wrong.args.set("no_such_argument", 1);
   Script script = c.gold;
   script.calls.insert(script.calls.begin() + static_cast<std::ptrdiff_t>(at), std::move(wrong));
   c.add({.kind = Trial::Kind::retry,
          .gate = "G9",
-         .name = "with a failed call retried",
+         .name = "with a failed call " + std::to_string(at) + " retried",
          .script = std::move(script),
          .retried = static_cast<int>(at)});
 }
@@ -221,6 +197,36 @@ std::vector<Value> respelled(const schemas::AnswerField& field, const Value& val
 }
 
 }  // namespace
+
+std::vector<int> writing_calls(const Case& c) {
+  std::vector<int> out;
+  for (int i = 0; i < static_cast<int>(c.gold.calls.size()); ++i)
+    if (c.kit.writes_facts(c.first, i)) out.push_back(i);
+  return out;
+}
+
+// The call with one argument replaced; arrays lose an item.
+std::vector<Value> swapped_arguments(const Case& c, const ToolCall& call) {
+  std::vector<Value> out;
+  const auto* tool = c.kit.tool(call.tool);
+  for (const auto& [name, value] : call.args.members()) {
+    const Value* schema = property(tool->input, name);
+    std::vector<Value> others;
+    if (value.is_array() && !value.items().empty()) {
+      Value shorter = value;
+      shorter.items().pop_back();
+      others.push_back(std::move(shorter));
+    } else {
+      others = siblings(c.kit, schema == nullptr ? Value::object() : *schema, name, value, 2);
+    }
+    for (auto& other : others) {
+      Value args = call.args;
+      args.set(name, std::move(other));
+      if (c.kit.schemas.at(call.tool).validate(args).empty()) out.push_back(std::move(args));
+    }
+  }
+  return out;
+}
 
 std::vector<Value> siblings(const Kit& kit,
                             const Value& schema,
@@ -305,14 +311,14 @@ std::vector<Value> respelled_submissions(const Case& c) {
   return out;
 }
 
-void add_trials(Case& c) {
+Step add_trials(Case& c) {
   const auto writing = writing_calls(c);
   c.add({.kind = Trial::Kind::right, .gate = "G1", .name = "gold", .script = c.gold});
   add_dropped(c, writing);
   add_swapped(c, writing);
   for (const auto& miss : c.draft.gold.near_misses)
     c.add({.kind = Trial::Kind::wrong,
-           .gate = "G6",
+           .gate = is_policy_miss(miss.name) ? "G8" : "G6",
            .name = "near miss " + miss.name,
            .script = script_of(miss.steps)});
   add_strays(c, writing);
@@ -322,10 +328,12 @@ void add_trials(Case& c) {
            .name = "variant " + std::to_string(i),
            .script = script_of(c.draft.gold.variants[i])});
   add_extra_reads(c);
-  add_retry(c, writing);
+  add_retry(c, static_cast<std::size_t>(writing.empty() ? 0 : writing.front()), true);
+  add_retry(c, c.gold.calls.size() - 1, false);
+  return add_policy_trials(c);
 }
 
-void add_more_strays(Case& c) {
+void add_more_strays(Case& c, const std::set<std::string>& seen) {
   for (const int i : writing_calls(c)) {  // each of gold's writes elsewhere, and as it was
     ToolCall again = c.gold.calls[static_cast<std::size_t>(i)];
     add_stray(c, again);
@@ -334,8 +342,9 @@ void add_more_strays(Case& c) {
       add_stray(c, again);
     }
   }
-  for (std::size_t n = 0; n < kMoreStrays && n < c.kit.writes.size(); ++n)
-    add_stray(c, c.kit.writes[n]);
+  std::map<std::string, int> tried;
+  for (const auto& call : c.kit.writes)
+    if (seen.count(call.tool) == 0 && ++tried[call.tool] <= kMoreStrays) add_stray(c, call);
 }
 
 }  // namespace seedbed::tasks

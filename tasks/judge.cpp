@@ -68,8 +68,7 @@ Step Judge::check(const Verifier& verifier) {
 }
 
 Result<Verdict> Judge::judge(const Verifier& verifier, const Episode& episode) {
-  auto scored = state_->score(verifier, episode, false);
-  if (auto e = state_->db->rollback()) return *std::move(e);
+  auto scored = state_->all_parts(verifier, episode);
   if (!scored.ok()) return scored.error();
   Verdict verdict;
   double all = 0, held = 0;

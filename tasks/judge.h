@@ -74,6 +74,7 @@ class Judge {
   // The same by where they occur: one column for each view's key and for each attribute.
   [[nodiscard]] const std::vector<FactColumn>& columns() const;
   struct State;
+  [[nodiscard]] State& state() { return *state_; }  // inside tasks only
 
  private:
   explicit Judge(std::unique_ptr<State> state);

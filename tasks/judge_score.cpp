@@ -18,27 +18,27 @@ Error bad_evidence(const std::string& found) {
   return make_error(Where::verifier, "episode", "its evidence", found, "run the episode again");
 }
 
-void score_answers(const Verifier& verifier, const Episode& episode, Parts& parts) {
+void score_answers(const Verifier& verifier, Stop stop, const Value& given, Parts& parts) {
   const double share =
       verifier.answer.empty() ? 0 : 4.0 / static_cast<double>(verifier.answer.size());
-  const bool submitted = episode.stop == Stop::answered;
+  const bool submitted = stop == Stop::answered;
   for (const auto& field : verifier.answer) {
-    const Value* value = submitted ? episode.submitted.find(field.name) : nullptr;
+    const Value* value = submitted ? given.find(field.name) : nullptr;
     parts.add(parts.cheap, "answer:" + field.name, share, accepts(field, value),
               value == nullptr ? "was not submitted"
                                : "submitted " + dump(*value) + ", which is not the accepted value");
   }
 }
 
-void score_refusal(const Verifier& verifier, const Episode& episode, Parts& parts) {
-  const bool refused = episode.stop == Stop::refused;
-  const std::string code = refused ? normal_text(episode.submitted.text("reason_code")) : "";
+void score_refusal(const Verifier& verifier, Stop stop, const Value& given, Parts& parts) {
+  const bool refused = stop == Stop::refused;
+  const std::string code = refused ? normal_text(given.text("reason_code")) : "";
   const bool right_code =
       refused && std::any_of(verifier.refuse_codes.begin(), verifier.refuse_codes.end(),
                              [&](const std::string& c) { return normal_text(c) == code; });
   parts.add(parts.cheap, "refuse_code", 1, right_code,
             "reason '" + code + "' is not the rule that forbids this");
-  const Value* ids = refused ? episode.submitted.find("evidence_ids") : nullptr;
+  const Value* ids = refused ? given.find("evidence_ids") : nullptr;
   const schemas::AnswerField wanted{
       .name = "evidence_ids", .type = schemas::AnswerType::set, .accept = verifier.refuse_evidence};
   parts.add(parts.cheap, "evidence", 4, accepts(wanted, ids),
@@ -76,15 +76,25 @@ Step Judge::State::score_rules(const Verifier& verifier,
   return replay.to(kToTheEnd);
 }
 
-Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episode, bool quick) {
-  Parts parts;
+void score_submission(const Verifier& verifier, Stop stop, const Value& submitted, Parts& parts) {
   const bool is_submit = verifier.outcome == Outcome::submit;
-  parts.add(parts.cheap, "outcome", 1, episode.stop == (is_submit ? Stop::answered : Stop::refused),
+  parts.add(parts.cheap, "outcome", 1, stop == (is_submit ? Stop::answered : Stop::refused),
             is_submit ? "nothing was submitted" : "the request was not refused");
   if (is_submit)
-    score_answers(verifier, episode, parts);
+    score_answers(verifier, stop, submitted, parts);
   else
-    score_refusal(verifier, episode, parts);
+    score_refusal(verifier, stop, submitted, parts);
+}
+
+Result<Parts> Judge::State::all_parts(const Verifier& verifier, const Episode& episode) {
+  auto scored = score(verifier, episode, false);
+  if (auto e = db->rollback()) return *std::move(e);
+  return scored;
+}
+
+Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episode, bool quick) {
+  Parts parts;
+  score_submission(verifier, episode.stop, episode.submitted, parts);
   if (quick && parts.failed) return parts;
 
   if (episode.calls.size() != episode.results.size())
@@ -117,6 +127,7 @@ Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episo
     SEEDBED_TRY(known, learn(changes, key));
     compare();
   }
+  parts.state = known;
   for (const auto& condition : verifier.choose) {
     const bool submitted = episode.stop == Stop::answered && episode.submitted.is_object();
     auto held = submitted ? holds(condition.sql, "choose " + condition.name, episode.submitted)

@@ -21,10 +21,12 @@ struct Difference {
   std::string unseen;  // a table changed that no view reads and that is no bookkeeping
 };
 
-// Parts in the order of the verdict; `quick` stops at the first that fails.
+// Parts in the order of the verdict (cheap: outcome, then answers or code and evidence; asked: choose,
+// then post; facts: delta where there is one, then frame; rules: obligations); `quick` stops at the first that fails.
 struct Parts {
   std::vector<schemas::ScorePart> cheap, asked, facts, rules;
   std::vector<std::pair<std::string, std::string>> whys;  // part -> why
+  std::shared_ptr<const Difference> state;                // what the facts are in the end
   bool failed = false;
 
   void add(std::vector<schemas::ScorePart>& group,
@@ -59,6 +61,8 @@ struct Judge::State {
   void fill_columns();
 
   Result<Parts> score(const schemas::Verifier& verifier, const Episode& episode, bool quick);
+  // score() without quick, the database as at first afterwards.
+  Result<Parts> all_parts(const schemas::Verifier& verifier, const Episode& episode);
   Step score_rules(const schemas::Verifier& verifier,
                    const Episode& episode,
                    std::span<const schemas::RowChange> changes,
@@ -84,6 +88,12 @@ class Replay {
   std::span<const schemas::RowChange> changes_;
   std::size_t at_ = 0;
 };
+
+// The parts that the submission alone decides: Parts::cheap.
+void score_submission(const schemas::Verifier& verifier,
+                      schemas::Stop stop,
+                      const schemas::Value& submitted,
+                      Parts& parts);
 
 constexpr int kToTheEnd = 0x7fffffff;
 
