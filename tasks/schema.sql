@@ -1,4 +1,4 @@
--- The store, schema version 2; the only DDL. New columns go last in their table, so that a file upgraded by ALTER TABLE and
+-- The store, schema version 3; the only DDL. New columns go last in their table, so that a file upgraded by ALTER TABLE and
 -- a new one are alike. Integer ids are of this file alone; `hash` is the identity elsewhere. Documents are blobs.
 CREATE TABLE request (
   one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -80,3 +80,22 @@ CREATE TABLE infra_error (                -- keys that wait for another try
   why TEXT NOT NULL,
   PRIMARY KEY (run, task, sample)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rejection_mechanism (        -- the same rejections once for each mechanism of their environment
+  slot INTEGER NOT NULL REFERENCES slot (number),
+  gate TEXT NOT NULL,
+  mechanism TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (slot, gate, mechanism)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE issue (                      -- what somebody found wrong with a task
+  id INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL UNIQUE,              -- of task, title and author
+  task INTEGER NOT NULL REFERENCES task (id),
+  title TEXT NOT NULL,
+  author TEXT NOT NULL,                   -- user or program
+  status TEXT NOT NULL,                   -- open, resolved or wont_fix
+  resolution TEXT NOT NULL,
+  revision INTEGER NOT NULL               -- how often status or resolution changed
+) STRICT;

@@ -8,12 +8,14 @@
 // function of the stored set, computed at the end of gen and merge. Integer row ids never leave the
 // store; content hashes do.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,19 +41,44 @@ struct GateCount {
   std::int64_t count = 0;
 };
 
+struct MechanismCount {
+  std::string gate, mechanism;
+  std::int64_t count = 0;
+};
+
 // All that one slot gave; committed whole or not at all.
 struct SlotRecord {
   std::int64_t slot = 0;
   std::unique_ptr<AdmittedEnvironment> environment;  // empty where every attempt was rejected
   std::vector<AdmittedTask> tasks;
   std::vector<GateCount> rejections;  // drafts (and environments, gate "env:...") rejected by gate
+  // The same once for each mechanism of the environment that was tried: the sums are larger.
+  std::vector<MechanismCount> rejections_by_mechanism;
 };
+
+// What somebody found wrong with a task. The same title by the same author is the same issue.
+struct Issue {
+  enum class Status : std::uint8_t { open, resolved, wont_fix };
+  std::string id;  // content hash of task, title and author
+  std::string task_id, title;
+  std::string author;  // user or program
+  Status status = Status::open;
+  std::string resolution;
+  std::int64_t revision = 0;
+};
+constexpr std::array<std::string_view, 3> enum_names(Issue::Status) {
+  return {"open", "resolved", "wont_fix"};
+}
+constexpr std::string_view name_of(Issue::Status status) {
+  return enum_names(status)[static_cast<std::size_t>(status)];
+}
 
 struct StoredTask {
   std::string id;
   schemas::TaskSpec task;
   schemas::Verifier verifier;
   schemas::Gold gold;
+  schemas::Certificate certificate;
 };
 struct StoredEnvironment {
   std::string id;
@@ -104,6 +131,7 @@ class Store {
   Step flush();
   Step checkpoint();  // WAL into the file: copying the one file copies the store
   Result<std::vector<GateCount>> rejections();
+  Result<std::vector<MechanismCount>> rejections_by_mechanism();
 
   // ---- reading; only what is selected, in the order of (slot, number) ----
   Result<std::vector<std::string>> environment_ids();
@@ -130,6 +158,17 @@ class Store {
   Result<StoredEpisode> episode(const std::string& id);
   Step set_verdict(const std::string& episode_id, const schemas::Verdict& verdict);
 
+  // ---- issues ----
+  // Idempotent; its id. Error{usage}: no such task, or a title that is empty, longer than 1,000
+  // bytes or no UTF-8.
+  Result<std::string> add_issue(const std::string& task_id,
+                                const std::string& title,
+                                const std::string& author);
+  // Error{usage}: no such issue.
+  Step set_issue(const std::string& id, Issue::Status status, const std::string& resolution);
+  Result<std::vector<Issue>> issues();  // in the order of (slot, task number, id); of every task
+  Result<std::set<std::string>> tasks_with_open_issues();
+
   // ---- the whole ----
   Result<std::string>
   content_digest();  // over sorted (environment id, task id, certificate hash) of what is selected
@@ -141,8 +180,8 @@ class Store {
   // same slot must be equal in both, of two episodes under one key the one with the lower hash
   // stays.
   Step absorb(const std::string& path);
-  // An id given by a person: full hash or unique prefix of an environment, task or episode ->
-  // (kind, full id).
+  // An id given by a person: full hash or unique prefix of an environment, task, episode or
+  // issue -> (kind, full id).
   Result<std::pair<std::string, std::string>> resolve(const std::string& prefix);
   struct State;
 

@@ -2,7 +2,9 @@
 // content alone, so that merging is commutative, associative and idempotent:
 //   a slot     must be equal in both (it is a function of the request)
 //   an episode the one with the lower hash stays; a later verdict stays where only one side has it,
-//   else the lower text an infrastructure error goes where either side has the episode
+//   else the lower text
+//   an issue   the one that changed more often stays, of two the one with the higher text
+//   an infrastructure error goes where either side has the episode
 #include <algorithm>
 #include <map>
 
@@ -240,6 +242,7 @@ Step Store::absorb(const std::string& path) {
   Step failed = same_request(*this, *other, ours.db->path(), path);
   if (!failed) failed = absorb_slots(ours, theirs);
   if (!failed) failed = absorb_runs(*this, ours, theirs);
+  if (!failed) failed = absorb_issues(ours, theirs);
   ours.holding = false;
   if (failed) {
     ours.roll_back();

@@ -52,6 +52,15 @@ std::vector<GateCount> summed(const std::vector<GateCount>& counts) {
   return out;
 }
 
+std::vector<MechanismCount> summed(const std::vector<MechanismCount>& counts) {
+  std::map<std::pair<std::string, std::string>, std::int64_t> by_key;
+  for (const auto& c : counts) by_key[{c.gate, c.mechanism}] += c.count;
+  std::vector<MechanismCount> out;
+  out.reserve(by_key.size());
+  for (const auto& [key, count] : by_key) out.push_back({key.first, key.second, count});
+  return out;
+}
+
 TaskRow task_row(const schemas::TaskSpec& spec,
                  const schemas::Verifier& verifier,
                  const schemas::Gold& gold,
@@ -67,8 +76,11 @@ TaskRow task_row(const schemas::TaskSpec& spec,
 }
 
 SlotRows rows_of(const SlotRecord& record) {
-  SlotRows rows{
-      .slot = record.slot, .environment = {}, .tasks = {}, .rejections = summed(record.rejections)};
+  SlotRows rows{.slot = record.slot,
+                .environment = {},
+                .tasks = {},
+                .rejections = summed(record.rejections),
+                .rejections_by_mechanism = summed(record.rejections_by_mechanism)};
   if (record.environment != nullptr) {
     const auto& env = record.environment->environment();
     rows.environment = EnvironmentRow{.hash = record.environment->id(),
@@ -195,6 +207,16 @@ Step Store::State::write_slot(const SlotRows& rows, const std::string& digest) {
                      .bind(r.count)
                      .run())
       return e;
+  for (const auto& r : rows.rejections_by_mechanism)
+    if (auto e = Use(*db,
+                     "INSERT INTO rejection_mechanism (slot, gate, mechanism, count) VALUES (?, ?, "
+                     "?, ?)")
+                     .bind(rows.slot)
+                     .bind(r.gate)
+                     .bind(r.mechanism)
+                     .bind(r.count)
+                     .run())
+      return e;
   if (!rows.environment) return std::nullopt;
   SEEDBED_TRY(const std::int64_t spec, put_blob(rows.environment->spec));
   SEEDBED_TRY(const std::int64_t image, put_blob(rows.environment->image));
@@ -229,7 +251,11 @@ Step Store::State::write_slot(const SlotRows& rows, const std::string& digest) {
 }
 
 Result<SlotRows> Store::State::read_slot(std::int64_t slot) {
-  SlotRows rows{.slot = slot, .environment = {}, .tasks = {}, .rejections = {}};
+  SlotRows rows{.slot = slot,
+                .environment = {},
+                .tasks = {},
+                .rejections = {},
+                .rejections_by_mechanism = {}};
   std::string digest;
   {
     Use find(*db, "SELECT digest FROM slot WHERE number = ?");
@@ -245,6 +271,19 @@ Result<SlotRows> Store::State::read_slot(std::int64_t slot) {
       if (!row) break;
       if (!is_valid_utf8(find.view(0))) return db->damaged("a gate's name is not UTF-8");
       rows.rejections.push_back({find.text(0), find.integer(1)});
+    }
+  }
+  {
+    Use find(*db,
+             "SELECT gate, mechanism, count FROM rejection_mechanism WHERE slot = ? ORDER BY gate, "
+             "mechanism");
+    find.bind(slot);
+    for (;;) {
+      SEEDBED_TRY(const bool row, find.step());
+      if (!row) break;
+      if (!is_valid_utf8(find.view(0)) || !is_valid_utf8(find.view(1)))
+        return db->damaged("a mechanism's name is not UTF-8");
+      rows.rejections_by_mechanism.push_back({find.text(0), find.text(1), find.integer(2)});
     }
   }
   std::string hash;
@@ -296,6 +335,20 @@ Result<std::vector<GateCount>> Store::rejections() {
   }
 }
 
+Result<std::vector<MechanismCount>> Store::rejections_by_mechanism() {
+  std::vector<MechanismCount> out;
+  Use rows(*state_->db,
+           "SELECT gate, mechanism, sum(count) FROM rejection_mechanism GROUP BY gate, mechanism "
+           "ORDER BY gate, mechanism");
+  for (;;) {
+    SEEDBED_TRY(const bool row, rows.step());
+    if (!row) return out;
+    if (!is_valid_utf8(rows.view(0)) || !is_valid_utf8(rows.view(1)))
+      return state_->db->damaged("a mechanism's name is not UTF-8");
+    out.push_back({rows.text(0), rows.text(1), rows.integer(2)});
+  }
+}
+
 Result<std::vector<std::string>> Store::environment_ids() {
   return state_->strings("SELECT hash FROM environment WHERE selected = 1 ORDER BY slot");
 }
@@ -334,7 +387,8 @@ Result<StoredTask> Store::task(const std::string& id) {
   return StoredTask{.id = id,
                     .task = std::move(document.task),
                     .verifier = std::move(document.verifier),
-                    .gold = std::move(document.gold)};
+                    .gold = std::move(document.gold),
+                    .certificate = std::move(document.certificate)};
 }
 
 Result<schemas::Certificate> Store::certificate(const std::string& task_id) {

@@ -31,6 +31,7 @@ struct SlotRows {
   std::optional<EnvironmentRow> environment;
   std::vector<TaskRow> tasks;
   std::vector<GateCount> rejections;
+  std::vector<MechanismCount> rejections_by_mechanism;
 };
 struct EpisodeRow {
   std::int64_t run = 0, task = 0, sample = 0;  // run and task by row id
@@ -42,6 +43,8 @@ struct EpisodeRow {
   std::optional<std::string> verdict;
 };
 
+// What merge takes over; inside absorb().
+Step absorb_issues(Store::State& ours, Store::State& theirs);
 std::string digest_of(const SlotRows& rows);
 // The difference between two requests in words, "" where they are equal.
 std::string request_difference(const schemas::GenRequest& stored, const schemas::GenRequest& asked);

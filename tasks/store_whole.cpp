@@ -104,6 +104,8 @@ Result<schemas::Value> Store::counts() {
        "SELECT count(*) FROM episode x JOIN task t ON t.id = x.task WHERE t.selected = 1"},
       {"episodes_stored", "SELECT count(*) FROM episode"},
       {"infra_errors", "SELECT count(*) FROM infra_error"},
+      {"issues", "SELECT count(*) FROM issue"},
+      {"issues_open", "SELECT count(*) FROM issue WHERE status = 'open'"},
       {"blobs", "SELECT count(*) FROM blob"},
   };
   schemas::Value out = schemas::Value::object();
@@ -145,7 +147,9 @@ Result<std::pair<std::string, std::string>> Store::resolve(const std::string& pr
       "LIMIT 6) UNION ALL "
       "SELECT * FROM (SELECT 'task', hash FROM task WHERE hash >= ?1 AND hash < ?2 LIMIT 6) UNION "
       "ALL "
-      "SELECT * FROM (SELECT 'episode', hash FROM episode WHERE hash >= ?1 AND hash < ?2 LIMIT 6)");
+      "SELECT * FROM (SELECT 'episode', hash FROM episode WHERE hash >= ?1 AND hash < ?2 LIMIT 6) "
+      "UNION ALL "
+      "SELECT * FROM (SELECT 'issue', hash FROM issue WHERE hash >= ?1 AND hash < ?2 LIMIT 6)");
   rows.bind(low).bind(end);
   for (;;) {
     SEEDBED_TRY(const bool row, rows.step());

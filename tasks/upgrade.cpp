@@ -56,7 +56,20 @@ Step from_1(Db& db, BlobCodec& codec) {
   return std::nullopt;
 }
 
-constexpr UpgradeStep kSteps[] = {{1, from_1}};
+// 2 -> 3: rejections by mechanism, and the ledger of issues.
+Step from_2(Db& db, BlobCodec& /*codec*/) {
+  return db.exec(
+      "CREATE TABLE rejection_mechanism (slot INTEGER NOT NULL REFERENCES slot (number), gate TEXT "
+      "NOT NULL, mechanism TEXT NOT NULL, count INTEGER NOT NULL,"
+      "  PRIMARY KEY (slot, gate, mechanism)) STRICT, WITHOUT ROWID;"
+      "CREATE TABLE issue (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, task INTEGER NOT "
+      "NULL "
+      "REFERENCES task (id), title TEXT NOT NULL, author TEXT NOT NULL,"
+      "  status TEXT NOT NULL, resolution TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;",
+      "bringing it to version 3");
+}
+
+constexpr UpgradeStep kSteps[] = {{1, from_1}, {2, from_2}};
 
 // Tables, indexes and columns, one a line; comments and column order do not matter.
 Result<std::string> structure(Db& db) {

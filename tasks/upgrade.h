@@ -10,7 +10,7 @@
 namespace seedbed::tasks {
 
 inline constexpr std::int64_t kApplicationId = 0x53626564;  // "Sbed", in the header of every store
-inline constexpr std::int64_t kSchemaVersion = 2;
+inline constexpr std::int64_t kSchemaVersion = 3;
 
 // All steps from `version` to kSchemaVersion in one transaction: done whole or not at all.
 Step upgrade(Db& db, BlobCodec& codec, std::int64_t version);

@@ -83,11 +83,11 @@ TEST_F(StoreTest, AnEmptyFileIsNoStoreButMayBecomeOne) {
 
 TEST_F(StoreTest, ANewerStoreIsRefused) {
   fill(at("a.db"), {0});
-  raw_sql(at("a.db"), "PRAGMA user_version = 3");
+  raw_sql(at("a.db"), "PRAGMA user_version = 4");
   for (const StoreOptions& options :
        {StoreOptions{}, StoreOptions{.upgrade = true}, StoreOptions{.read_only = true}})
     EXPECT_TRUE(has(refusal(at("a.db"), options),
-                    "schema version 3, this build reads 2; open it with a newer seedbed"));
+                    "schema version 4, this build reads 3; open it with a newer seedbed"));
 }
 
 TEST_F(StoreTest, AnOlderStoreNeedsUpgradeAndKeepsItsContent) {
@@ -111,7 +111,7 @@ TEST_F(StoreTest, AnOlderStoreNeedsUpgradeAndKeepsItsContent) {
               "task, sample, solved, score, tool_calls, wall_us, document FROM n.episode;");
   const std::string before = read_bytes(at("old.db"));
   EXPECT_TRUE(
-      has(refusal(at("old.db")), "schema version 1, this build reads 2; open it with --upgrade"));
+      has(refusal(at("old.db")), "schema version 1, this build reads 3; open it with --upgrade"));
   EXPECT_TRUE(
       has(refusal(at("old.db"), {.upgrade = true, .read_only = true}), "open it with --upgrade"));
   EXPECT_EQ(read_bytes(at("old.db")), before);
@@ -127,7 +127,8 @@ TEST_F(StoreTest, AnOlderStoreNeedsUpgradeAndKeepsItsContent) {
   }
   // An old store whose content is damaged is upgraded whole or not at all.
   raw_sql(at("old.db"),
-          "DROP TABLE infra_error; ALTER TABLE task DROP COLUMN masked_skeleton; ALTER TABLE "
+          "DROP TABLE issue; DROP TABLE rejection_mechanism; DROP TABLE infra_error; ALTER TABLE "
+          "task DROP COLUMN masked_skeleton; ALTER TABLE "
           "episode DROP COLUMN verdict;"
           "PRAGMA user_version = 1; UPDATE blob SET data = x'00' WHERE id = (SELECT document FROM "
           "task LIMIT 1)");
@@ -142,7 +143,7 @@ TEST_F(StoreTest, TablesThatAreNotOursAreSeen) {
         "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run; END"}) {
     fill(at("a.db"), {0});
     raw_sql(at("a.db"), sql);
-    EXPECT_TRUE(has(refusal(at("a.db")), "its tables are not those of schema version 2")) << sql;
+    EXPECT_TRUE(has(refusal(at("a.db")), "its tables are not those of schema version 3")) << sql;
     EXPECT_EQ(refusal(at("a.db"), {.fresh = true}), "opened");  // it is a store all the same
   }
 }
