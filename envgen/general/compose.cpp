@@ -135,7 +135,9 @@ Step Composer::bind_roles() {
 }
 
 Step Composer::add_attributes() {
-  const auto add = [&](int m, int concept_id, const PackAttr& a, bool own) -> Step {
+  // `owner`: the role or concept that has the attribute, as its mechanism calls it.
+  const auto add = [&](int m, int concept_id, const PackAttr& a, bool own,
+                       const std::string& owner) -> Step {
     Concept& c = world->concepts[static_cast<std::size_t>(concept_id)];
     if (a.optional && knobs.only.empty() && rng.chance(3, 10)) {
       dropped.insert({concept_id, a.name});
@@ -149,7 +151,7 @@ Step Composer::add_attributes() {
     attr.with = a.with;
     attr.mechanism = m;
     SEEDBED_TRY(attr.domain,
-                parse_domain(*world, m, a.type, c.symbol + "." + a.name,
+                parse_domain(*world, m, a.type, symbol(m, owner + "." + a.name),
                              "mechanism " + world->mechanisms[static_cast<std::size_t>(m)]));
     attr.domain.nullable = a.nullable;
     attr.optional = a.optional;
@@ -184,12 +186,13 @@ Step Composer::add_attributes() {
         return make_error(Where::pack, "mechanism", world->mechanisms[m],
                           "adds to unknown role '" + role + "'", "name one of its roles");
       for (const auto& a : attrs)
-        if (auto e = add(static_cast<int>(m), concept_id, a, false)) return e;
+        if (auto e = add(static_cast<int>(m), concept_id, a, false, role)) return e;
     }
     for (const auto& pc : world->packs[m]->concepts)
       for (const auto& a : pc.attrs)
-        if (auto e = add(static_cast<int>(m),
-                         world->concept_named(symbol(static_cast<int>(m), pc.name)), a, true))
+        if (auto e =
+                add(static_cast<int>(m), world->concept_named(symbol(static_cast<int>(m), pc.name)),
+                    a, true, pc.name))
           return e;
   }
   for (const auto& c : world->concepts) {

@@ -160,8 +160,14 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
     std::set<std::string> columns{"id",     "deleted_on", "record_id", "seq",
                                   "series", "item",       "field",     "value"};
     for (const auto& a : c.attrs) {
-      const std::string noun =
-          override_of(lexicon.attributes, c.symbol + "." + a.short_name, a.noun);
+      std::string noun = override_of(lexicon.attributes, c.symbol + "." + a.short_name, a.noun);
+      if (a.mechanism >= 0)  // what a role gained, by the role's name
+        for (const auto& [role, id] : world.roles[static_cast<std::size_t>(a.mechanism)])
+          if (id == static_cast<int>(i))
+            noun = override_of(lexicon.attributes,
+                               world.mechanisms[static_cast<std::size_t>(a.mechanism)] + "." +
+                                   role + "." + a.short_name,
+                               noun);
       s.nouns.push_back(noun);
       s.columns.push_back(a.name == "name" ? unique_in(columns, "name")
                                            : unique_in(columns, column_name(a, noun)));
