@@ -28,6 +28,7 @@ struct Composer {
   Step add_edges();
   Step add_derived_and_invariants();
   Step emit_edges(std::vector<int>& component);
+  Type type_over(int m, const std::string& over, const std::string& text) const;
   std::string symbol(int m, const std::string& name) const {
     return world->mechanisms[static_cast<std::size_t>(m)] + "." + name;
   }
@@ -264,6 +265,20 @@ Step Composer::add_derived_and_invariants() {
   return std::nullopt;
 }
 
+// The type of a term over one fact x; boolean where it does not parse. Counts are not taken from
+// amounts.
+Type Composer::type_over(int m, const std::string& over, const std::string& text) const {
+  Names names = names_for(*world, m);
+  auto x = std::make_shared<Term>();
+  x->op = Op::variable;
+  x->index = 0;
+  x->domain = {Type::ref, names.concept_named(over), -1, 0, 0, false};
+  names.values["x"] = x;
+  names.next_variable = 1;
+  const auto term = parse_term(text, names, "shared quantity");
+  return term.ok() ? (*term)->domain.type : Type::boolean;
+}
+
 // (event -> reaction), gates and loads between different mechanisms, in a shuffled order: those
 // that connect two components are taken, of the others about a third.
 Step Composer::emit_edges(std::vector<int>& component) {
@@ -330,7 +345,8 @@ Step Composer::emit_edges(std::vector<int>& component) {
       const PackDerived& d = world->packs[mech(c.to)]->derived[c.b];
       if (names_for(*world, c.from).concept_named(load.over) !=
               names_for(*world, c.to).concept_named(d.over) ||
-          names_for(*world, c.from).concept_named(load.over) < 0)
+          names_for(*world, c.from).concept_named(load.over) < 0 ||
+          type_over(c.from, load.over, load.term) != type_over(c.to, d.over, d.term))
         continue;
       kind = EdgeKind::quantity;
       world->loads.push_back({c.from, c.to, edge, &load, d.name});

@@ -48,7 +48,7 @@ struct Writer {
       text =
           replace_all(text, "{" + name + "}",
                       domain.type == Type::ref ? noun(domain.target) : replace_all(name, "_", " "));
-    return capitalised(text);
+    return capitalised(with_right_articles(text));
   }
   void reason(const std::string& code, const std::string& text) {
     if (codes.insert(code).second) reasons.push_back({code, text});

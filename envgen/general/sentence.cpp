@@ -125,6 +125,24 @@ void word_sentences(const World& world, const Lexicon& lexicon, Skin& skin) {
   skin.registers = lexicon.registers;
 }
 
+std::string with_right_articles(const std::string& text) {
+  static const char* const kConsonantSound[] = {"one", "uni", "use", "usu", "uti", "eur", "ewe"};
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    out.push_back(text[i]);
+    const bool article =
+        (text[i] == 'a' || text[i] == 'A') && i + 2 < text.size() && text[i + 1] == ' ' &&
+        (i == 0 || text[i - 1] == ' ' || text[i - 1] == '(' || text[i - 1] == '\n');
+    if (!article) continue;
+    const std::string next = lower_ascii(text.substr(i + 2, 3));
+    const bool vowel = next.find_first_of("aeiou") == 0;
+    const bool exempt = std::any_of(std::begin(kConsonantSound), std::end(kConsonantSound),
+                                    [&](const char* sound) { return next == sound; });
+    if (vowel && !exempt) out.push_back('n');
+  }
+  return out;
+}
+
 std::string open_slot(const std::string& text) {
   const auto open = text.find('{');
   if (open == std::string::npos) return "";

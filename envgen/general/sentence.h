@@ -23,6 +23,8 @@ std::string fill_words(const World& world,
 // The phrases of transitions, goals and reads: the lexicon's own where it has some that name every
 // parameter once, else the packs'.
 void word_sentences(const World& world, const Lexicon& lexicon, Skin& skin);
+// "a" before a vowel's sound becomes "an": slots do not know what fills them.
+std::string with_right_articles(const std::string& text);
 // The first slot left, or "".
 std::string open_slot(const std::string& text);
 std::string plural_of(const std::string& noun);
