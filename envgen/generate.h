@@ -46,6 +46,8 @@ Result<GenSummary> generate(tasks::Store& store,
                             const std::function<void(const GenProgress&)>& progress,
                             const std::atomic<bool>& stop);
 
+// `gate` names what is broken: seed (the slot gives another environment), task, verifier, gold,
+// certificate, or what the gate of that name says of the stored draft.
 struct VerifyFailure {
   std::string task, gate, why;
 };
@@ -53,8 +55,10 @@ struct VerifySummary {
   std::int64_t checked = 0;
   std::vector<VerifyFailure> failed;
 };
-// Makes every slot behind `sample` environments (0: all) again from its seed: the image's hash, the
-// environment, every stored task and its certificate must come out the same, through the jail.
+// Redoes the proof. Every slot behind `sample` environments (0: all) is made again from its seed,
+// every gate in the jail; the environment, and each stored task's text, verifier, gold plan and
+// certificate must be those that come out. A draft that differs is put to the gates as it is
+// stored, so that what is wrong with it is said too.
 Result<VerifySummary> verify_pack(tasks::Store& store,
                                   std::shared_ptr<const Packs> packs,
                                   std::int64_t sample,

@@ -92,7 +92,7 @@ class StoreTamper {
   }
 
  private:
-  static void run(Use&& use) {
+  static void run(Use& use) {
     if (auto e = use.run()) throw std::runtime_error(e->message);
   }
 
@@ -133,7 +133,11 @@ class StoreTamper {
   }
 
   void write_digest(std::int64_t slot) {
-    SlotRows rows{.slot = slot, .environment = {}, .tasks = {}, .rejections = {}};
+    SlotRows rows{.slot = slot,
+                  .environment = {},
+                  .tasks = {},
+                  .rejections = {},
+                  .rejections_by_mechanism = {}};
     {
       Use find(*db_,
                "SELECT e.hash, b.hash, b.size, b.data FROM environment e JOIN blob b ON b.id = "
