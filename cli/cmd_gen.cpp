@@ -22,6 +22,7 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   GenArguments arguments;
   Common common;
   std::int64_t seed = 1;
+  std::string level, mix;
   arguments.jobs = core_count();
   Options options(
       "gen",
@@ -34,6 +35,8 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   options.integer("--seed", seed, 0, INT64_MAX, "everything is a function of it");
   options.choice("--split", arguments.split, {"all", "train", "heldout"},
                  "which environments to keep");
+  options.text("--level", level, "A-B", "only tasks of these levels, 1 to 10 (docs/levels.md)");
+  options.text("--mix", mix, "FILE", "shares of kinds and levels, as JSON (seedbed schema mix)");
   options.texts("--pack", arguments.packs, "DIR",
                 "mechanisms and lexicons beside the built-in ones");
   options.integer("--jobs", arguments.jobs, 1, 1'024,
@@ -51,6 +54,14 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   context.out.set_json(common.json);
   arguments.seed = std::to_string(seed);
   arguments.upgrade = common.upgrade;
+  if (!level.empty() && !mix.empty())
+    return make_error(Where::usage, "seedbed gen", "--level and --mix",
+                      "found both, wanted one of them", "put the levels into the mix's file");
+  if (!level.empty()) {
+    SEEDBED_TRY(arguments.mix, schemas::mix_of_levels(level));
+  } else if (!mix.empty()) {
+    SEEDBED_TRY(arguments.mix, schemas::read_mix(mix));
+  }
   SEEDBED_TRY(arguments.shard, shard_of(common.shard, environment_variable));
 
   if (common.dry_run) {

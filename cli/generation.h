@@ -1,5 +1,6 @@
 // Generation and its proof, as the commands and the demo use them.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct GenArguments {
   std::int64_t envs = 100, tasks_per_env = 10, jobs = 2;
   Shard shard;
   std::vector<std::string> packs;
+  std::optional<schemas::Mix> mix;
   bool fresh = false, upgrade = false;
 };
 struct GenReport {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "schemas/mix.h"
 #include "schemas/reflect.h"
 
 namespace seedbed::schemas {
@@ -17,6 +18,7 @@ struct GenRequest {
   std::int64_t tasks_per_env = 0;
   std::string split;  // train, heldout or all
   std::string packs;  // content hash of all pack files used
+  std::optional<Mix> mix;  // which kinds and levels to keep; absent: whatever comes
 };
 template <class V>
 void fields(V&& at, GenRequest& x) {
@@ -27,6 +29,7 @@ void fields(V&& at, GenRequest& x) {
   at("tasks_per_env", x.tasks_per_env, "tasks wanted for each");
   at("split", x.split, "train, heldout or all");
   at("packs", x.packs, "content hash of the packs");
+  at("mix", x.mix, "which kinds and levels of tasks are kept");
 }
 
 }  // namespace seedbed::schemas

@@ -56,20 +56,29 @@ tasks::Player player_of(Bench& bench) {
 Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
                                                      tasks::Admission& admission,
                                                      Rng rng,
-                                                     std::int64_t wanted,
+                                                     const schemas::GenRequest& request,
                                                      Rejections& rejections) {
+  const std::int64_t wanted = request.tasks_per_env;
   std::vector<tasks::AdmittedTask> out;
   const std::int64_t target =
       wanted + std::max<std::int64_t>(2, wanted / 12);  // a surplus for selection
   const std::uint64_t start = rng.fork("first kind").below(std::size(kKinds));
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
+  std::vector<schemas::Kept> kept;
+  const std::int64_t tries = (request.mix ? 12 : 6) * target;
   for (std::uint64_t i = 0;
-       i < static_cast<std::uint64_t>(6 * target) && static_cast<std::int64_t>(out.size()) < target;
+       i < static_cast<std::uint64_t>(tries) && static_cast<std::int64_t>(out.size()) < target;
        ++i) {
     const std::string kind = kKinds[(start + i) % std::size(kKinds)];
     const auto goal = draw_goal(l, kind, rng.fork("goal", i));
     if (!goal) continue;
+    // Most tasks hang on an interaction of two mechanisms; no goal is asked for more than three
+    // times.
+    const bool crossing = goal->interactions > 0 && goal->mechanisms > 1;
+    if (!crossing && 100 * (plain + 1) > kPlainPercent * target) continue;
+    const std::string skeleton = content_hash(goal->expression);
+    if (skeletons[skeleton] >= 3) continue;
     SEEDBED_TRY(auto draft,
                 draft_of(l, *goal, rng.fork("draft", i), static_cast<std::int64_t>(out.size())));
     if (!draft) {
@@ -83,24 +92,24 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
       rejections.add("level");
       continue;
     }
+    // Shares first; an environment that cannot fill them takes whatever the mix allows.
+    if (request.mix && !schemas::wanted(*request.mix, kept, target, goal->kind, level,
+                                        static_cast<std::int64_t>(i) < 4 * target))
+      continue;
     draft->task.knobs.push_back({"level", level});
     for (const auto& knob : tasks::solvers::knobs_of(hardness))
       if (std::none_of(draft->task.knobs.begin(), draft->task.knobs.end(),
                        [&](const schemas::Knob& k) { return k.name == knob.name; }))
         draft->task.knobs.push_back(knob);
-    // Most tasks hang on an interaction of two mechanisms; no goal is asked for more than three
-    // times.
-    const bool crossing = draft->gold.interactions > 0 && draft->gold.mechanisms > 1;
-    if (!crossing && 100 * (plain + 1) > kPlainPercent * target) continue;
-    if (skeletons[draft->task.skeleton] >= 3) continue;
     SEEDBED_TRY(auto admitted, admission.admit(*std::move(draft)));
     if (const auto* rejected = std::get_if<tasks::Rejected>(&admitted)) {
       rejections.add(rejected->gate);
       continue;
     }
     auto& task = std::get<tasks::AdmittedTask>(admitted);
-    ++skeletons[task.draft().task.skeleton];
+    ++skeletons[skeleton];
     plain += crossing ? 0 : 1;
+    kept.push_back({task.draft().task.kind, level});
     out.push_back(std::move(task));
   }
   return out;
@@ -196,7 +205,7 @@ Result<tasks::SlotRecord> make_slot(const Packs& packs,
     const Rng rng = rng_for(seed_number(request), request.family, static_cast<std::uint64_t>(slot),
                             "tasks of attempt " + std::to_string(attempt));
     SEEDBED_TRY(std::vector<tasks::AdmittedTask> admitted,
-                admit_tasks(*lowered, admission, rng, request.tasks_per_env, rejections));
+                admit_tasks(*lowered, admission, rng, request, rejections));
     if (static_cast<std::int64_t>(admitted.size()) < request.tasks_per_env) {
       rejections.add("env:too few tasks");
       continue;
