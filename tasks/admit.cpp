@@ -210,10 +210,10 @@ Result<Refused> check_environment(Kit& kit) {
 // is played.
 constexpr std::array<Gate, 4> kBeforePlays = {gate_build, gate_g18_budget, gate_g12_unique,
                                               gate_g10_no_leak};
-constexpr std::array<Gate, 13> kAfterPlays = {
+constexpr std::array<Gate, 14> kAfterPlays = {
     gate_g1_gold,      gate_g2_nop,     gate_g11_reachable, gate_g3_prefixes,   gate_g4_empty_ways,
     gate_g6_mutants,   gate_g8_policy,  gate_g7_stray,      gate_g9_other_ways, gate_g5_random,
-    gate_g13_mutation, gate_g14_oracle, gate_g17_reset};
+    gate_g13_mutation, gate_g14_oracle, gate_g15_ladder,    gate_g17_reset};
 
 // What the judge cannot judge is the draft's fault; anything else (a broken jail) is ours to
 // report.
@@ -264,6 +264,7 @@ Result<std::variant<std::unique_ptr<Admission>, Rejected>> Admission::open(
   auto judge = Judge::open(env, image);
   if (!judge.ok()) return reject(judge.error().message);
   kit.judge = *std::move(judge);
+  kit.ladder = std::make_unique<solvers::Ladder>(kit.env, kit.player.play, *kit.judge);
   kit.draw = Draw(kit.judge->columns(), env.now_minutes);
   count_values(kit);
   if (auto e = read_texts(kit)) return reject(e->message);

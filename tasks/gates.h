@@ -21,6 +21,7 @@
 #include "tasks/admit_draw.h"
 #include "tasks/admit_known.h"
 #include "tasks/judge.h"
+#include "tasks/solvers/ladder.h"
 
 namespace seedbed::tasks {
 
@@ -147,6 +148,7 @@ Result<GateOutcome> gate_g8_policy(Case& c);
 Result<GateOutcome> gate_g9_other_ways(Case& c);
 Result<GateOutcome> gate_g13_mutation(Case& c);
 Result<GateOutcome> gate_g14_oracle(Case& c);
+Result<GateOutcome> gate_g15_ladder(Case& c);
 Result<GateOutcome> gate_g17_reset(Case& c);
 
 // Adds the trials that need a replay; gold's first play must be there.

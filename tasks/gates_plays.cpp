@@ -193,6 +193,13 @@ Result<GateOutcome> gate_g14_oracle(Case& c) {
       "G14", steps, std::to_string(c.plans.size()) + " plans, facts and outcome of every step"});
 }
 
+Result<GateOutcome> gate_g15_ladder(Case& c) {
+  SEEDBED_TRY(auto outcome, c.kit.ladder->gate(c.draft));
+  if (auto* passed = std::get_if<schemas::GateResult>(&outcome))
+    return GateOutcome(std::move(*passed));
+  return GateOutcome(std::get<Rejected>(std::move(outcome)));
+}
+
 Result<GateOutcome> gate_g17_reset(Case& c) {
   SEEDBED_TRY(const std::string digest, c.kit.player.digest());
   if (digest != c.kit.image_hash)
