@@ -74,6 +74,7 @@ struct Kit {
       writes;  // random calls that succeed, most of them from the initial state
   std::vector<Walk> walks;
   std::int64_t integers = 0, texts = 0;            // distinct values in the state
+  std::unique_ptr<solvers::Ladder> ladder;
   std::optional<std::vector<Touch>> touches;       // made at first use: kit_touches()
   std::map<std::string, BrokenRule> broken_rules;  // by tool and SQL, made at first use
 
