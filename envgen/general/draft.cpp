@@ -204,24 +204,11 @@ void Drafter::add_post(schemas::Verifier& v) const {
 }
 
 void Drafter::add_obligations(schemas::Verifier& v) const {
-  const SqlPrinter sql = l.printer();
   for (const auto& rule : w.rules) {
     if (rule.enforced) continue;
-    for (const auto& form : l.surface.tools) {
-      if (form.kind != ToolForm::Kind::transition || form.transition != rule.transition) continue;
-      const Transition& t = w.transitions[at(form.transition)];
-      SqlNames names;
-      names.params.resize(t.params.size());
-      for (const auto& p : form.params)
-        names.params[at(p.index)] = p.by_name ? "(SELECT id FROM " +
-                                                    l.skin.concepts[at(p.domain.target)].view +
-                                                    " WHERE name = :" + p.name + ")"
-                                              : ":" + p.name;
-      for (const auto& [name, term] : t.lets)
-        names.params.push_back("(" + sql.term(*term, names) + ")");
-      v.obligations.push_back({rule.symbol, form.name, "not (" + rule.symbol + ")",
-                               "SELECT NOT " + sql.term(*rule.never_if, names)});
-    }
+    if (const ToolForm* form = l.surface.offer(rule.transition))
+      v.obligations.push_back({rule.symbol, form->name, "not (" + rule.symbol + ")",
+                               never_sql(l, *form, *rule.never_if)});
   }
 }
 
@@ -285,13 +272,10 @@ schemas::Verifier Drafter::verifier() const {
 }
 
 bool Drafter::replay(const std::vector<GoldStep>& steps, Facts& facts) const {
-  facts = l.facts;
-  for (const auto& s : steps) {
-    if (s.kind != GoldKind::call) continue;
-    const Meaning m = meaning_of(l, facts, {s.tool, s.args});
-    if (!m.ok) return false;
-    if (m.transition >= 0 && !apply(w, m.transition, m.args, facts).ok) return false;
-  }
+  Session session(l);
+  for (const auto& s : steps)
+    if (s.kind == GoldKind::call && !session.play({s.tool, s.args})) return false;
+  facts = std::move(session.facts);
   return true;
 }
 
@@ -326,7 +310,9 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
   std::vector<schemas::NearMiss> out;
   const auto last_call = [&](int transition) {
     for (std::size_t i = gold.size(); i-- > 0;) {
-      const ToolForm* f = gold[i].kind == GoldKind::call ? l.surface.tool(gold[i].tool) : nullptr;
+      const ToolForm* f = gold[i].kind == GoldKind::call
+                              ? l.surface.form_of({gold[i].tool, gold[i].args})
+                              : nullptr;
       if (f != nullptr && f->kind == ToolForm::Kind::transition && f->transition == transition)
         return static_cast<int>(i);
     }
@@ -335,16 +321,12 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
   if (goal.refusal) {  // the rule ignored
     const Operation& o = goal.operations[0];
     std::vector<GoldStep> steps(gold.begin(), gold.end() - 1);
-    for (const auto& f : l.surface.tools) {
-      if (f.kind != ToolForm::Kind::transition || f.transition != o.transition) continue;
+    if (const ToolForm* f = l.surface.offer(o.transition)) {
       GoldStep call;
-      call.tool = f.name;
-      call.args = Value::object();
-      for (const auto& p : f.params)
-        call.args.set(p.name, p.by_name
-                                  ? Value(Speaker{l}.name(p.domain.target, o.args[at(p.index)]))
-                                  : l.renderer().value(p.domain, o.args[at(p.index)]));
+      call.tool = f->name;
+      call.args = call_args(l, *f, o.args);
       steps.push_back(call);
+      if (f->busy_every > 0) steps.push_back(call);
     }
     GoldStep submit;
     submit.kind = GoldKind::submit;
@@ -368,7 +350,7 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
   for (const auto& o : goal.operations) {
     const int call = last_call(o.transition);
     if (call < 0) continue;
-    const ToolForm* f = l.surface.tool(gold[at(call)].tool);
+    const ToolForm* f = l.surface.offer(o.transition);
     for (const auto& p : f->params) {
       if (p.domain.type != Type::ref || out.size() >= 3) continue;
       std::vector<std::int64_t> keys;
@@ -378,8 +360,9 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
       const bool extreme = o.refs.size() > at(p.index) && o.refs[at(p.index)].extreme >= 0;
       for (const auto key : keys) {
         std::vector<GoldStep> steps = gold;
-        steps[at(call)].args.set(p.name, p.by_name ? Value(Speaker{l}.name(p.domain.target, key))
-                                                   : l.renderer().id(p.domain.target, key));
+        std::vector<std::int64_t> args = o.args;
+        args[at(p.index)] = key;
+        steps[at(call)].args = call_args(l, *f, args);
         Facts facts;
         if (!replay(steps, facts)) continue;
         bool same = true;
@@ -428,7 +411,7 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
   if (goal.excused) {  // the rule read without its exception
     std::vector<GoldStep> steps;
     for (const auto& s : gold) {
-      const ToolForm* f = s.kind == GoldKind::call ? l.surface.tool(s.tool) : nullptr;
+      const ToolForm* f = s.kind == GoldKind::call ? l.surface.form_of({s.tool, s.args}) : nullptr;
       if (f != nullptr && f->kind != ToolForm::Kind::transition) steps.push_back(s);
     }
     GoldStep refuse;
@@ -473,7 +456,9 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
   } else {
     plan.steps.back().args = d.submission(d.final_facts);
     for (const auto& a : goal.answers)  // a sum is worked out, not read
-      if (a.term && a.term->op == Op::sum) plan.steps.back().derived.push_back(a.field);
+      if (a.term &&
+          (a.term->op == Op::sum || (l.surface.units && a.term->domain.type == Type::cents)))
+        plan.steps.back().derived.push_back(a.field);
   }
   out.gold.steps = plan.steps;
   out.gold.variants = d.variants(plan.steps);

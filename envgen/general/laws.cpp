@@ -12,19 +12,50 @@ std::size_t at(int i) {
   return static_cast<std::size_t>(i);
 }
 
-// A call of a transition's tool with World arguments.
+// A call of a form with World arguments, now and then made in another way that the form allows:
+// more ids, a part of a name.
 schemas::ToolCall call_of(const Lowered& l,
                           const ToolForm& form,
-                          const std::vector<std::int64_t>& args) {
+                          const std::vector<std::int64_t>& args,
+                          const Facts& facts,
+                          Rng& rng) {
+  schemas::ToolCall call{form.name, call_args(l, form, args)};
+  for (const auto& p : form.params) {
+    if (form.batch) {
+      const auto& rows = facts.tables[at(p.domain.target)].rows;
+      schemas::Value ids = *call.args.find(p.name);
+      for (std::int64_t more = rng.between(0, kBatchMost - 1); more > 0 && !rows.empty(); --more)
+        ids.push(l.renderer().id(p.domain.target, rng.pick(rows).key));
+      call.args.set(p.name, std::move(ids));
+    } else if (p.by_part && rng.chance(1, 2)) {
+      const std::string name = call.args.find(p.name)->as_string();
+      const std::size_t space = name.find(' ');
+      if (space != std::string::npos)
+        call.args.set(p.name, rng.chance(1, 2) ? name.substr(0, space) : name.substr(space + 1));
+    }
+  }
+  return call;
+}
+
+// A call of any reading tool.
+std::optional<schemas::ToolCall> read_of(const Lowered& l,
+                                         const ToolForm& form,
+                                         const Facts& facts,
+                                         Rng& rng) {
   schemas::ToolCall call{form.name, schemas::Value::object()};
   const Speaker say{l};
   for (const auto& p : form.params) {
-    const std::int64_t v = args[at(p.index)];
-    if (p.by_name)
-      call.args.set(p.name, say.name(p.domain.target, v).empty() ? "Nobody At All"
-                                                                 : say.name(p.domain.target, v));
-    else
-      call.args.set(p.name, l.renderer().value(p.domain, v));
+    if (form.kind == ToolForm::Kind::list && rng.chance(1, 2)) continue;
+    if (form.kind == ToolForm::Kind::find) {
+      call.args.set(
+          p.name, say.name(form.concept_id, rng.pick(facts.tables[at(form.concept_id)].rows).key));
+      continue;
+    }
+    Domain d = p.domain;
+    d.nullable = false;
+    const std::int64_t v = sample_value(*l.world, d, facts, rng);
+    if (v == kNone) return std::nullopt;
+    call.args.set(p.name, l.renderer().value(d, v));
   }
   return call;
 }
@@ -48,30 +79,35 @@ Result<Lowered> dress(std::shared_ptr<const World> world,
 Result<LawReport> check_laws(const Lowered& l, sandbox::ToolHost& host, Rng rng, int steps) {
   LawReport report;
   const World& w = *l.world;
-  std::vector<const ToolForm*> forms;
+  std::vector<const ToolForm*> forms, reads;
   for (const auto& f : l.surface.tools)
-    if (f.kind == ToolForm::Kind::transition) forms.push_back(&f);
+    (f.kind == ToolForm::Kind::transition ? forms : reads).push_back(&f);
   std::vector<schemas::ToolCall> calls;
-  Facts facts = l.facts;
-  if (!invariants_hold(w, facts))
+  Session session(l);
+  if (!invariants_hold(w, session.facts))
     report.broken.emplace_back("law 3: an invariant does not hold at the start");
+  std::vector<Move> moved;
   for (int i = 0; i < steps; ++i) {
+    if (rng.chance(1, 10)) {
+      if (const auto call = read_of(l, *rng.pick(reads), session.facts, rng))
+        calls.push_back(*call);
+      continue;
+    }
     const ToolForm& form = *rng.pick(forms);
+    const Transition& t = w.transitions[at(form.transition)];
     std::vector<std::int64_t> args = rng.chance(2, 3)
-                                         ? legal_args(w, facts, form.transition, rng, 30)
+                                         ? legal_args(w, session.facts, form.transition, rng, 30)
                                          : std::vector<std::int64_t>{};
-    if (args.size() != w.transitions[at(form.transition)].params.size())
-      args = sample_args(w, w.transitions[at(form.transition)], facts, rng);
-    if (args.size() != w.transitions[at(form.transition)].params.size()) continue;
+    if (args.size() != t.params.size()) args = sample_args(w, t, session.facts, rng);
+    if (args.size() != t.params.size()) continue;
     if (rng.chance(1, 20))
       for (const auto& p : form.params)
         if (p.domain.type == Type::ref) args[at(p.index)] = 900 + i;  // nothing has that key
-    calls.push_back(call_of(l, form, args));
-    if (!apply(w, form.transition, args, facts).ok) continue;
+    calls.push_back(call_of(l, form, args, session.facts, rng));
+    if (!session.play(calls.back(), &moved) || moved.empty()) continue;
     ++report.succeeded;
-    if (!invariants_hold(w, facts))
-      report.broken.push_back("law 3: an invariant fails after " +
-                              w.transitions[at(form.transition)].symbol);
+    if (!invariants_hold(w, session.facts))
+      report.broken.push_back("law 3: an invariant fails after " + t.symbol);
   }
   report.steps = static_cast<int>(calls.size());
   if (auto e = host.load(l.environment, l.image)) return *std::move(e);

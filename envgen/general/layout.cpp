@@ -79,7 +79,7 @@ bool Passes::fits(const std::string& pass, int c, int a) const {
   if (pass == "history") return d.type != Type::text && written(c, a);
   if (pass == "split") return d.type != Type::ref && attrs.size() >= 3;
   if (pass == "junction") return d.type == Type::ref;
-  if (pass == "side_table") return d.type != Type::ref && d.nullable;
+  if (pass == "side_table") return d.type != Type::ref && (d.nullable || attrs[at(a)].optional);
   return pass == "counter" && d.type == Type::ref && d.target != c && !counted(c, a);
 }
 

@@ -24,6 +24,21 @@ void name_counters(Lowered& l) {
   }
 }
 
+// Tools that are busy at times count their calls in a table of their own.
+void count_calls(const Surface& surface,
+                 schemas::Environment& env,
+                 std::vector<std::string>& ddl,
+                 std::vector<tasks::Inserts>& inserts) {
+  tasks::Inserts rows{"INSERT INTO call_counter VALUES(?1, ?2)", {}};
+  for (const auto& f : surface.tools)
+    if (f.busy_every > 0) rows.rows.push_back({f.name, std::int64_t{f.busy_from}});
+  if (rows.rows.empty()) return;
+  ddl.emplace_back(
+      "CREATE TABLE call_counter(tool TEXT NOT NULL PRIMARY KEY, calls INTEGER NOT NULL) STRICT");
+  inserts.push_back(std::move(rows));
+  env.bookkeeping.emplace_back("call_counter");
+}
+
 }  // namespace
 
 Result<Lowered> lower(std::shared_ptr<const World> world,
@@ -40,7 +55,7 @@ Result<Lowered> lower(std::shared_ptr<const World> world,
             {},
             {}};
   name_counters(l);
-  if (l.surface.tools.size() > kMaxTools)
+  if (l.surface.count() > kMaxTools)
     return Error{Where::pack, "composition: more tools than " + std::to_string(kMaxTools)};
   const SqlPrinter sql = l.printer();
   schemas::Environment& env = l.environment;
@@ -50,7 +65,15 @@ Result<Lowered> lower(std::shared_ptr<const World> world,
   env.bookkeeping = sql.bookkeeping();
   for (int c = 0; c < static_cast<int>(l.world->concepts.size()); ++c)
     env.views.push_back(sql.view(c));
-  for (const auto& form : l.surface.tools) env.tools.push_back(print_tool(l, form));
+  for (const auto& form : l.surface.tools) {
+    if (l.surface.tool(form.name) != &form) continue;  // printed with the first of its bundle
+    std::vector<const ToolForm*> forms;
+    for (const auto& f : l.surface.tools)
+      if (f.name == form.name) forms.push_back(&f);
+    env.tools.push_back(print_tool(l, forms));
+    if (env.tools.back().program.steps.size() > static_cast<std::size_t>(kMaxSteps))
+      return Error{Where::pack, "composition: a tool of too many steps"};
+  }
   env.policy.handbook = handbook_of(l, env.policy.reasons);
   recipe.lexicon = l.skin.lexicon;
   recipe.mechanisms = l.world->mechanisms;
@@ -61,7 +84,10 @@ Result<Lowered> lower(std::shared_ptr<const World> world,
   recipe.schema_class = sql.schema_class(false);
   recipe.core_schema_class = sql.schema_class(true);
   env.recipe = std::move(recipe);
-  SEEDBED_TRY(l.image, tasks::build_image(sql.ddl(), sql.inserts(l.facts)));
+  std::vector<std::string> ddl = sql.ddl();
+  std::vector<tasks::Inserts> inserts = sql.inserts(l.facts);
+  count_calls(l.surface, env, ddl, inserts);
+  SEEDBED_TRY(l.image, tasks::build_image(ddl, inserts));
   env.image_hash = content_hash(l.image);
   return l;
 }

@@ -33,31 +33,53 @@ TermPtr reason_term(const World& w, const Refusal& refusal, const Operation& o) 
 
 }  // namespace
 
+// The step that does it: the last call where it still has room for one more id; else a new one,
+// made again where the tool is busy at first.
+int Planner::call(const ToolForm& tool,
+                  const std::vector<std::int64_t>& args,
+                  std::set<int> needs) {
+  Value wanted = call_args(l, tool, args);
+  const auto last = static_cast<int>(plan.steps.size()) - 1;
+  if (tool.batch && last >= 0 && plan.steps.back().tool == tool.name && needs.count(last) == 0) {
+    GoldStep& step = plan.steps.back();
+    Value list_of_ids = *step.args.find(tool.params[0].name);
+    if (list_of_ids.items().size() < static_cast<std::size_t>(kBatchMost)) {
+      list_of_ids.push(wanted.find(tool.params[0].name)->items()[0]);
+      step.args.set(tool.params[0].name, std::move(list_of_ids));
+      needs.insert(step.needs.begin(), step.needs.end());
+      needs.erase(kPrompt);
+      step.needs.assign(needs.begin(), needs.end());
+      return last;
+    }
+  }
+  for (;;) {
+    const bool again = busy_now(tool, calls);
+    if (tool.busy_every > 0) ++calls[tool.name];
+    made.clear();
+    const int s = emit(tool.name, wanted, needs);
+    plan.steps.back().derived = converted_args(l, tool);
+    made.clear();
+    if (!again) return s;
+    needs.insert(s);
+  }
+}
+
 bool Planner::operation(const Operation& o) {
-  const ToolForm* tool = nullptr;
-  for (const auto& t : l.surface.tools)
-    if (t.kind == ToolForm::Kind::transition && t.transition == o.transition) tool = &t;
+  const ToolForm* tool = l.surface.offer(o.transition);
   if (tool == nullptr) return fail("an operation is not offered");
-  const Speaker say{l};
-  Value args = Value::object();
   std::set<int> needs;
   for (const auto& p : tool->params) {
     const std::int64_t v = o.args[at(p.index)];
-    if (p.domain.type != Type::ref) {
-      args.set(p.name, l.renderer().value(p.domain, v));
-      continue;
-    }
+    if (p.domain.type != Type::ref) continue;
     const Reference& r = o.refs[at(p.index)];
     if (!reference(r)) return false;
     if (p.by_name) {
       int step = kPrompt;
       if (!know_name(p.domain.target, v, step)) return false;
       needs.insert(step);
-      args.set(p.name, say.name(p.domain.target, v));
     } else {
       if (!know_id(p.domain.target, v)) return false;
       needs.insert(ids[{p.domain.target, v}]);
-      args.set(p.name, l.renderer().id(p.domain.target, v));
     }
     if (r.extreme >= 0 && seen.count({r.concept_id, r.key, r.extreme}) != 0)
       needs.insert(seen[{r.concept_id, r.key, r.extreme}]);
@@ -69,9 +91,7 @@ bool Planner::operation(const Operation& o) {
   if (o.duty >= 0 || goal.condition || !goal.blocked.empty() || !goal.holds.empty())
     // What was looked up decides what is done, and with which arguments.
     for (const auto& [key, step] : seen) needs.insert(step);
-  made.clear();
-  const int s = emit(tool->name, std::move(args), needs);
-  made.clear();
+  const int s = call(*tool, o.args, needs);
   const std::int64_t next = tool->concept_id >= 0 ? facts.tables[at(tool->concept_id)].next : 0;
   if (!apply(w, o.transition, o.args, facts).ok)
     return fail("an operation is not legal where it stands");
@@ -202,7 +222,7 @@ bool Planner::run() {
 }
 
 Plan plan_goal(const Lowered& l, const Goal& goal) {
-  Planner p{l, goal, *l.world, l.facts, {}, {}, {}, {}, {}, {}, {}, 0, 0, {}};
+  Planner p{l, goal, *l.world, l.facts, {}, {}, {}, {}, {}, {}, {}, 0, 0, {}, {}};
   p.plan.ok = p.run();
   return std::move(p.plan);
 }

@@ -31,6 +31,7 @@ struct Planner {
   std::size_t reads = 0;                                     // single ones, in all
   int loops = 0;                                             // nested rows being touched
   std::vector<std::int64_t> variables;                       // of terms that are touched
+  std::map<std::string, std::int64_t> calls;                 // of tools that are busy at times
 
   bool fail(const std::string& why) {
     if (plan.why.empty()) plan.why = why;
@@ -84,6 +85,7 @@ struct Planner {
   void read_one(const ToolForm& get, int c, std::int64_t key);
   bool attribute(int c, std::int64_t key, int a);
   bool derived(int d, std::int64_t key);
+  int call(const ToolForm& tool, const std::vector<std::int64_t>& args, std::set<int> needs);
   bool operation(const Operation& o);
   bool need(const Goal::Need& n);
   // Reads all that the value of the term hangs on, as its evaluation goes.

@@ -117,7 +117,7 @@ Skin make_skin(const World& world, const Packs& packs, const Lexicon& lexicon, R
     std::set<std::string> distinct(skin.words.back().begin(), skin.words.back().end());
     if (distinct.size() != set.words.size()) skin.words.back() = set.words;
   }
-  std::set<std::string> tables{"key_counter"}, prefixes, nouns;
+  std::set<std::string> tables{"key_counter", "call_counter"}, prefixes, nouns;
   const auto& case_names = lexicon.archetypes.at("Case")[0].names;
   for (std::size_t i = 0; i < world.concepts.size(); ++i) {
     const Concept& c = world.concepts[i];

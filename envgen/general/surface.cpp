@@ -1,10 +1,8 @@
-#include "envgen/general/surface.h"
-
 #include <algorithm>
 #include <set>
 
 #include "base/text.h"
-#include "envgen/general/effects.h"
+#include "envgen/general/surface_build.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -30,29 +28,14 @@ std::string styled(int naming, const std::string& verb, const std::string& noun)
   return camel;
 }
 
-struct Builder {
-  const World& world;
-  const Skin& skin;
-  Surface surface;
-  std::set<std::string> taken;
-  std::vector<bool> offered;   // by transition
-  std::vector<bool> findable;  // by concept: has a tool that finds it by name
+}  // namespace
 
-  std::string unique(const std::string& verb, const std::string& noun) {
-    std::string name = styled(surface.naming, verb, noun);
-    for (int i = 2; !taken.insert(name).second; ++i)
-      name = styled(surface.naming, verb, noun) + "_" + std::to_string(i);
-    return name;
-  }
-  ToolParam ref_param(std::set<std::string>& names,
-                      int target,
-                      const std::string& hint,
-                      int index,
-                      bool by_name) const;
-  void add_transition(int id);
-  void add_reads(int concept_id);
-  void add_recent(int concept_id);
-};
+std::string Builder::unique(const std::string& verb, const std::string& noun) {
+  const std::string wanted = styled(surface.naming, verb, noun);
+  std::string name = wanted;
+  for (int i = 2; !taken.insert(name).second; ++i) name = wanted + "_" + std::to_string(i);
+  return name;
+}
 
 ToolParam Builder::ref_param(std::set<std::string>& names,
                              int target,
@@ -63,12 +46,22 @@ ToolParam Builder::ref_param(std::set<std::string>& names,
   ToolParam p;
   p.domain = {Type::ref, target, -1, 0, 0, false};
   p.by_name = by_name;
+  p.by_part = by_name && surface.by_part[at(target)];
   p.index = index;
   p.name = noun + (by_name ? "_name" : "_id");
   if (names.count(p.name) != 0) p.name = identifier(hint) + "_" + p.name;
   for (int i = 2; !names.insert(p.name).second; ++i)
     p.name = noun + std::to_string(i) + (by_name ? "_name" : "_id");
   return p;
+}
+
+void Builder::name_value(ToolParam& p, const Param& param, std::set<std::string>& names) const {
+  static const char* kByType[] = {"flag", "ref", "kind", "number", "amount_cents", "date", "text"};
+  p.domain = param.domain;
+  p.name = param.name.size() > 2 ? identifier(param.name)
+                                 : kByType[static_cast<std::size_t>(p.domain.type)];
+  if (p.domain.type == Type::cents && p.name.find("cents") == std::string::npos) p.name += "_cents";
+  for (int k = 2; !names.insert(p.name).second; ++k) p.name += std::to_string(k);
 }
 
 void Builder::add_transition(int id) {
@@ -86,14 +79,8 @@ void Builder::add_transition(int id) {
         form.result_param = static_cast<int>(i);
     } else {
       ToolParam p;
-      p.domain = d;
       p.index = static_cast<int>(i);
-      static const char* kByType[] = {"flag",         "ref",  "kind", "number",
-                                      "amount_cents", "date", "text"};
-      p.name = t.params[i].name.size() > 2 ? identifier(t.params[i].name)
-                                           : kByType[static_cast<std::size_t>(d.type)];
-      if (d.type == Type::cents && p.name.find("cents") == std::string::npos) p.name += "_cents";
-      for (int k = 2; !names.insert(p.name).second; ++k) p.name += std::to_string(k);
+      name_value(p, t.params[i], names);
       form.params.push_back(p);
     }
   }
@@ -108,9 +95,9 @@ void Builder::add_transition(int id) {
         if (t.params[i].domain.type == Type::ref) form.result_param = static_cast<int>(i);
     if (form.result_param >= 0) form.concept_id = t.params[at(form.result_param)].domain.target;
   }
-  const std::string verb = slug(t.symbol.substr(t.symbol.find('.') + 1));
-  form.name =
-      unique(verb, slug(skin.concepts[at(form.concept_id < 0 ? 0 : form.concept_id)].singular));
+  const auto& attrs = world.concepts[at(form.concept_id)].attrs;
+  for (int a = 0; a < static_cast<int>(attrs.size()); ++a) form.shown.push_back(a);
+  form.name = unique(skin.verbs[at(id)], slug(skin.concepts[at(form.concept_id)].singular));
   surface.tools.push_back(std::move(form));
 }
 
@@ -151,6 +138,7 @@ void Builder::add_reads(int c) {
     ToolParam name;
     name.name = "name";
     name.domain = {Type::text, -1, -1, 0, 0, false};
+    name.by_part = surface.by_part[at(c)];
     find.params.push_back(name);
     surface.tools.push_back(find);
   }
@@ -169,6 +157,10 @@ void Builder::add_reads(int c) {
       if (names.insert(p.name).second) list.params.push_back(p);
     }
   }
+  if (drop_filters) {
+    Rng off = filters_off.fork(concept_.symbol);
+    std::erase_if(list.params, [&](const ToolParam&) { return off.chance(1, 2); });
+  }
   list.page_size = surface.page_size;
   surface.tools.push_back(list);
   if (projected || (!derived.empty() && !findable[at(c)])) {
@@ -177,6 +169,32 @@ void Builder::add_reads(int c) {
     get.params.push_back(ref_param(own, c, one, -1, false));
     surface.tools.push_back(get);
   }
+}
+
+void Builder::add_query(int r) {
+  const NamedRead& read = world.reads[at(r)];
+  ToolForm f;
+  f.kind = ToolForm::Kind::query;
+  f.read = r;
+  f.concept_id = read.over;
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < read.params.size(); ++i) {
+    const Param& param = read.params[i];
+    if (param.domain.type == Type::ref) {
+      f.params.push_back(
+          ref_param(names, param.domain.target, param.name, static_cast<int>(i), false));
+      continue;
+    }
+    ToolParam p;
+    p.index = static_cast<int>(i);
+    name_value(p, param, names);
+    f.params.push_back(std::move(p));
+  }
+  for (const auto& list : surface.tools)
+    if (list.kind == ToolForm::Kind::list && list.concept_id == f.concept_id) f.shown = list.shown;
+  const std::string own = slug(read.symbol.substr(read.symbol.find('.') + 1));
+  f.name = unique(own, slug(skin.concepts[at(f.concept_id)].plural));
+  surface.tools.push_back(std::move(f));
 }
 
 void Builder::add_recent(int c) {
@@ -188,12 +206,25 @@ void Builder::add_recent(int c) {
   surface.tools.push_back(f);
 }
 
-}  // namespace
-
 const ToolForm* Surface::tool(std::string_view name) const {
   for (const auto& t : tools)
     if (t.name == name) return &t;
   return nullptr;
+}
+
+const ToolForm* Surface::form_of(const schemas::ToolCall& call) const {
+  const schemas::Value* action = call.args.find("action");
+  for (const auto& t : tools)
+    if (t.name == call.tool && (t.action.empty() || (action != nullptr && action->is_string() &&
+                                                     action->as_string() == t.action)))
+      return &t;
+  return nullptr;
+}
+
+std::size_t Surface::count() const {
+  std::set<std::string> names;
+  for (const auto& t : tools) names.insert(t.name);
+  return names.size();
 }
 
 const ToolForm* Surface::offer(int transition) const {
@@ -204,7 +235,8 @@ const ToolForm* Surface::offer(int transition) const {
 
 std::string Surface::said(int transition) const {
   const ToolForm* form = offer(transition);
-  return form == nullptr ? "" : form->name;
+  if (form == nullptr) return "";
+  return form->name + (form->action.empty() ? "" : " (action " + form->action + ")");
 }
 
 std::string error_code(const Surface& surface, const std::string& code) {
@@ -213,87 +245,6 @@ std::string error_code(const Surface& surface, const std::string& code) {
   for (const char c : code)
     out.push_back(c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
   return "E_" + out;
-}
-
-Surface make_surface(const World& world,
-                     const Skin& skin,
-                     const std::vector<std::string>& passes,
-                     Rng rng) {
-  Builder b{world, skin, {}, {}, std::vector<bool>(world.transitions.size(), true), {}};
-  for (const auto& c : world.concepts) b.findable.push_back(c.named());
-  Surface& s = b.surface;
-  const auto has = [&](const char* name) {
-    return std::find(passes.begin(), passes.end(), name) != passes.end();
-  };
-  s.passes = passes;
-  const std::size_t n = world.concepts.size();
-  s.by_name.assign(n, false);
-  s.projected.assign(n, false);
-  if (has("naming")) s.naming = 1 + static_cast<int>(rng.fork("naming").below(2));
-  if (has("pages")) s.page_size = static_cast<int>(4 + 2 * rng.fork("pages").below(4));
-  s.upper_codes = has("error_words");
-  s.expand = has("expand_refs");
-  Rng by_name = rng.fork("name_lookup"), projection = rng.fork("projection"),
-      bare = rng.fork("bare");
-  for (std::size_t c = 0; c < n; ++c) {
-    const bool name = by_name.chance(1, 2), few = projection.chance(1, 2);
-    if (has("name_lookup") && world.concepts[c].named()) s.by_name[c] = name;
-    if (has("projection") && world.concepts[c].attrs.size() >= 4) s.projected[c] = few;
-  }
-  const auto build = [&] {
-    s.tools.clear();
-    b.taken = {"submit_result", "refuse"};
-    for (int t = 0; t < static_cast<int>(world.transitions.size()); ++t)
-      if (b.offered[at(t)]) b.add_transition(t);
-    for (int c = 0; c < static_cast<int>(n); ++c) b.add_reads(c);
-  };
-  build();
-  const auto wish =
-      static_cast<std::size_t>(rng.fork("wish").between(12, static_cast<std::int64_t>(kMaxTools)));
-  for (std::size_t c = 0; c < n && s.tools.size() > wish; ++c)
-    if (s.projected[c]) {
-      s.projected[c] = false;
-      build();
-    }
-  // Then operations that take part in nothing, while their mechanism keeps two; then finding by
-  // name where lists show all.
-  std::vector<int> spare;
-  for (int t = 0; t < static_cast<int>(world.transitions.size()); ++t) {
-    const Transition& x = world.transitions[at(t)];
-    const bool ruled = std::any_of(world.rules.begin(), world.rules.end(),
-                                   [&](const Rule& r) { return r.transition == t; });
-    const bool gated =
-        std::any_of(x.guards.begin(), x.guards.end(), [](const Guard& g) { return g.edge >= 0; });
-    if (!ruled && !gated && x.reactions.empty()) spare.push_back(t);
-  }
-  Rng drop = rng.fork("drop");
-  drop.shuffle(spare);
-  for (std::size_t i = 0; i < spare.size() && s.tools.size() > wish; ++i) {
-    const int m = world.transitions[at(spare[i])].mechanism;
-    int left = 0;
-    for (std::size_t t = 0; t < world.transitions.size(); ++t)
-      left += world.transitions[t].mechanism == m && b.offered[t] ? 1 : 0;
-    if (left <= 2) continue;
-    b.offered[at(spare[i])] = false;
-    build();
-  }
-  for (std::size_t c = 0; c < n && s.tools.size() > wish; ++c) {
-    const bool derives =
-        std::any_of(world.derived.begin(), world.derived.end(),
-                    [&](const Derived& d) { return d.over == static_cast<int>(c); });
-    if (!b.findable[c] || derives) continue;
-    b.findable[c] = false;
-    build();
-  }
-  if (has("recent_lists"))
-    for (int i = 0; i < 2 && s.tools.size() < wish; ++i)
-      b.add_recent(
-          static_cast<int>((rng.fork("recent").below(n) + static_cast<std::uint64_t>(i)) % n));
-  if (has("bare_descriptions"))
-    for (auto& t : s.tools) t.bare = bare.chance(1, 4);
-  Rng order = rng.fork("order");
-  order.shuffle(s.tools);
-  return s;
 }
 
 }  // namespace seedbed::envgen

@@ -108,15 +108,16 @@ std::optional<Play> play(const Lowered& l,
     return v.ok() && v->solved;
   };
   Play out;
-  Facts facts = l.facts;
+  Session session(l);
+  std::vector<Move> moved;
   for (const auto& s : (*draft)->gold.steps) {
     if (s.kind != schemas::GoldKind::call) continue;
-    const Meaning m = meaning_of(l, facts, {s.tool, s.args});
-    if (m.transition < 0) continue;
-    std::string text = l.world->transitions[static_cast<std::size_t>(m.transition)].symbol;
-    for (const auto a : m.args) text += "," + std::to_string(a);
-    out.operations.push_back(text);
-    apply(*l.world, m.transition, m.args, facts);
+    EXPECT_TRUE(session.play({s.tool, s.args}, &moved)) << s.tool << schemas::dump(s.args);
+    for (const auto& m : moved) {
+      std::string text = l.world->transitions[static_cast<std::size_t>(m.transition)].symbol;
+      for (const auto a : m.args) text += "," + std::to_string(a);
+      out.operations.push_back(text);
+    }
   }
   out.solved = verdict((*draft)->gold.steps);
   for (const auto& miss : (*draft)->gold.near_misses)

@@ -1,0 +1,13 @@
+// What the agent reads of a tool: its description and the JSON Schema of its arguments.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "envgen/general/surface.h"
+
+namespace seedbed::envgen {
+
+std::string description_of(const Lowered& lowered, const std::vector<const ToolForm*>& forms);
+schemas::Value input_of(const Lowered& lowered, const std::vector<const ToolForm*>& forms);
+
+}  // namespace seedbed::envgen
