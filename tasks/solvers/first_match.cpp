@@ -72,7 +72,7 @@ class FirstMatch {
   }
 
   // Arguments of a list that the prompt gives: words, and records seen already.
-  Value filters(const SeenTool& list) const {
+  Value filters(const SeenTool& list) {
     Value args = Value::object();
     for (const auto& p : list.params) {
       if (p.kind == Kind::choice)

@@ -106,6 +106,7 @@ void Knowledge::learn(int noun, const Value& result) {
     for (const auto& item : items->items()) learn(noun, item);
     return;
   }
+  ++learned;
   const Value* id = id_of(nouns[static_cast<std::size_t>(noun)], result);
   auto& table = rows[static_cast<std::size_t>(noun)];
   if (id == nullptr || text_of(*id).empty()) return;

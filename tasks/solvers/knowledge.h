@@ -24,6 +24,7 @@ std::string text_of(const schemas::Value& scalar);  // "" for what is neither te
 struct Knowledge {
   std::vector<std::vector<Row>> rows;           // by noun
   std::vector<std::vector<std::string>> nouns;  // their stems
+  std::size_t learned = 0;                      // results, so far: tells whether anything is new
 
   // The records of a result: each object with a member `id`, or one named like the noun and id.
   void learn(int noun, const schemas::Value& result);

@@ -1,6 +1,7 @@
 #include "tasks/solvers/operation.h"
 
 #include <algorithm>
+#include <map>
 
 namespace seedbed::tasks::solvers {
 namespace {
@@ -43,8 +44,16 @@ std::string words_of(const SeenParam& p) {
 // Fits one tool to one clause.
 class Fitter {
  public:
-  Fitter(const Catalog& c, const Knowledge& known, const Clause& clause, int tool)
-      : c_(c), known_(known), clause_(clause), tool_(c.tools[static_cast<std::size_t>(tool)]) {
+  Fitter(const Catalog& c,
+         const Knowledge& known,
+         const Clause& clause,
+         int tool,
+         std::map<int, Selection>& chosen)
+      : c_(c),
+        known_(known),
+        clause_(clause),
+        chosen_(chosen),
+        tool_(c.tools[static_cast<std::size_t>(tool)]) {
     out_.tool = tool;
     out_.args = Value::object();
   }
@@ -103,7 +112,10 @@ class Fitter {
     }
     const auto& rows = known_.rows[static_cast<std::size_t>(p.noun)];
     const bool said = c_.mentions(clause_.stems, p.noun);
-    const Selection chosen = select_rows(c_, known_, clause_, p.noun);
+    auto made = chosen_.find(p.noun);
+    if (made == chosen_.end())
+      made = chosen_.emplace(p.noun, select_rows(c_, known_, clause_, p.noun)).first;
+    const Selection& chosen = made->second;
     if (rows.empty() || chosen.rows.empty() || (!said && chosen.score == 0)) return lack(p);
     out_.score += said ? kDescribed : kDescribed / 2;
     if (chosen.score == 0 && !chosen.superlative && rows.size() > 1 && !clause_.each)
@@ -172,6 +184,7 @@ class Fitter {
   const Catalog& c_;
   const Knowledge& known_;
   const Clause& clause_;
+  std::map<int, Selection>& chosen_;  // by noun: what the clause picks, shared by the tools
   const SeenTool& tool_;
   Operation out_;
   std::vector<RowRef> used_;
@@ -185,9 +198,10 @@ std::vector<Operation> fit_operations(const Catalog& c,
                                       const Clause& clause,
                                       std::size_t most) {
   std::vector<Operation> out;
+  std::map<int, Selection> chosen;
   for (std::size_t t = 0; t < c.tools.size(); ++t)
     if (c.tools[t].form == SeenTool::Form::act)
-      out.push_back(Fitter(c, known, clause, static_cast<int>(t)).fit());
+      out.push_back(Fitter(c, known, clause, static_cast<int>(t), chosen).fit());
   std::stable_sort(out.begin(), out.end(),
                    [](const Operation& a, const Operation& b) { return a.score > b.score; });
   if (out.size() > most) out.resize(most);

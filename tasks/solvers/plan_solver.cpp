@@ -39,7 +39,7 @@ class Planner {
     if (asks_afterwards(sight_.submit_schema))
       for (const int noun : nouns_asked(s_.catalog, {}, sight_.submit_schema))
         if (auto e = s_.read_again(noun)) return *std::move(e);
-    const auto clauses = s_.clauses();
+    const auto& clauses = s_.clauses();
     const Findings findings{s_.catalog, s_.known, before, s_.prompt, clauses, touched_};
     return Ending{Ending::Kind::submit, fill_submission(findings, sight_.submit_schema)};
   }
@@ -56,17 +56,17 @@ class Planner {
   }
 
   // The clauses that hold: of "if A, B; otherwise C" either B or C.
-  std::vector<Clause> active() const {
-    const auto all = s_.mentions();
+  std::vector<Clause> active() {
+    const auto& all = s_.mentions();
     std::vector<Clause> out;
     enum class Taken : std::uint8_t { none, yes, no } taken = Taken::none;
-    for (auto& clause : s_.clauses()) {
+    for (const auto& clause : s_.clauses()) {
       const bool other =
           find_phrase(clause.text.substr(0, 24), "otherwise") != std::string_view::npos ||
           find_phrase(clause.text.substr(0, 24), "else") != std::string_view::npos ||
           find_phrase(clause.text.substr(0, 24), "if not") != std::string_view::npos;
       if (other && taken != Taken::none) {
-        if (taken == Taken::no) out.push_back(std::move(clause));
+        if (taken == Taken::no) out.push_back(clause);
         taken = Taken::none;
         continue;
       }
@@ -75,7 +75,7 @@ class Planner {
         if (taken == Taken::yes) out.push_back(clause_of(s_.prompt, branch->then, all));
         continue;
       }
-      out.push_back(std::move(clause));
+      out.push_back(clause);
     }
     return out;
   }
@@ -86,7 +86,7 @@ class Planner {
         find_phrase(s_.prompt, "you know which") == std::string_view::npos)
       return true;
     for (int n = 0; n < kMaxAsks; ++n) {
-      const auto clauses = s_.clauses();
+      const auto& clauses = s_.clauses();
       std::optional<std::string> lacking;
       std::size_t at = 0;
       int best = kGoodEnough;
@@ -106,7 +106,7 @@ class Planner {
     return true;
   }
 
-  std::vector<Operation> greedy() const {
+  std::vector<Operation> greedy() {
     std::vector<Operation> out;
     for (const auto& clause : active()) {
       auto best = fit_operations(s_.catalog, s_.known, clause, 1);
@@ -180,7 +180,7 @@ class Planner {
     return words - kOperationCost + (first ? c.operation.score - c.operation.verb : -kGoodEnough);
   }
 
-  std::vector<Operation> searched() const {
+  std::vector<Operation> searched() {
     const auto clauses = active();
     const auto from = candidates(clauses);
     std::vector<Node> layer = {Node{}};

@@ -50,11 +50,20 @@ Result<std::vector<ToolResult>> Session::call(const std::vector<ToolCall>& calls
   return results;
 }
 
-std::vector<Clause> Session::clauses() const {
-  const auto all = mentions();
-  std::vector<Clause> out;
-  for (const auto text : clauses_of(prompt)) out.push_back(clause_of(prompt, text, all));
-  return out;
+const std::vector<Mention>& Session::mentions() {
+  const std::size_t now = known.learned * 4'096 + prompt.size();
+  if (mentions_at_ != now) mentions_ = mentions_of(known, prompt);
+  mentions_at_ = now;
+  return mentions_;
+}
+
+const std::vector<Clause>& Session::clauses() {
+  const auto& all = mentions();
+  if (clauses_at_ == mentions_at_) return clauses_;
+  clauses_at_ = mentions_at_;
+  clauses_.clear();
+  for (const auto text : clauses_of(prompt)) clauses_.push_back(clause_of(prompt, text, all));
+  return clauses_;
 }
 
 // Each name goes to the finding tool of the kind that stands before it, else to all of them.
@@ -105,7 +114,7 @@ Step Session::read_lists(const std::set<int>& nouns) {
     for (const auto& page : pages) calls.push_back(page.call);
     SEEDBED_TRY(const auto results, call(calls));
     std::vector<Page> next;
-    const auto named = mentions();
+    const auto& named = mentions();
     for (std::size_t i = 0; i < results.size(); ++i) {
       const auto seen = schemas::parse_json(results[i].out);
       const Value* more = seen.ok() ? seen->find("next_offset") : nullptr;
@@ -163,9 +172,9 @@ Step Session::read_details() {
 }
 
 // What the prompt and the form speak of, and what the tools that fit best would need.
-std::set<int> Session::wanted_nouns() const {
+std::set<int> Session::wanted_nouns() {
   std::set<int> out;
-  const auto all = clauses();
+  const auto& all = clauses();
   for (const int noun : nouns_asked(catalog, all, sight_.submit_schema)) out.insert(noun);
   for (const auto& clause : all) {
     if (clause.mentions.empty() && out.empty()) continue;
@@ -181,7 +190,7 @@ std::set<int> Session::wanted_nouns() const {
 
 Step Session::explore() {
   if (auto e = read_names()) return e;
-  const auto named = mentions();
+  const auto& named = mentions();
   std::set<int> nouns = wanted_nouns();
   // A name that nothing has resolved may belong to a kind that can only be listed.
   bool open = false;
@@ -243,6 +252,7 @@ Result<bool> Session::ask(const std::string& lacking, std::size_t clause) {
   const auto end =
       static_cast<std::size_t>(texts[clause].data() - prompt.data()) + texts[clause].size();
   prompt.insert(end, " (" + *reply + ")");
+  mentions_at_ = clauses_at_ = kNever;
   return true;
 }
 

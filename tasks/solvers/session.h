@@ -31,8 +31,9 @@ class Session {
   // Asks for what is lacking; the reply joins the clause. False where nobody answers.
   Result<bool> ask(const std::string& lacking, std::size_t clause);
 
-  [[nodiscard]] std::vector<Clause> clauses() const;
-  [[nodiscard]] std::vector<Mention> mentions() const { return mentions_of(known, prompt); }
+  // Made anew where something was learned since. Good until the next call.
+  const std::vector<Mention>& mentions();
+  const std::vector<Clause>& clauses();
   [[nodiscard]] int left() const { return kMaxCalls - calls_; }
 
   const Catalog& catalog;
@@ -43,13 +44,17 @@ class Session {
   Step read_names();
   Step read_lists(const std::set<int>& nouns);
   Step read_details();
-  [[nodiscard]] std::set<int> wanted_nouns() const;
+  std::set<int> wanted_nouns();
 
   const Sight& sight_;
   const Ways& ways_;
   int calls_ = 0;
   std::set<std::string> made_;  // reads that were made, as text
   std::set<int> read_;          // nouns listed
+  std::vector<Mention> mentions_;
+  std::vector<Clause> clauses_;
+  std::size_t mentions_at_ = kNever, clauses_at_ = kNever;  // as of known.learned and the prompt
+  static constexpr std::size_t kNever = static_cast<std::size_t>(-1);
 };
 
 Result<Ending> solve_by_plan(const Sight& sight, const Ways& ways, const Style& style);

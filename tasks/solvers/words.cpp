@@ -137,7 +137,9 @@ std::size_t find_run(const std::vector<std::string>& all,
 std::size_t find_phrase(std::string_view text, std::string_view phrase, std::size_t from) {
   if (phrase.empty() || phrase.size() > text.size()) return std::string::npos;
   const auto lower = [](char c) { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; };
+  const char first = lower(phrase[0]);
   for (std::size_t at = from; at + phrase.size() <= text.size(); ++at) {
+    if (lower(text[at]) != first) continue;
     if (at > 0 && is_word(text[at - 1])) continue;
     const std::size_t end = at + phrase.size();
     if (end < text.size() && is_word(text[end])) continue;
