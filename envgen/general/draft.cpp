@@ -466,7 +466,7 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
   out.gold.interactions = goal.interactions;
   out.gold.mechanisms = goal.mechanisms;
   schemas::TaskSpec& t = out.task;
-  t.environment_id = schemas::environment_id(l.environment);
+  t.environment_id = l.id.empty() ? schemas::environment_id(l.environment) : l.id;
   t.kind = goal.kind;
   t.prompt = prompt_of(l, goal, rng.fork("prompt"));
   t.submit_schema = d.submit_schema();

@@ -150,6 +150,8 @@ std::optional<Operation> bind_operation(const Lowered& l,
                                         int transition,
                                         const std::vector<std::int64_t>& args,
                                         Rng& rng);
+// What may be done at the start, for Lowered::legal.
+std::vector<Lowered::Legal> legal_at_start(const Lowered& lowered);
 // Whether a rule that no tool enforces forbids the operation now.
 bool forbidden(const World& world,
                const Facts& facts,

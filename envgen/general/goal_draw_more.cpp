@@ -142,9 +142,8 @@ struct Fixes {
   const Operation& blocked;
   std::set<std::pair<int, int>> read;  // what the failing guard hangs on
   std::vector<Operation> found;
-  std::int64_t tried = 0;
+  std::vector<signed char> helps;  // by transition; -1: not looked at yet
 
-  static constexpr std::int64_t kMost = 600;
   static constexpr std::size_t kEnough = 24;
 
   static bool writes(const std::vector<Effect>& effects,
@@ -156,50 +155,79 @@ struct Fixes {
       return read.count({e.concept_id, e.attribute}) != 0;
     });
   }
-  bool may_help(int t) const {
+  bool may_help(int t) {
+    if (helps[at(t)] < 0) helps[at(t)] = finds_out(t) ? 1 : 0;
+    return helps[at(t)] == 1;
+  }
+  bool finds_out(int t) const {
     const Transition& x = d.w.transitions[at(t)];
     if (writes(x.effects, read)) return true;
     return std::any_of(x.reactions.begin(), x.reactions.end(), [&](const Reaction& r) {
       return writes(d.w.reactions[at(r.transition)].effects, read);
     });
   }
-  void arguments(int t, std::vector<std::int64_t>& args) {
-    if (tried > kMost || found.size() > kEnough) return;
-    const Transition& x = d.w.transitions[at(t)];
-    if (args.size() == x.params.size()) {
-      ++tried;
-      if (forbidden(d.w, d.l.facts, t, args) || !may_apply(d.w, t, args, d.l.facts).ok) return;
+  void search() {
+    for (const auto& call : d.l.legal) {
+      if (found.size() > kEnough) return;
+      if (!may_help(call.transition)) continue;
       Facts facts = d.l.facts;
-      apply(d.w, t, args, facts);
+      apply(d.w, call.transition, call.args, facts);
       if (!may_apply(d.w, blocked.transition, blocked.args, facts).ok ||
           forbidden(d.w, facts, blocked.transition, blocked.args))
-        return;
+        continue;
       Operation o;
-      o.transition = t;
-      o.args = args;
-      o.refs.resize(args.size());
+      o.transition = call.transition;
+      o.args = call.args;
+      o.refs.resize(call.args.size());
       found.push_back(std::move(o));
-      return;
     }
-    const Domain& domain = x.params[args.size()].domain;
-    if (domain.type == Type::ref) {
-      for (const auto& row : d.rows(domain.target)) {
-        args.push_back(row.key);
-        arguments(t, args);
-        args.pop_back();
-      }
-    } else if (domain.type == Type::word) {
-      for (std::size_t v = 0; v < d.w.words[at(domain.words)].words.size(); ++v) {
-        args.push_back(static_cast<std::int64_t>(v));
-        arguments(t, args);
-        args.pop_back();
-      }
-    }  // free numbers give no single way
   }
-  bool complete() const { return tried <= kMost && found.size() <= kEnough; }
+  // Whether an operation that was not tried out (it takes a free number) might do as well.
+  bool others() {
+    for (int t = 0; t < static_cast<int>(d.w.transitions.size()); ++t) {
+      const auto& params = d.w.transitions[at(t)].params;
+      const bool free = std::any_of(params.begin(), params.end(), [](const Param& p) {
+        return p.domain.type != Type::ref && p.domain.type != Type::word;
+      });
+      if ((free || params.size() > 2) && d.offered(t) && may_help(t)) return true;
+    }
+    return false;
+  }
+  bool complete() const { return found.size() <= kEnough; }
 };
 
 }  // namespace
+
+std::vector<Lowered::Legal> legal_at_start(const Lowered& l) {
+  constexpr std::size_t kMost = 400;  // of one transition
+  const World& w = *l.world;
+  std::vector<Lowered::Legal> out;
+  for (int t = 0; t < static_cast<int>(w.transitions.size()); ++t) {
+    const Transition& x = w.transitions[at(t)];
+    if (l.surface.offer(t) == nullptr) continue;
+    std::vector<std::vector<std::int64_t>> all{{}};
+    for (const auto& p : x.params) {
+      std::vector<std::int64_t> values;  // free numbers give no single way
+      if (p.domain.type == Type::ref)
+        for (const auto& row : l.facts.tables[at(p.domain.target)].rows) values.push_back(row.key);
+      if (p.domain.type == Type::word)
+        for (std::size_t v = 0; v < w.words[at(p.domain.words)].words.size(); ++v)
+          values.push_back(static_cast<std::int64_t>(v));
+      std::vector<std::vector<std::int64_t>> next;
+      if (all.size() * values.size() <= kMost)
+        for (const auto& head : all)
+          for (const auto v : values) {
+            next.push_back(head);
+            next.back().push_back(v);
+          }
+      all = std::move(next);
+    }
+    for (auto& args : all)
+      if (!forbidden(w, l.facts, t, args) && may_apply(w, t, args, l.facts).ok)
+        out.push_back({t, std::move(args)});
+  }
+  return out;
+}
 
 // Something stands in the way of an operation: find out what, clear it with the one operation that
 // does, then do it.
@@ -215,14 +243,12 @@ std::optional<Goal> Drawer::restore() {
       if (guard < 0 || x.guards[at(guard)].rule >= 0) continue;
       auto o = bind_operation(l, l.facts, t, args, rng);
       if (!o) continue;
-      Fixes fixes{*this, *o, {}, {}, 0};
+      Fixes fixes{*this, *o, {}, {}, std::vector<signed char>(w.transitions.size(), -1)};
       std::vector<std::pair<int, int>> reads;
       collect_reads(*x.guards[at(guard)].term, reads);
       fixes.read = {reads.begin(), reads.end()};
       ++searches;
-      std::vector<std::int64_t> none;
-      for (int f = 0; f < static_cast<int>(w.transitions.size()); ++f)
-        if (offered(f) && fixes.may_help(f)) fixes.arguments(f, none);
+      fixes.search();
       if (!fixes.complete() || fixes.found.empty()) continue;
       std::map<int, int> by_transition;
       for (const auto& f : fixes.found) ++by_transition[f.transition];
@@ -230,7 +256,7 @@ std::optional<Goal> Drawer::restore() {
       for (const auto& f : fixes.found)
         if (fix == nullptr && by_transition[f.transition] == 1) fix = &f;
       if (fix == nullptr) continue;
-      const bool hint = fixes.found.size() > 1;
+      const bool hint = fixes.found.size() > 1 || fixes.others();
       Goal g;
       g.kind = "restore";
       g.blocked.push_back({*o, 0});

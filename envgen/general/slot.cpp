@@ -174,6 +174,8 @@ Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
     return Error{Where::pack, "split: another split"};
   if (lowered.environment.tools.size() < kMinTools)
     return Error{Where::pack, "composition: fewer tools than " + std::to_string(kMinTools)};
+  lowered.id = schemas::environment_id(lowered.environment);
+  lowered.legal = legal_at_start(lowered);
   return std::shared_ptr<const Lowered>(std::make_shared<Lowered>(std::move(lowered)));
 }
 

@@ -87,6 +87,14 @@ struct Lowered {
   Surface surface;
   schemas::Environment environment;
   std::string image;
+  std::string id;  // of the environment, once its recipe is whole
+  // Operations without free numbers that may be done at the start and that no rule forbids, where
+  // a transition has not too many of them.
+  struct Legal {
+    int transition = -1;
+    std::vector<std::int64_t> args;
+  };
+  std::vector<Legal> legal;
   [[nodiscard]] SqlPrinter printer() const { return {*world, skin, layout}; }
   [[nodiscard]] Renderer renderer() const { return {*world, skin, layout}; }
 };
