@@ -54,8 +54,10 @@ std::int64_t argument_of(const Lowered& l,
   const schemas::Value* v = args.find(p.name);
   if (v == nullptr) return p.fallback;
   if (p.domain.type == Type::ref) return entity_of(l, facts, p, *v);
-  if (p.money == ToolParam::Money::decimal)
-    return v->is_string() ? cents_of_text(v->as_string()) : kNone;
+  if (p.money == ToolParam::Money::decimal) {
+    const std::int64_t cents = v->is_string() ? cents_of_text(v->as_string()) : kNone;
+    return cents != kNone && decimal_text(cents) == v->as_string() ? cents : kNone;
+  }
   return l.renderer().value_of(p.domain, *v);
 }
 

@@ -106,7 +106,8 @@ void Describer::add(const ToolParam& p, Value& properties) const {
   } else if (p.money == Money::decimal) {
     Value v = Value::object();
     v.set("type", "string")
-        .set("pattern", "^[0-9]{1,7}\\.[0-9]{2}$")
+        .set("minLength", 4)
+        .set("maxLength", 10)
         .set("description", "amount with two decimals: " + decimal_text(1250) + " is 1250 cents");
     properties.set(p.name, std::move(v));
   } else if (p.money == Money::pair) {

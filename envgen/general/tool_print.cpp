@@ -76,6 +76,9 @@ std::string FormPrinter::given(const ToolParam& p) {
   if (p.money == ToolParam::Money::cents && p.fallback == kNone) return ":" + p.name;
   const std::string value = let("value_of_" + p.name, "SELECT " + given_sql(l, p));
   if (p.money == ToolParam::Money::cents) return value;
+  if (p.money == ToolParam::Money::decimal)  // random callers find no text of a pattern
+    require("SELECT 1 WHERE " + decimal_sql(value) + " = :" + p.name, "bad_amount",
+            "write the amount with two decimals, like 12.50");
   const std::string most =
       p.domain.hi > p.domain.lo ? " AND " + value + " <= " + std::to_string(p.domain.hi) : "";
   require("SELECT 1 WHERE " + value + " >= " + std::to_string(p.domain.lo) + most, "out_of_range",
