@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "agent/export_line.h"
+#include "agent/export_preference.h"
 #include "agent/export_tokens.h"
 #include "agent/http_body.h"
 #include "agent/prompt.h"
@@ -100,12 +101,10 @@ class Writer {
 
   Step take(const tasks::StoredEpisode& episode) {
     const schemas::Trajectory& t = episode.trajectory;
-    if (options_.interrupted != nullptr && options_.interrupted->load())
-      return make_error(Where::interrupted, "export", options_.out, "interrupted, nothing written",
-                        "give the same command again");
+    if (stopped()) return interrupted();
     const bool other = !options_.policy.empty() && t.policy != options_.policy &&
                        !(options_.policy == "http" && t.policy.rfind("http:", 0) == 0);
-    if (other || t.verdict.score < options_.min_score) {
+    if (other || t.verdict.score < options_.min_score || left_out.count(t.task_id) != 0) {
       ++summary.left_out;
       return std::nullopt;
     }
@@ -137,6 +136,40 @@ class Writer {
     return std::nullopt;
   }
 
+  // Pairs of one task: its gold plan against its near misses.
+  Step take_pairs(const std::string& environment_id, const std::string& task_id) {
+    if (stopped()) return interrupted();
+    if (left_out.count(task_id) != 0) {
+      ++summary.left_out;
+      return std::nullopt;
+    }
+    if (player_ == nullptr || player_of_ != environment_id) {
+      auto stored = store_.environment(environment_id);
+      if (!stored.ok()) return std::move(stored).error();
+      heldout_ = stored->environment.recipe.split == "heldout";
+      auto player = PreferencePlayer::open(*std::move(stored), options_.open_host);
+      if (!player.ok()) return std::move(player).error();
+      player_ = *std::move(player);
+      player_of_ = environment_id;
+    }
+    auto task = store_.task(task_id);
+    if (!task.ok()) return std::move(task).error();
+    auto pairs = player_->pairs(*task);
+    if (!pairs.ok()) return std::move(pairs).error();
+    for (const auto& pair : *pairs) {
+      if (auto failed = write(pair.id, dump(pair.line))) return failed;
+      ++summary.wrongs[pair.wrong];
+      ++summary.kinds[task->task.kind];
+    }
+    if (pairs->empty()) {
+      ++summary.left_out;
+      return std::nullopt;
+    }
+    tasks_.insert(task_id);
+    environments_.insert(environment_id);
+    return std::nullopt;
+  }
+
   Step close() {
     for (std::ofstream* file : {&train_file_, &heldout_file_}) {
       if (!file->is_open()) continue;
@@ -149,11 +182,18 @@ class Writer {
   }
 
   ExportSummary summary;
+  std::set<std::string> left_out;  // tasks
 
  private:
+  bool stopped() const { return options_.interrupted != nullptr && options_.interrupted->load(); }
+  Error interrupted() const {
+    return make_error(Where::interrupted, "export", options_.out, "interrupted, nothing written",
+                      "give the same command again");
+  }
   Step write(const std::string& id, const std::string& line) {
-    const std::string wrong = options_.format == ExportFormat::tokens
-                                  ? check_token_line(line)
+    const std::string wrong = options_.format == ExportFormat::tokens ? check_token_line(line)
+                              : options_.format == ExportFormat::preference
+                                  ? check_preference_line(line)
                                   : check_line(line, options_.format);
     if (!wrong.empty())
       return make_error(Where::store, "episode", id,
@@ -194,8 +234,26 @@ class Writer {
   std::string system_, kind_, task_id_;
   schemas::Value tools_;
   bool heldout_ = false;
+  std::unique_ptr<PreferencePlayer> player_;
+  std::string player_of_;
   std::set<std::string> tasks_, environments_;
 };
+
+Step write_episodes(tasks::Store& store, Writer& writer) {
+  return store.for_each_episode([&](const tasks::StoredEpisode& e) { return writer.take(e); });
+}
+
+Step write_pairs(tasks::Store& store, Writer& writer) {
+  auto environments = store.environment_ids();
+  if (!environments.ok()) return environments.error();
+  for (const auto& environment : *environments) {
+    auto ids = store.task_ids_of(environment);
+    if (!ids.ok()) return ids.error();
+    for (const auto& id : *ids)
+      if (auto failed = writer.take_pairs(environment, id)) return failed;
+  }
+  return std::nullopt;
+}
 
 Step write_text(const fs::path& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
@@ -217,22 +275,30 @@ Result<ExportSummary> export_dataset(tasks::Store& store, const ExportOptions& o
   Folder folder(out);
   if (auto failed = folder.make()) return *std::move(failed);
   Writer writer(store, options, folder.path());
-  if (auto failed = store.for_each_episode(
-          [&writer](const tasks::StoredEpisode& e) { return writer.take(e); }))
+  if (options.no_issues) {
+    SEEDBED_TRY(writer.left_out, store.tasks_with_open_issues());
+  }
+  if (auto failed = options.format == ExportFormat::preference ? write_pairs(store, writer)
+                                                               : write_episodes(store, writer))
     return *std::move(failed);
   if (auto failed = writer.close()) return *std::move(failed);
   if (writer.summary.train + writer.summary.heldout == 0)
     return make_error(Where::usage, "export", options.out,
-                      "found no episode to write (" + std::to_string(writer.summary.left_out) +
-                          " left out, " + std::to_string(writer.summary.without_tokens) +
-                          " without tokens), wanted at least one",
+                      options.format == ExportFormat::preference
+                          ? "found no task with a near miss, wanted at least one"
+                          : "found no episode to write (" +
+                                std::to_string(writer.summary.left_out) + " left out, " +
+                                std::to_string(writer.summary.without_tokens) +
+                                " without tokens), wanted at least one",
                       options.format == ExportFormat::tokens
                           ? "run --policy engine first: other policies give no tokens"
                           : "run a policy first, or lower --min-score");
   SEEDBED_TRY(const auto request, store.request());
   SEEDBED_TRY(const auto rejections, store.rejections());
-  if (auto failed = write_text(folder.path() / "README.md",
-                               export_card(writer.summary, options, request, rejections)))
+  SEEDBED_TRY(const auto by_mechanism, store.rejections_by_mechanism());
+  if (auto failed =
+          write_text(folder.path() / "README.md",
+                     export_card(writer.summary, options, request, rejections, by_mechanism)))
     return *std::move(failed);
   if (auto failed = folder.put_into_place()) return *std::move(failed);
   return std::move(writer.summary);

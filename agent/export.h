@@ -1,29 +1,35 @@
-// Stored episodes as a Hugging Face dataset folder: data/<split>-00000.jsonl, one line an episode,
-// and a README.md card that names splits and features, so that `datasets.load_dataset(folder)`
-// needs no guess.
+// Stored episodes, or pairs of plans, as a Hugging Face dataset folder: data/<split>-00000.jsonl,
+// one line an episode, and a README.md card that names splits and features, so that
+// `datasets.load_dataset(folder)` needs no guess.
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "sandbox/tool_host.h"
 #include "tasks/store.h"
 
 namespace seedbed::agent {
 
-enum class ExportFormat : std::uint8_t { trl, openai, tokens };
-constexpr std::array<std::string_view, 3> enum_names(ExportFormat) {
-  return {"trl", "openai", "tokens"};
+enum class ExportFormat : std::uint8_t { trl, openai, tokens, preference };
+constexpr std::array<std::string_view, 4> enum_names(ExportFormat) {
+  return {"trl", "openai", "tokens", "preference"};
 }
 
 struct ExportOptions {
   ExportFormat format = ExportFormat::trl;
   std::string out;
   double min_score = 0;
-  std::string policy;  // exact, or "http" for every model; "": all
+  std::string policy;      // exact, or "http" for every model; "": all
+  bool no_issues = false;  // leave out tasks with an open issue
+  // preference: a jail with nothing loaded, for playing gold plans and near misses.
+  std::function<Result<std::unique_ptr<sandbox::ToolHost>>()> open_host;
   const std::atomic<bool>* interrupted = nullptr;
 };
 
@@ -36,6 +42,7 @@ struct ExportSummary {
                left_out = 0;  // lines; episodes below min_score or of another policy
   std::map<std::string, PolicyScore> policies;  // of what was written
   std::map<std::string, std::int64_t> kinds;
+  std::map<std::string, std::int64_t> wrongs;  // preference: pairs by the near miss's name
   std::int64_t tasks = 0, environments = 0;
   // Of the format `tokens`: what it wrote, and episodes whose client gives no tokens.
   std::int64_t tokens = 0, tokens_sampled = 0, without_tokens = 0;

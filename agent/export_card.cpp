@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "agent/export_line.h"
+#include "agent/export_preference.h"
 #include "agent/export_tokens.h"
 #include "agent/prompt.h"
 
@@ -42,7 +43,41 @@ const std::vector<Field>& conversation_fields() {
   return fields;
 }
 const std::vector<Field>& fields_of(ExportFormat format) {
+  if (format == ExportFormat::preference) return preference_fields();
   return format == ExportFormat::tokens ? token_fields() : conversation_fields();
+}
+
+std::string rejection_tables(const std::vector<tasks::GateCount>& rejections,
+                             const std::vector<tasks::MechanismCount>& by_mechanism) {
+  std::string out =
+      "\nDrafts that the admission gates rejected:\n\n| gate | rejected |\n|---|---:|\n";
+  if (rejections.empty()) out += "| none | 0 |\n";
+  for (const auto& gate : rejections)
+    out += "| " + gate.gate + " | " + std::to_string(gate.count) + " |\n";
+  if (by_mechanism.empty()) return out;
+  out +=
+      "\nThe same once for each mechanism of their environment:\n\n| mechanism | gate | rejected "
+      "|\n|---|---|---:|\n";
+  for (const auto& row : by_mechanism)
+    out += "| " + row.mechanism + " | " + row.gate + " | " + std::to_string(row.count) + " |\n";
+  return out;
+}
+
+std::string pair_tables(const ExportSummary& s) {
+  std::string out = "## What is wrong\n\n| near miss | pairs |\n|---|---:|\n";
+  for (const auto& [name, count] : s.wrongs)
+    out += "| `" + name + "` | " + std::to_string(count) + " |\n";
+  return out;
+}
+
+std::string policy_tables(const ExportSummary& s) {
+  std::string out =
+      "## Policies\n\n| policy | episodes | solved | mean score |\n|---|---:|---:|---:|\n";
+  for (const auto& [policy, p] : s.policies)
+    out += "| `" + policy + "` | " + std::to_string(p.episodes) + " | " + std::to_string(p.solved) +
+           " | " + fixed(p.episodes == 0 ? 0 : p.score_sum / static_cast<double>(p.episodes), 4) +
+           " |\n";
+  return out;
 }
 
 constexpr std::string_view kLoading =
@@ -69,27 +104,33 @@ std::string header(const ExportSummary& s, ExportFormat format) {
 std::string export_card(const ExportSummary& s,
                         const ExportOptions& options,
                         const std::optional<schemas::GenRequest>& request,
-                        const std::vector<tasks::GateCount>& rejections) {
+                        const std::vector<tasks::GateCount>& rejections,
+                        const std::vector<tasks::MechanismCount>& by_mechanism) {
+  const bool pairs = options.format == ExportFormat::preference;
   std::string out = header(s, options.format);
-  out +=
-      "# Agent trajectories\n\nSynthetic tool environments, tasks with proven solutions, and what "
-      "agents did on them inside jails. Each "
-      "line is one episode, judged by its task's verifier.\n\n## Counts\n\n| what | count "
-      "|\n|---|---:|\n";
+  out += pairs
+             ? "# Preferred plans\n\nSynthetic tool environments, tasks with proven solutions, and "
+               "plans "
+               "played inside jails. Each line sets a task's gold plan against a plan that is "
+               "nearly right; "
+               "the task's verifier scores both.\n\n## Counts\n\n| what | count |\n|---|---:|\n"
+             : "# Agent trajectories\n\nSynthetic tool environments, tasks with proven solutions, "
+               "and what "
+               "agents did on them inside jails. Each "
+               "line is one episode, judged by its task's verifier.\n\n## Counts\n\n| what | count "
+               "|\n|---|---:|\n";
   out += "| train | " + std::to_string(s.train) + " |\n| heldout | " + std::to_string(s.heldout) +
          " |\n| tasks | " + std::to_string(s.tasks) + " |\n| environments | " +
-         std::to_string(s.environments) + " |\n| episodes left out | " +
+         std::to_string(s.environments) +
+         (pairs ? " |\n| tasks without a pair | " : " |\n| episodes left out | ") +
          std::to_string(s.left_out) + " |\n\n";
-  out += "Left out: scores below " + fixed(options.min_score, 2) +
-         (options.policy.empty() ? "" : ", policies other than `" + options.policy + "`") + ".\n\n";
-  out +=
-      "Splits follow the environment: no schema class stands in both.\n\n## Policies\n\n| policy | "
-      "episodes | solved | mean score |\n|---|---:|---:|---:|\n";
-  for (const auto& [policy, p] : s.policies)
-    out += "| `" + policy + "` | " + std::to_string(p.episodes) + " | " + std::to_string(p.solved) +
-           " | " + fixed(p.episodes == 0 ? 0 : p.score_sum / static_cast<double>(p.episodes), 4) +
-           " |\n";
-  out += "\n## Kinds of goal\n\n| kind | episodes |\n|---|---:|\n";
+  if (!pairs)
+    out += "Left out: scores below " + fixed(options.min_score, 2) +
+           (options.policy.empty() ? "" : ", policies other than `" + options.policy + "`") +
+           (options.no_issues ? ", tasks with an open issue" : "") + ".\n\n";
+  out += "Splits follow the environment: no schema class stands in both.\n\n";
+  out += pairs ? pair_tables(s) : policy_tables(s);
+  out += "\n## Kinds of goal\n\n| kind | lines |\n|---|---:|\n";
   for (const auto& [kind, count] : s.kinds)
     out += "| " + kind + " | " + std::to_string(count) + " |\n";
   out += "\n## Where it comes from\n\n";
@@ -102,10 +143,7 @@ std::string export_card(const ExportSummary& s,
            " |\n| packs | `" + request->packs + "` |\n";
   }
   out += "| prompt | version " + std::string(kPromptVersion) + " |\n";
-  out += "\nDrafts that the admission gates rejected:\n\n| gate | rejected |\n|---|---:|\n";
-  if (rejections.empty()) out += "| none | 0 |\n";
-  for (const auto& gate : rejections)
-    out += "| " + gate.gate + " | " + std::to_string(gate.count) + " |\n";
+  out += rejection_tables(rejections, by_mechanism);
   out += "\n## Fields\n\n| field | meaning |\n|---|---|\n";
   for (const auto& field : fields_of(options.format))
     out += std::string("| `") + field.name + "` | " + field.about + " |\n";
@@ -114,6 +152,12 @@ std::string export_card(const ExportSummary& s,
            std::to_string(s.tokens_sampled) +
            "; episodes without tokens, left out: " + std::to_string(s.without_tokens) +
            ".\nBase64 holds little-endian numbers: `np.frombuffer(base64.b64decode(x), dtype)`.\n" +
+           std::string(kLoading);
+  if (pairs)
+    return out +
+           "\n`prompt`, `chosen` and `rejected` are TRL's conversational form with tools, as its "
+           "`DPOTrainer` reads it: `arguments` are objects. What both plans do alike stands in the "
+           "prompt.\n" +
            std::string(kLoading);
   out += options.format == ExportFormat::trl
              ? "\n`messages` and `tools` are TRL's conversational form with tools: `arguments` are "

@@ -69,7 +69,7 @@ std::string check_calls(const Value& calls,
     const Value* args = function->find("arguments");
     if (name == nullptr || args == nullptr)
       return "tool call '" + *id + "' without name or arguments";
-    if (format == ExportFormat::trl ? !args->is_object() : !args->is_string())
+    if (format != ExportFormat::openai ? !args->is_object() : !args->is_string())
       return "arguments of tool call '" + *id + "' are " + kind_name(args->kind());
     open.emplace_back(*id, *name);
   }
@@ -112,14 +112,20 @@ std::string check_messages(const Value& messages, ExportFormat format) {
 
 }  // namespace
 
+Value export_messages(const schemas::Trajectory& trajectory,
+                      const std::string& system,
+                      ExportFormat format) {
+  Value messages = Value::array();
+  for (const auto& turn : trajectory.turns) push_turn(messages, turn, system, format);
+  return messages;
+}
+
 Value export_line(const tasks::StoredEpisode& episode,
                   const std::string& kind,
                   const std::string& system,
                   const Value& tools,
                   ExportFormat format) {
   const schemas::Trajectory& t = episode.trajectory;
-  Value messages = Value::array();
-  for (const auto& turn : t.turns) push_turn(messages, turn, system, format);
   Value line = Value::object();
   line.set("id", episode.id)
       .set("group_id", t.task_id)
@@ -132,7 +138,7 @@ Value export_line(const tasks::StoredEpisode& episode,
   // Loaders re-encode numbers with ten digits; six come through unchanged.
   line.set("score", std::round(t.verdict.score * 1e6) / 1e6).set("solved", t.verdict.solved);
   line.set("stop", enum_names(t.stop)[static_cast<std::size_t>(t.stop)]);
-  line.set("messages", std::move(messages)).set("tools", tools);
+  line.set("messages", export_messages(t, system, format)).set("tools", tools);
   if (format == ExportFormat::openai) line.set("parallel_tool_calls", true);
   return line;
 }
@@ -147,7 +153,12 @@ std::string check_line(std::string_view line, ExportFormat format) {
   const Value* score = parsed->find("score");
   if (score == nullptr || !score->is_number() || score->as_double() < 0 || score->as_double() > 1)
     return "no score from 0 to 1";
-  const Value* tools = parsed->find("tools");
+  const Value* messages = parsed->find("messages");
+  if (messages == nullptr) return "no messages";
+  return check_conversation(*messages, parsed->find("tools"), format);
+}
+
+std::string check_conversation(const Value& messages, const Value* tools, ExportFormat format) {
   if (tools == nullptr || !tools->is_array() || tools->items().empty()) return "no tools";
   for (const auto& tool : tools->items()) {
     const Value* function = tool.find("function");
@@ -155,9 +166,8 @@ std::string check_line(std::string_view line, ExportFormat format) {
         function->find("parameters") == nullptr)
       return "a tool without name or parameters";
   }
-  const Value* messages = parsed->find("messages");
-  if (messages == nullptr || !messages->is_array()) return "no messages";
-  return check_messages(*messages, format);
+  if (!messages.is_array()) return "no messages";
+  return check_messages(messages, format);
 }
 
 }  // namespace seedbed::agent

@@ -70,6 +70,10 @@ Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options, tasks::
   SEEDBED_TRY(plan.run, store.begin_run(plan.info));
   SEEDBED_TRY(const auto finished, store.finished_episodes(plan.run));
   SEEDBED_TRY(const auto environments, store.environment_ids());
+  std::set<std::string> left_out;
+  if (options.no_issues) {
+    SEEDBED_TRY(left_out, store.tasks_with_open_issues());
+  }
   std::int64_t index = 0;
   for (const auto& environment : environments) {
     if (options.limit > 0 && index >= options.limit) break;
@@ -77,7 +81,7 @@ Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options, tasks::
     PlannedEnvironment planned{environment, {}};
     for (const auto& id : ids) {
       if (options.limit > 0 && index >= options.limit) break;
-      if (index++ % options.shards != options.shard) continue;
+      if (index++ % options.shards != options.shard || left_out.count(id) != 0) continue;
       PlannedTask task{id, {}};
       for (std::int64_t sample = 0; sample < options.samples; ++sample) {
         if (finished.count({id, sample}) == 0)

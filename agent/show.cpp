@@ -169,6 +169,30 @@ Result<Page> environment_page(tasks::Store& store, const std::string& id) {
   return page;
 }
 
+void put_mutation(Page& page, const schemas::MutationScore& score) {
+  page.open("",
+            "mutants of the verifier: " + std::to_string(score.killed) + " of " +
+                std::to_string(score.made) + " killed",
+            false);
+  for (const auto& name : score.survivors) page.mark(false, "survives: " + name);
+  for (const auto& part : score.implied) page.text("implied: " + part);
+  page.close();
+}
+
+Step put_issues(Page& page, tasks::Store& store, const std::string& task_id) {
+  auto issues = store.issues();
+  if (!issues.ok()) return issues.error();
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& issue : *issues)
+    if (issue.task_id == task_id)
+      rows.push_back({issue.id.substr(0, 12), std::string(tasks::name_of(issue.status)),
+                      issue.author, issue.title, issue.resolution});
+  if (rows.empty()) return std::nullopt;
+  page.heading(2, "Issues");
+  page.table({"issue", "status", "by", "what is wrong", "resolution"}, std::move(rows));
+  return std::nullopt;
+}
+
 Result<Page> task_page(tasks::Store& store, const std::string& id) {
   SEEDBED_TRY(const auto stored, store.task(id));
   SEEDBED_TRY(const auto place, store.environment(stored.task.environment_id));
@@ -198,6 +222,8 @@ Result<Page> task_page(tasks::Store& store, const std::string& id) {
   for (const auto& gate : certificate.gates)
     page.mark(true, gate.gate + ", " + std::to_string(gate.checked) + " checked" +
                         (gate.note.empty() ? "" : ": " + gate.note));
+  if (certificate.mutation) put_mutation(page, *certificate.mutation);
+  if (auto failed = put_issues(page, store, id)) return *std::move(failed);
   page.heading(2, "Solution, seen by the oracle and the gates alone");
   page.open("", "gold plan", false);
   put_plan(page, stored.gold.steps);
@@ -256,6 +282,11 @@ Result<Page> episode_page(tasks::Store& store, const std::string& id) {
 
 Result<std::string> show(tasks::Store& store, const std::string& id, ShowForm form) {
   SEEDBED_TRY(const auto found, store.resolve(id));
+  if (found.first == "issue") {  // its task says all there is
+    SEEDBED_TRY(const auto issues, store.issues());
+    for (const auto& issue : issues)
+      if (issue.id == found.second) return show(store, issue.task_id, form);
+  }
   Result<Page> page = found.first == "environment" ? environment_page(store, found.second)
                       : found.first == "task"      ? task_page(store, found.second)
                                                    : episode_page(store, found.second);

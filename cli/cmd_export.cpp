@@ -21,6 +21,8 @@ Value to_json(const agent::ExportSummary& summary, const std::string& out) {
     row.set("episodes", score.episodes).set("solved", score.solved);
     policies.set(name, std::move(row));
   }
+  Value wrongs = Value::object();
+  for (const auto& [name, count] : summary.wrongs) wrongs.set(name, count);
   Value json = Value::object();
   json.set("out", out).set("episodes", summary.train + summary.heldout);
   json.set("train", summary.train).set("heldout", summary.heldout);
@@ -29,6 +31,7 @@ Value to_json(const agent::ExportSummary& summary, const std::string& out) {
       .set("tokens", summary.tokens)
       .set("tokens_sampled", summary.tokens_sampled);
   json.set("environments", summary.environments).set("policies", std::move(policies));
+  json.set("wrong_plans", std::move(wrongs));
   return json;
 }
 
@@ -45,10 +48,12 @@ Result<int> cmd_export(Context& context, const Words& words) {
   options.choice(
       "--format", format, format_names(),
       "trl: arguments as objects; openai: arguments as strings; tokens: flat sequences of the "
-      "policy engine");
+      "policy engine; preference: gold plans against near misses, played in a jail");
   options.text("--out", wanted.out, "DIR", "the folder; an earlier export there is replaced");
   options.number("--min-score", wanted.min_score, 0, 1, "leave out episodes that scored less");
   options.text("--policy", wanted.policy, "NAME", "episodes of this policy only");
+  options.flag("--no-issues", wanted.no_issues, "leave out tasks with an open issue");
+  isolation_option(options, common);
   store_options(options, common);
   json_option(options, common);
   options.require("--format");
@@ -61,9 +66,18 @@ Result<int> cmd_export(Context& context, const Words& words) {
                                                    names.begin());
   wanted.interrupted = &context.stop;
 
+  std::shared_ptr<sandbox::Broker> broker;
+  if (wanted.format == agent::ExportFormat::preference) {
+    SEEDBED_TRY(broker, start_broker(common.isolation));
+    wanted.open_host = [broker] { return open_host(*broker, -1); };
+  }
   SEEDBED_TRY(auto store, open_reader(path, common));
   SEEDBED_TRY(const auto summary, agent::export_dataset(*store, wanted));
+  const bool pairs = wanted.format == agent::ExportFormat::preference;
   Table table{{"policy", "episodes", "solved"}, {}};
+  if (pairs) table.header = {"wrong plan", "pairs"};
+  for (const auto& [name, count] : summary.wrongs)
+    table.rows.push_back({name, format_count(count)});
   for (const auto& [name, score] : summary.policies)
     table.rows.push_back({name, format_count(score.episodes), format_count(score.solved)});
   context.out.table(table);

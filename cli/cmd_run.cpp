@@ -71,6 +71,7 @@ void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) 
                   "of the policy's own draws; another seed is another run");
   options.integer("--samples", arguments.samples, 1, 100'000, "episodes of each task");
   options.integer("--limit", arguments.limit, 0, INT64_MAX, "the first N tasks only; 0 is all");
+  options.flag("--no-issues", run.no_issues, "leave out tasks with an open issue");
   options.integer("--jobs", arguments.jobs, 1, 1'024,
                   "lanes of scripted policies, each with a thread and a jail");
   options.integer("--concurrency", arguments.concurrency, 1, 4'096,

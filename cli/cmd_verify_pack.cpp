@@ -3,10 +3,23 @@
 
 namespace seedbed::cli {
 
+namespace {
+
+Step add_issues(tasks::Store& store, const envgen::VerifySummary& summary) {
+  for (const auto& failure : summary.failed) {
+    auto added = store.add_issue(failure.task, "verify-pack: " + failure.gate, "program");
+    if (!added.ok()) return added.error();
+  }
+  return store.flush();
+}
+
+}  // namespace
+
 Result<int> cmd_verify_pack(Context& context, const Words& words) {
   std::string path;
   Common common;
   std::int64_t sample = 0;
+  bool file_issues = false;
   std::vector<std::string> packs;
   Options options("verify-pack",
                   "make stored tasks again from their seeds and repeat every gate in the jail",
@@ -15,6 +28,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   options.integer("--sample", sample, 0, INT64_MAX,
                   "environments to make again, spread over the store; 0 is all");
   options.texts("--pack", packs, "DIR", "the packs that the store was generated with");
+  options.flag("--file-issues", file_issues, "note what fails in the store's ledger of issues");
   isolation_option(options, common);
   store_options(options, common);
   json_option(options, common);
@@ -23,12 +37,14 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   context.out.set_json(common.json);
 
   SEEDBED_TRY(auto broker, start_broker(common.isolation));
-  SEEDBED_TRY(auto store, open_reader(path, common));
+  SEEDBED_TRY(auto store, file_issues ? open_store(path, common) : open_reader(path, common));
   SEEDBED_TRY(auto summary, verify_store(context, *store, packs, sample, broker));
   if (context.stop) return interrupted("verify-pack");
   context.out.line(format_count(summary.checked) + " tasks verified, " +
                    format_count(static_cast<std::int64_t>(summary.failed.size())) + " failed");
   print_failures(context.out, summary);
+  if (file_issues)
+    if (auto error = add_issues(*store, summary)) return *std::move(error);
   schemas::Value failed = schemas::Value::array();
   for (const auto& failure : summary.failed) {
     schemas::Value row = schemas::Value::object();

@@ -25,6 +25,7 @@ Result<int> cmd_run(Context& context, const Words& words);
 Result<int> cmd_reverify(Context& context, const Words& words);
 Result<int> cmd_show(Context& context, const Words& words);
 Result<int> cmd_merge(Context& context, const Words& words);
+Result<int> cmd_issue(Context& context, const Words& words);
 Result<int> cmd_export(Context& context, const Words& words);
 Result<int> cmd_schema(Context& context, const Words& words);
 Result<int> cmd_chat(Context& context, const Words& words);

@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"show", "print one environment, task or trajectory", cmd_show},
     {"merge", "join the stores of shards", cmd_merge},
     {"export", "write trajectories as a dataset folder for training", cmd_export},
+    {"issue", "keep the ledger of what is wrong with tasks", cmd_issue},
     {"schema", "print the JSON Schema of a format", cmd_schema},
     {"chat", "write a conversation's prompt, read a completion", cmd_chat},
     {"pack", "check a folder of mechanisms and lexicons", cmd_pack},

@@ -40,6 +40,36 @@ std::int64_t plan_calls(const schemas::Gold& gold) {
   });
 }
 
+// "delta:new booking with any fee" counts as delta: names of places are the task's own.
+void add_mutation(Mutation& sum, const schemas::Certificate& certificate) {
+  if (!certificate.mutation) return;
+  const auto& score = *certificate.mutation;
+  ++sum.tasks;
+  sum.made += score.made;
+  sum.killed += score.killed;
+  sum.weaker += score.weaker;
+  sum.weaker_killed += score.weaker_killed;
+  sum.implied += static_cast<std::int64_t>(score.implied.size());
+  for (const auto& name : score.survivors)
+    ++sum.survivors[name.substr(0, name.find_first_of(": "))];
+}
+
+Value to_json(const Mutation& sum) {
+  Value survivors = Value::object();
+  for (const auto& [part, count] : sum.survivors) survivors.set(part, count);
+  Value out = Value::object();
+  out.set("tasks", sum.tasks).set("made", sum.made).set("killed", sum.killed);
+  out.set("weaker", sum.weaker).set("weaker_killed", sum.weaker_killed);
+  out.set("implied", sum.implied).set("survivors", std::move(survivors));
+  return out;
+}
+
+std::int64_t open_issues(const Stats& stats) {
+  return std::count_if(stats.issues.begin(), stats.issues.end(), [](const tasks::Issue& issue) {
+    return issue.status == tasks::Issue::Status::open;
+  });
+}
+
 Value to_json(const Spread& spread) {
   Value out = Value::object();
   out.set("min", spread.min).set("median", spread.median).set("max", spread.max);
@@ -89,12 +119,15 @@ Result<Stats> collect_stats(tasks::Store& store) {
     tools.push_back(static_cast<std::int64_t>(stored.environment.tools.size()));
     SEEDBED_TRY(auto task_ids, store.task_ids_of(id));
     tasks_of.push_back(static_cast<std::int64_t>(task_ids.size()));
+    for (const auto& name : stored.environment.recipe.mechanisms)
+      stats.tasks_of_mechanism[name] += static_cast<std::int64_t>(task_ids.size());
     for (const auto& task_id : task_ids) {
       SEEDBED_TRY(auto task, store.task(task_id));
       auto& kind = stats.kinds[task.task.kind];
       ++kind.tasks;
       kind.plan_calls.push_back(plan_calls(task.gold));
       calls.push_back(kind.plan_calls.back());
+      add_mutation(stats.mutation, task.certificate);
       if (task.gold.mechanisms >= 2 && task.gold.interactions >= 1) ++stats.crossing;
       ++prompts[tasks::masked_skeleton(task.task.prompt)];
       ++stats.tasks;
@@ -110,6 +143,8 @@ Result<Stats> collect_stats(tasks::Store& store) {
   for (const auto& [skeleton, count] : prompts)
     if (count > kCrowd + 1) stats.crowded_prompts += count;
   SEEDBED_TRY(stats.rejections, store.rejections());
+  SEEDBED_TRY(stats.rejections_by_mechanism, store.rejections_by_mechanism());
+  SEEDBED_TRY(stats.issues, store.issues());
   SEEDBED_TRY(stats.policies, store.policies());
   return stats;
 }
@@ -153,7 +188,16 @@ Value stats_json(const Stats& stats) {
   out.set("crossing_tasks", stats.crossing)
       .set("masked_prompts", stats.skeletons)
       .set("crowded_prompts", stats.crowded_prompts);
-  out.set("rejected", std::move(gates)).set("policies", std::move(policies));
+  Value by_mechanism = Value::array();
+  for (const auto& row : stats.rejections_by_mechanism) {
+    Value item = Value::object();
+    item.set("mechanism", row.mechanism).set("gate", row.gate).set("count", row.count);
+    by_mechanism.push(std::move(item));
+  }
+  out.set("rejected", std::move(gates)).set("rejected_by_mechanism", std::move(by_mechanism));
+  out.set("mutation", to_json(stats.mutation)).set("issues_open", open_issues(stats));
+  out.set("issues", static_cast<std::int64_t>(stats.issues.size()));
+  out.set("policies", std::move(policies));
   return out;
 }
 
@@ -168,6 +212,27 @@ Table policy_table(const std::vector<tasks::PolicyRow>& policies) {
                           format_share(static_cast<double>(row.solved), episodes),
                           row.episodes > 0 ? fmt::format("{:.3f}", row.score_sum / episodes) : "-",
                           format_count(row.infra_errors), format_count(row.tool_calls)});
+  }
+  return table;
+}
+
+Table rejection_table(const Stats& stats) {
+  std::map<std::string, std::vector<std::pair<std::int64_t, std::string>>> by_mechanism;
+  for (const auto& row : stats.rejections_by_mechanism)
+    by_mechanism[row.mechanism].emplace_back(-row.count, row.gate);
+  Table table{{"mechanism", "drafts rejected", "tasks kept", "by gate"}, {}};
+  for (auto& [mechanism, gates] : by_mechanism) {
+    std::sort(gates.begin(), gates.end());
+    std::int64_t sum = 0;
+    std::string list;
+    for (const auto& [less, gate] : gates) {
+      sum -= less;
+      list += (list.empty() ? "" : ", ") + gate + " " + format_count(-less);
+    }
+    const auto kept = stats.tasks_of_mechanism.find(mechanism);
+    table.rows.push_back({mechanism, format_count(sum),
+                          format_count(kept == stats.tasks_of_mechanism.end() ? 0 : kept->second),
+                          list});
   }
   return table;
 }
@@ -217,6 +282,21 @@ void print_stats(Output& out, const Stats& stats) {
                 {"generator", stats.generator},
                 {"families", to_text(stats.families)},
                 {"splits", to_text(stats.splits)}};
+  if (stats.mutation.tasks > 0)
+    table.rows.push_back(
+        {"verifier mutants killed",
+         fmt::format("{} of {} ({}), of weaker ones {} of {} ({}); implied {}",
+                     format_count(stats.mutation.killed), format_count(stats.mutation.made),
+                     format_share(static_cast<double>(stats.mutation.killed),
+                                  static_cast<double>(stats.mutation.made)),
+                     format_count(stats.mutation.weaker_killed),
+                     format_count(stats.mutation.weaker),
+                     format_share(static_cast<double>(stats.mutation.weaker_killed),
+                                  static_cast<double>(stats.mutation.weaker)),
+                     format_count(stats.mutation.implied))});
+  if (!stats.issues.empty())
+    table.rows.push_back(
+        {"issues", fmt::format("{} open of {}", open_issues(stats), stats.issues.size())});
   out.table(table);
   out.line("");
   print_diversity(out, stats);
@@ -226,6 +306,10 @@ void print_stats(Output& out, const Stats& stats) {
       gates.rows.push_back({gate.gate, format_count(gate.count)});
     out.line("");
     out.table(gates);
+  }
+  if (!stats.rejections_by_mechanism.empty()) {
+    out.line("");
+    out.table(rejection_table(stats));
   }
   if (stats.policies.empty()) return;
   out.line("");

@@ -22,6 +22,12 @@ struct KindRow {
   std::vector<std::int64_t> plan_calls;
 };
 
+// Mutants of verifiers (G13), summed over the tasks that have been through it.
+struct Mutation {
+  std::int64_t tasks = 0, made = 0, killed = 0, weaker = 0, weaker_killed = 0, implied = 0;
+  std::map<std::string, std::int64_t> survivors;  // by part
+};
+
 struct Stats {
   schemas::Value counts;  // as the store counts
   std::string digest, runs_digest;
@@ -36,6 +42,10 @@ struct Stats {
   std::int64_t skeletons = 0;        // distinct masked prompts
   std::int64_t crowded_prompts = 0;  // tasks whose masked prompt is shared with more than 10 others
   std::vector<tasks::GateCount> rejections;
+  std::vector<tasks::MechanismCount> rejections_by_mechanism;
+  std::map<std::string, std::int64_t> tasks_of_mechanism;  // tasks of environments that have it
+  Mutation mutation;
+  std::vector<tasks::Issue> issues;
   std::vector<tasks::PolicyRow> policies;
 };
 
@@ -45,6 +55,8 @@ void print_stats(Output& out, const Stats& stats);
 void print_diversity(Output& out, const Stats& stats);
 std::string stats_html(const Stats& stats);  // one self-contained page
 
+// Drafts rejected: a row a mechanism, its gates with most first.
+Table rejection_table(const Stats& stats);
 Table policy_table(const std::vector<tasks::PolicyRow>& policies);
 
 }  // namespace seedbed::cli

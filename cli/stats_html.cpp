@@ -99,6 +99,8 @@ std::string stats_html(const Stats& stats) {
   Bars gates;
   for (const auto& gate : stats.rejections) gates.emplace_back(gate.gate, gate.count);
   if (!gates.empty()) out += bars("Drafts rejected, by gate", gates);
+  if (!stats.rejections_by_mechanism.empty())
+    out += html_table("Drafts rejected, by mechanism of their environment", rejection_table(stats));
   if (!stats.policies.empty()) out += html_table("Policies", policy_table(stats.policies));
   return out + "</body></html>\n";
 }

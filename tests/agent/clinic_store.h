@@ -120,6 +120,10 @@ inline std::vector<tasks::Draft> clinic_tasks(const std::string& env) {
   achieve.verifier.delta = {
       {schemas::ChangeKind::set, "booking", "B-302", "state", "cancelled", {}},
       {schemas::ChangeKind::set, "slot", "S-202", "free", 3, {}}};
+  const schemas::GoldStep done{schemas::GoldKind::submit, "", json("{}"), "", {}, {}};
+  achieve.gold.near_misses = {
+      {"sibling_row", {person, list, gold_call("cancel", R"({"booking_id":"B-303"})"), done}},
+      {"no_such_row", {person, gold_call("cancel", R"({"booking_id":"B-999"})"), done}}};
 
   tasks::Draft refuse = draft(env, "refuse", "Please cancel the booking of Ada AAda.", 2);
   refuse.gold.steps = {gold_call("find_person", R"({"name":"Ada AAda"})"),
@@ -133,6 +137,9 @@ inline std::vector<tasks::Draft> clinic_tasks(const std::string& env) {
   refuse.verifier.outcome = schemas::Outcome::refuse;
   refuse.verifier.refuse_codes = {"gold_member"};
   refuse.verifier.refuse_evidence = {"P-101", "B-301"};
+  refuse.gold.near_misses = {{"rule_ignored",
+                              {refuse.gold.steps[0], refuse.gold.steps[1],
+                               gold_call("cancel", R"({"booking_id":"B-301"})"), done}}};
 
   tasks::Draft ask = lookup;
   ask.task.kind = "ask";

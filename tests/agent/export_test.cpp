@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "agent/export_line.h"
+#include "agent/export_preference.h"
 #include "agent/show.h"
 #include "agent/show_doc.h"
 #include "clinic_store.h"
@@ -202,6 +203,62 @@ TEST(ShowDoc, NothingFromOutsideBecomesMarkupOrControl) {
   EXPECT_NE(html.find("&lt;/pre&gt;"), std::string::npos);
   EXPECT_NE(html.find("a&amp;b"), std::string::npos);
   EXPECT_EQ(page.as_text().find('\x1b'), std::string::npos);
+}
+
+TEST_F(ExportTest, PreferencePairsSetGoldAgainstNearMissesFromWhereTheyPart) {
+  auto o = to("pairs", agent::ExportFormat::preference);
+  o.open_host = [] { return test::clinic_hosts()(0); };
+  auto made = agent::export_dataset(*store, o);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->train, 3);
+  EXPECT_EQ(made->heldout, 3);
+  EXPECT_EQ(made->wrongs.at("sibling_row"), 2);
+  EXPECT_EQ(made->left_out, 4);  // lookup and ask have no near miss
+  const auto lines = lines_of(fs::path(o.out) / "data/train-00000.jsonl");
+  ASSERT_EQ(lines.size(), 3U);
+  std::map<std::string, schemas::Value> by_wrong;
+  for (const auto& line : lines) {
+    EXPECT_EQ(agent::check_preference_line(line), "");
+    by_wrong.emplace(test::json(line).text("wrong"), test::json(line));
+  }
+  const auto& sibling = by_wrong.at("sibling_row");
+  EXPECT_EQ(sibling.find("chosen_score")->as_double(), 1);
+  EXPECT_LT(sibling.find("rejected_score")->as_double(), 1);
+  EXPECT_NE(sibling.text("why"), "");
+  // System, request, two shared calls with their results; then the two cancellations.
+  const auto& prompt = sibling.find("prompt")->items();
+  ASSERT_EQ(prompt.size(), 6U);
+  EXPECT_EQ(prompt.back().text("role"), "tool");
+  const auto booking = [](const schemas::Value& messages) {
+    return dump(*messages.items()[0].find("tool_calls"));
+  };
+  EXPECT_NE(booking(*sibling.find("chosen")).find("B-302"), std::string::npos);
+  EXPECT_NE(booking(*sibling.find("rejected")).find("B-303"), std::string::npos);
+  // A wrong plan goes on after a call that fails.
+  const auto& failing = by_wrong.at("no_such_row");
+  EXPECT_NE(dump(*failing.find("rejected")).find("submit_result"), std::string::npos);
+  EXPECT_NE(by_wrong.at("rule_ignored").text("why").find("refused"), std::string::npos);
+  const auto card = text_of(fs::path(o.out) / "README.md");
+  EXPECT_NE(card.find("| `sibling_row` | 2 |"), std::string::npos) << card;
+  EXPECT_NE(card.find("- name: rejected\n    list: json"), std::string::npos);
+  EXPECT_NE(agent::check_preference_line(lines[0].substr(0, lines[0].size() - 1)), "");
+}
+
+TEST_F(ExportTest, TasksWithAnOpenIssueCanBeLeftOut) {
+  const auto ids = store->task_ids().value();
+  const auto issue = store->add_issue(ids[1], "two bookings fit", "user").value();
+  auto o = to("all");
+  EXPECT_EQ(agent::export_dataset(*store, o)->train, 8);
+  o.no_issues = true;
+  EXPECT_EQ(agent::export_dataset(*store, o)->train, 6);
+  const auto page = agent::show(*store, ids[1], agent::ShowForm::text).value();
+  EXPECT_NE(page.find("two bookings fit"), std::string::npos);
+  EXPECT_EQ(agent::show(*store, issue.substr(0, 12), agent::ShowForm::text).value(), page);
+  auto again = options("nop");
+  again.no_issues = true;
+  EXPECT_EQ(run(again).episodes, 7);
+  ASSERT_FALSE(store->set_issue(issue, tasks::Issue::Status::resolved, "reworded"));
+  EXPECT_EQ(agent::export_dataset(*store, o)->train, 11);
 }
 
 }  // namespace
