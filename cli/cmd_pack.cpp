@@ -37,7 +37,8 @@ Result<int> cmd_pack(Context& context, const Words& words) {
                   "built-in ones; new: a commented skeleton of both to start from",
                   "seedbed pack new my-packs && seedbed pack check my-packs");
   options.operand("check|new", action, "what to do");
-  options.operands("DIR", dirs, 1, "folders with mechanisms/ and lexicons/");
+  options.operands("DIR", dirs, 0,
+                   "folders with mechanisms/ and lexicons/; check without any: the built-in packs");
   isolation_option(options, common);
   json_option(options, common);
   if (auto error = options.parse(words)) return *std::move(error);
@@ -47,6 +48,10 @@ Result<int> cmd_pack(Context& context, const Words& words) {
                       "unknown action; there are check and new",
                       "for instance: seedbed pack check my-packs");
   context.out.set_json(common.json);
+  if (action == "new" && dirs.size() != 1)
+    return make_error(Where::usage, "seedbed pack new", "DIR",
+                      "found " + std::to_string(dirs.size()) + ", wanted one folder",
+                      "for instance: seedbed pack new key_cabinet");
   if (action == "new") return make_new(context, dirs[0]);
 
   SEEDBED_TRY(auto broker, start_broker(common.isolation));

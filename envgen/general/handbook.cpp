@@ -15,8 +15,7 @@ std::size_t at(int i) {
 
 // The first letter small: the sentence goes on after a colon.
 std::string continued(std::string text) {
-  if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] != ' ' &&
-      !(text[1] >= 'A' && text[1] <= 'Z'))
+  if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
     text[0] = static_cast<char>(text[0] - 'A' + 'a');
   return text;
 }
@@ -144,7 +143,8 @@ void Writer::loads() {
 std::string handbook_of(const Lowered& l, std::vector<schemas::ReasonCode>& reasons) {
   Writer h{l, reasons, *l.world, {}, {}, {}};
   h.lines.push_back("Today is " + iso_date(l.world->now) +
-                    ". Amounts are in cents, dates are written YYYY-MM-DD.");
+                    ". Amounts are in cents where a tool does not say otherwise, dates are written "
+                    "YYYY-MM-DD.");
   h.rules();
   h.gates();
   h.duties();
