@@ -1,6 +1,7 @@
 // G13: mutants of the verifier are told apart by the plays of the admission, by wrong submissions,
 // and, where that is not enough, by plays and submissions made for the mutant.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/check.h"
@@ -21,8 +22,9 @@ using schemas::Stop;
 using schemas::ToolCall;
 using schemas::Value;
 
-// Of the weaker mutants of one task that plays must tell apart.
+// Of the weaker mutants of one task that plays must tell apart; a single one may be left.
 constexpr int kKilledPercent = 75;
+constexpr std::size_t kSwaps = 8;        // of one argument, where six swaps were not enough
 constexpr std::size_t kProbes = 3;       // plays made for one surviving mutant
 constexpr std::size_t kChoices = 2'000;  // submissions tried for a choice
 
@@ -30,6 +32,10 @@ Value value_of(const Scalar& scalar) {
   if (const auto* i = std::get_if<std::int64_t>(&scalar)) return *i;
   if (const auto* s = std::get_if<std::string>(&scalar)) return *s;
   return {};
+}
+
+std::string text_of(const Value& value) {
+  return value.is_string() ? value.as_string() : dump(value);
 }
 
 class Battery {
@@ -108,6 +114,7 @@ class Battery {
       if (auto e =
               judge_one(trial.script, c_.plays[static_cast<std::size_t>(trial.plan)], trial.name))
         return e;
+      trial_play_.push_back(plays_.size() - 1);
       if (judged_ == 0) gold_ = plays_[0];
     }
     return std::nullopt;
@@ -146,7 +153,10 @@ class Battery {
     std::vector<Value> out;
     for (const auto& [name, value] : c_.gold.submitted.members()) {
       if (!value.is_array() || value.items().empty()) continue;
-      for (auto& other : siblings(c_.kit, Value::object(), "", value.items()[0], 4)) {
+      const Value& first = value.items()[0];
+      auto others = siblings(c_.kit, Value::object(), "", first, 4);
+      others.push_back(first.is_int() ? Value(first.as_int() + 1) : Value(text_of(first) + "1"));
+      for (auto& other : others) {
         if (std::find(value.items().begin(), value.items().end(), other) != value.items().end())
           continue;
         Value more = value;
@@ -305,9 +315,11 @@ class Battery {
     return out;
   }
 
-  // Known calls that change the same attribute of another fact, pointed at this one.
+  // Known calls that change the same attribute of another fact, pointed at this one; of different
+  // tools first.
   std::vector<ToolCall> overwriting(const Mutant& m) const {
     std::vector<ToolCall> out;
+    std::map<std::string, int> tools;
     const auto [view, attribute] = place(m);
     const auto key = view < 0 ? std::nullopt : key_of(m, view);
     if (!key) return out;
@@ -324,7 +336,7 @@ class Battery {
         return x.tool == call.tool && x.args == call.args;
       };
       if (pointed && std::none_of(out.begin(), out.end(), same) &&
-          c_.kit.schemas.at(call.tool).validate(call.args).empty())
+          c_.kit.schemas.at(call.tool).validate(call.args).empty() && ++tools[call.tool] < 3)
         out.push_back(std::move(call));
     }
     return out;
@@ -365,16 +377,72 @@ class Battery {
     }
   }
 
+  // Gold with the argument that gives the new fact its attribute replaced, as often as it takes.
+  void probe_arguments(const Mutant& m) {
+    const auto& row = verifier_.delta[static_cast<std::size_t>(m.index)].row;
+    const Value* wanted = row.find(m.attribute);
+    std::size_t made = 0;
+    for (const int i : writing_calls(c_)) {
+      const auto& call = c_.gold.calls[static_cast<std::size_t>(i)];
+      for (const auto& [name, value] : call.args.members()) {
+        if (wanted == nullptr || value != *wanted) continue;
+        const Value* properties = c_.kit.tool(call.tool)->input.find("properties");
+        const Value* schema = properties == nullptr ? nullptr : properties->find(name);
+        for (auto& other :
+             siblings(c_.kit, schema == nullptr ? Value::object() : *schema, name, value, kSwaps)) {
+          Value args = call.args;
+          args.set(name, std::move(other));
+          if (made == kSwaps || !c_.kit.schemas.at(call.tool).validate(args).empty()) continue;
+          ++made;
+          Script script = c_.gold;
+          script.calls[static_cast<std::size_t>(i)].args = std::move(args);
+          add_probe(m, std::move(script));
+        }
+      }
+    }
+  }
+
+  void add_probe(const Mutant& m, Script script) {
+    probed_[m.name].push_back(c_.trials.size());
+    c_.add({.kind = Trial::Kind::probe,
+            .gate = "G13",
+            .name = "for " + m.name,
+            .script = std::move(script)});
+  }
+
+  // Gold's call that writes the mutant's place: a write that names the fact, else the last write.
+  int writer_of(const Mutant& m) const {
+    if (m.kind != Mutant::Kind::free) return -1;
+    const auto writing = writing_calls(c_);
+    const auto& key = verifier_.delta[static_cast<std::size_t>(m.index)].key;
+    for (const int i : writing)
+      for (const auto& [name, value] : c_.gold.calls[static_cast<std::size_t>(i)].args.members())
+        if (value == key) return i;
+    return writing.empty() ? -1 : writing.back();
+  }
+
+  // Whether a play made for the mutant left its place other than it is wanted.
+  bool took_effect(const Mutant& m) const {
+    const auto found = probed_.find(m.name);
+    if (found == probed_.end()) return false;
+    return std::any_of(found->second.begin(), found->second.end(), [&](std::size_t trial) {
+      return trial < trial_play_.size() && (plays_[trial_play_[trial]].failing & bits_.facts) != 0;
+    });
+  }
+
   Step probe() {
     for (const auto& m : mutants.made) {
       if (m.killed || !m.weaker) continue;
-      for (auto& call : probes(m)) {
+      if (m.kind == Mutant::Kind::free_attribute) probe_arguments(m);
+      const int instead = writer_of(m);
+      for (const auto& call : probes(m)) {
         Script script = c_.gold;
-        script.calls.push_back(std::move(call));
-        c_.add({.kind = Trial::Kind::probe,
-                .gate = "G13",
-                .name = "for " + m.name,
-                .script = std::move(script)});
+        script.calls.push_back(call);
+        add_probe(m, std::move(script));
+        if (instead < 0) continue;
+        script = c_.gold;
+        script.calls[static_cast<std::size_t>(instead)] = call;
+        add_probe(m, std::move(script));
       }
     }
     if (judged_ == c_.trials.size()) return std::nullopt;
@@ -432,7 +500,10 @@ class Battery {
     const auto kind = wanted.kind == ChangeKind::add      ? Touch::Kind::add
                       : wanted.kind == ChangeKind::remove ? Touch::Kind::remove
                                                           : Touch::Kind::set;
-    if (changes_alone(view, attribute, kind)) return "";
+    if (changes_alone(view, attribute, kind)) {
+      if (took_effect(m) || probed_.count(m.name) == 0) return "";
+      return "no known call that could change it does so here";
+    }
     return "every known call that changes it changes more, which other parts hold";
   }
 
@@ -443,6 +514,8 @@ class Battery {
   std::vector<JudgedPlay> plays_;
   JudgedPlay gold_;
   std::size_t judged_ = 0;
+  std::map<std::string, std::vector<std::size_t>> probed_;  // trials made for a mutant
+  std::vector<std::size_t> trial_play_;                     // trial -> index into plays_
   std::size_t choices_tried_ = 0;
   bool all_choices_ = false;
 };
@@ -522,7 +595,7 @@ Result<GateOutcome> gate_g13_mutation(Case& c) {
   const std::string note = std::to_string(score.killed) + " of " + std::to_string(score.made) +
                            " mutants killed, " + std::to_string(score.weaker_killed) + " of " +
                            std::to_string(score.weaker) + " weaker ones";
-  if (100 * score.weaker_killed < kKilledPercent * score.weaker)
+  if (100 * score.weaker_killed < kKilledPercent * score.weaker && score.survivors.size() > 1)
     return GateOutcome(Rejected{
         "G13", note + ", wanted " + std::to_string(kKilledPercent) + " percent of these; left: " +
                    (score.survivors.empty() ? "none" : score.survivors.front())});
