@@ -17,7 +17,7 @@
 
 namespace seedbed::envgen {
 
-inline constexpr const char* kGeneratorVersion = "1";
+inline constexpr const char* kGeneratorVersion = "2";
 
 struct GenOptions {
   schemas::GenRequest request;

@@ -34,7 +34,12 @@ std::string split_of(const World& world, const Lexicon& lexicon, const std::stri
 
 struct Rejections {
   std::map<std::string, std::int64_t> counts;
-  void add(const std::string& gate) { ++counts[gate]; }
+  std::map<std::pair<std::string, std::string>, std::int64_t> by_mechanism;
+  std::vector<std::string> mechanisms;  // of the attempt's environment, once it has one
+  void add(const std::string& gate) {
+    ++counts[gate];
+    for (const auto& m : mechanisms) ++by_mechanism[{gate, m}];
+  }
 };
 
 tasks::Player player_of(Bench& bench) {
@@ -187,6 +192,7 @@ Result<tasks::SlotRecord> make_slot(const Packs& packs,
   record.slot = slot;
   Rejections rejections;
   for (std::int64_t attempt = 0; attempt < kAttempts && !record.environment; ++attempt) {
+    rejections.mechanisms.clear();
     auto made = make_environment(packs, request, slot, attempt);
     if (!made.ok()) {
       if (made.error().where != Where::pack) return made.error();
@@ -194,6 +200,7 @@ Result<tasks::SlotRecord> make_slot(const Packs& packs,
       continue;
     }
     const std::shared_ptr<const Lowered>& lowered = *made;
+    rejections.mechanisms = lowered->environment.recipe.mechanisms;
     for (auto* host : {bench.first.get(), bench.second.get()})
       if (auto e = host->load(lowered->environment, lowered->image)) return *std::move(e);
     const std::uint64_t seed = hash64("walks of " + lowered->environment.image_hash);
@@ -216,6 +223,8 @@ Result<tasks::SlotRecord> make_slot(const Packs& packs,
     record.tasks = std::move(admitted);
   }
   for (const auto& [gate, count] : rejections.counts) record.rejections.push_back({gate, count});
+  for (const auto& [key, count] : rejections.by_mechanism)
+    record.rejections_by_mechanism.push_back({key.first, key.second, count});
   return record;
 }
 
