@@ -6,6 +6,8 @@
 namespace seedbed::envgen {
 namespace {
 
+constexpr std::size_t kSureQueries = 2;  // offered however many tools are wished for
+
 constexpr std::size_t kMaxQueries = 5;
 
 std::size_t at(int i) {
@@ -104,8 +106,8 @@ Surface make_surface(const World& world,
   for (int r = 0; r < static_cast<int>(world.reads.size()); ++r) queries.push_back(r);
   Rng order_of_queries = rng.fork("queries");
   order_of_queries.shuffle(queries);
-  for (std::size_t i = 0; i < queries.size() && i < kMaxQueries && s.tools.size() < wish; ++i)
-    b.add_query(queries[i]);
+  for (std::size_t i = 0; i < queries.size() && i < kMaxQueries; ++i)
+    if (s.tools.size() < (i < kSureQueries ? kMaxTools : wish)) b.add_query(queries[i]);
   if (s.units) pass_units(b, rng.fork("units"));
   if (has("defaults")) pass_defaults(b, rng.fork("defaults"));
   if (has("batch")) pass_batch(b, rng.fork("batch"));
