@@ -49,21 +49,45 @@ std::optional<Goal> Drawer::lookup() {
         l.surface.tools.begin(), l.surface.tools.end(),
         [&](const ToolForm& f) { return f.concept_id == d.over && !f.derived.empty(); });
     if (!shown) return std::nullopt;
-    const Row& row = rows(d.over)[static_cast<std::size_t>(rng.below(rows(d.over).size()))];
-    auto ref = refer(l, l.facts, d.over, row.key, rng);
-    if (!ref) return std::nullopt;
+    // Named outright, or as what a record of another mechanism refers to.
+    std::int64_t key = rows(d.over)[static_cast<std::size_t>(rng.below(rows(d.over).size()))].key;
+    std::optional<Reference> ref;
+    std::string whose, path;
+    if (rng.chance(4, 5))
+      for (const int c : own_concepts()) {
+        const auto links =
+            attrs_of(c, [&](const Domain& x) { return x.type == Type::ref && x.target == d.over; });
+        if (links.empty()) continue;
+        const Row& row = rows(c)[static_cast<std::size_t>(rng.below(rows(c).size()))];
+        if (row.values[at(links[0])] == kNone) continue;
+        ref = refer(l, l.facts, c, row.key, rng);
+        const bool said = ref && std::any_of(ref->filters.begin(), ref->filters.end(),
+                                             [&](const auto& f) { return f.first == links[0]; });
+        if (!ref || said) {
+          ref.reset();
+          continue;
+        }
+        key = row.values[at(links[0])];
+        whose = "the " + noun(c, links[0]) + " of " + ref->phrase;
+        path = w.concepts[at(c)].symbol + "." + attr(c, links[0]).name;
+        g.needs.push_back({Need::Kind::attribute, c, {}, {}, row.key, links[0], 0, nullptr, 0});
+        break;
+      }
+    if (!ref) {
+      ref = refer(l, l.facts, d.over, key, rng);
+      if (!ref) return std::nullopt;
+      whose = ref->phrase;
+    }
     Names names = names_for(w, d.mechanism);
-    auto term =
-        names.derived(d.symbol.substr(d.symbol.find('.') + 1), fact_ref(d.over, row.key), 0);
+    auto term = names.derived(d.symbol.substr(d.symbol.find('.') + 1), fact_ref(d.over, key), 0);
     if (!term.ok()) return std::nullopt;
     g.answers.push_back(value_answer("value", *term, -1, -1, "the " + d.noun));
-    g.answers.push_back(
-        id_answer("record_id", d.over, row.key, "the id of that " + say.noun(d.over)));
-    g.needs.push_back({Need::Kind::derived, d.over, {}, {}, row.key, order[0], 0, nullptr, 0});
+    g.answers.push_back(id_answer("record_id", d.over, key, "the id of that " + say.noun(d.over)));
+    g.needs.push_back({Need::Kind::derived, d.over, {}, {}, key, order[0], 0, nullptr, 0});
     g.requests.push_back(std::string(rng.chance(1, 2) ? "tell me the " : "find out the ") + d.noun +
-                         " of " + ref->phrase + ", together with its id");
+                         " of " + whose + ", together with the id of that " + say.noun(d.over));
     g.mentions.push_back(*std::move(ref));
-    g.expression = "answer(" + d.symbol + "(x))";
+    g.expression = "answer(" + d.symbol + "(" + path + "))";
     return g;
   }
   for (const int c : own_concepts()) {
