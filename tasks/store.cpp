@@ -66,7 +66,8 @@ Step fill_new_file(const std::string& path) {
   // Nobody sees the file before it is synced and renamed, so SQLite need not sync each of its
   // steps.
   const std::string sql =
-      "PRAGMA page_size = 4096; PRAGMA synchronous = OFF; BEGIN; PRAGMA application_id = " +
+      // A task takes about 2.3 KB: on pages of 4 KiB nearly half of the file would be empty.
+      "PRAGMA page_size = 16384; PRAGMA synchronous = OFF; BEGIN; PRAGMA application_id = " +
       std::to_string(kApplicationId) + "; PRAGMA user_version = " + std::to_string(kSchemaVersion) +
       ";\n" + kSchemaSql + "COMMIT; PRAGMA journal_mode = WAL;";
   return db->exec(sql, "making it");
@@ -161,7 +162,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
     // batches, never the file.
     if (auto e = state->db->exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA "
                                  "foreign_keys = ON; PRAGMA secure_delete = OFF;"
-                                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = "
+                                 "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = "
                                  "67108864; PRAGMA cache_size = -16000",
                                  "opening it"))
       return *std::move(e);
