@@ -1,6 +1,7 @@
 // Goals that change facts: one operation, an operation and its consequence, each of a set, a
 // condition.
 #include "envgen/general/goal_drawer.h"
+#include "envgen/text/text.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -183,7 +184,7 @@ std::optional<Goal> Drawer::conditional() {
         if (two.size() == 2) break;
       }
       if (two.size() < 2) return std::nullopt;
-      c.phrase = "the " + d.noun + " of " + ref->phrase + " is " +
+      c.phrase = "the " + d.noun + " of " + ref->phrase + " " + be(d.noun) + " " +
                  (rng.chance(1, 2) ? "greater than " : "above ") + std::to_string(bound);
       g.operations.push_back(two[c.holds ? 0 : 1]);
       g.other.push_back(two[c.holds ? 1 : 0]);

@@ -1,5 +1,6 @@
 // Goals of the packs, bound to facts: given values drawn, finds evaluated, ties refused.
 #include "envgen/general/goal_drawer.h"
+#include "envgen/text/text.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -177,7 +178,7 @@ bool Binder::tell(const Facts& facts) {
 }
 
 void Binder::say(const std::vector<std::string>& phrases_of_goal) {
-  std::string text = d.rng.pick(phrases_of_goal);
+  std::vector<std::pair<std::string, std::string>> words_of;  // by given
   for (std::size_t i = 0; i < s.given.size(); ++i) {
     std::string words = phrases[i];
     if (static_cast<int>(i) == hidden) {
@@ -196,8 +197,10 @@ void Binder::say(const std::vector<std::string>& phrases_of_goal) {
               : domain.type == Type::word ? "the usual kind"
                                           : "the usual " + what;
     }
-    text = replace_all(text, "{" + s.given[i].name + "}", words);
+    words_of.emplace_back(s.given[i].name, std::move(words));
   }
+  std::string text = pick_phrase(phrases_of_goal, words_of, d.rng);
+  for (const auto& [name, words] : words_of) text = replace_all(text, "{" + name + "}", words);
   goal.requests.push_back(std::move(text));
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "envgen/general/goal.h"
+#include "envgen/text/text.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -15,6 +16,27 @@ std::size_t at(int i) {
 bool has(const std::vector<std::pair<int, std::int64_t>>& filters, int attribute) {
   return std::any_of(filters.begin(), filters.end(),
                      [&](const auto& f) { return f.first == attribute; });
+}
+
+// "the motion moved by Adil Kapoor that has the lowest quorum", in one of its forms.
+std::string superlative(const Speaker& say, const Reference& r, Rng& rng) {
+  const Domain& d = say.l.world->concepts[at(r.concept_id)].attrs[at(r.extreme)].domain;
+  const std::string& noun = say.l.skin.concepts[at(r.concept_id)].nouns[at(r.extreme)];
+  const std::string one = say.described(r.concept_id, r.filters, false);
+  if (const std::string ending = extreme_ending(d.type, noun, r.lowest); !ending.empty())
+    return "the " + one + " " + ending;
+  const std::string most = extreme_words(d.type, noun, r.lowest, rng.below(2));
+  switch (rng.below(5)) {
+    case 0:
+      return "the one with the " + most + " among the " +
+             say.described(r.concept_id, r.filters, true);
+    case 1:
+      return "whichever " + one + " has the " + most;
+    case 2:
+      return "the " + one + " with the " + most;
+    default:
+      return "the " + one + " that has the " + most;
+  }
 }
 
 }  // namespace
@@ -46,26 +68,27 @@ std::string Speaker::value(int c, int a, std::int64_t v) const {
   return value(d, v);
 }
 
+// States before the noun, references after it, then plain values.
 std::string Speaker::described(int c,
                                const std::vector<std::pair<int, std::int64_t>>& filters,
                                bool plural) const {
   const Concept& concept_ = l.world->concepts[at(c)];
-  std::string before, after;
+  std::string before, after, values;
   for (const auto& [a, v] : filters) {
     const Attr& attr = concept_.attrs[at(a)];
     const std::string& noun_of = l.skin.concepts[at(c)].nouns[at(a)];
     if (attr.domain.type == Type::word) {
       before += value(c, a, v) + " ";
     } else if (attr.domain.type == Type::ref) {
-      const std::string with = attr.with.empty() ? "with " + noun_of + " {}" : attr.with;
+      const std::string with =
+          attr.with.empty() ? "whose " + noun_of + " " + be(noun_of) + " {}" : attr.with;
       after += " " + replace_all(with, "{}", name(attr.domain.target, v));
-    } else if (attr.domain.type == Type::date) {
-      after += " with " + noun_of + " " + value(c, a, v);
     } else {
-      after += " with " + noun_of + " " + value(c, a, v);
+      values +=
+          (values.empty() ? " " : " and ") + value_words(attr.domain.type, noun_of, value(c, a, v));
     }
   }
-  return before + noun(c, plural) + after;
+  return before + noun(c, plural) + after + values;
 }
 
 TermPtr Reference::condition(const World& world, int variable) const {
@@ -93,6 +116,23 @@ std::vector<std::int64_t> rows_where(const World&,
       out.push_back(row.key);
   return out;
 }
+
+namespace {
+
+// Leaves out, from the first on, whatever the description does not need to fit one fact; something
+// stays, so that it can be searched for.
+void drop_needless(const Lowered& l, const Facts& facts, Reference& r) {
+  for (std::size_t i = 0; i < r.filters.size() && r.filters.size() > 1;) {
+    Reference less = r;
+    less.filters.erase(less.filters.begin() + static_cast<std::ptrdiff_t>(i));
+    if (fits_one(l, facts, less))
+      r = std::move(less);
+    else
+      ++i;
+  }
+}
+
+}  // namespace
 
 std::optional<Reference> refer(
     const Lowered& l, const Facts& facts, int c, std::int64_t key, Rng& rng) {
@@ -158,18 +198,8 @@ std::optional<Reference> refer(
     if (!has(r.filters, numbers[i]))
       r.filters.emplace_back(numbers[i], row->values[at(numbers[i])]);
   if (r.extreme < 0 && matches().size() != 1) return std::nullopt;
-  if (r.extreme < 0) {
-    r.phrase = "the " + say.described(c, r.filters, false);
-    return r;
-  }
-  const Domain& d = concept_.attrs[at(r.extreme)].domain;
-  const std::string noun_of = l.skin.concepts[at(c)].nouns[at(r.extreme)];
-  const std::string degree = d.type == Type::date ? (r.lowest ? "earliest " : "latest ")
-                                                  : (r.lowest ? "lowest " : "highest ");
-  r.phrase = rng.chance(1, 2)
-                 ? "the " + say.described(c, r.filters, false) + " that has the " + degree + noun_of
-                 : "the one with the " + degree + noun_of + " among the " +
-                       say.described(c, r.filters, true);
+  drop_needless(l, facts, r);
+  r.phrase = r.extreme < 0 ? "the " + say.described(c, r.filters, false) : superlative(say, r, rng);
   return r;
 }
 
@@ -247,7 +277,7 @@ std::optional<Operation> bind_operation(const Lowered& l,
   Operation o;
   o.transition = transition;
   o.args = args;
-  o.phrase = rng.pick(l.skin.says[at(transition)]);
+  std::vector<std::pair<std::string, std::string>> slots;
   for (std::size_t i = 0; i < t.params.size(); ++i) {
     const Domain& d = t.params[i].domain;
     o.refs.emplace_back();
@@ -260,8 +290,10 @@ std::optional<Operation> bind_operation(const Lowered& l,
     } else {
       words = say.value(d, args[i]);
     }
-    o.phrase = replace_all(o.phrase, "{" + t.params[i].name + "}", words);
+    slots.emplace_back(t.params[i].name, std::move(words));
   }
+  o.phrase = pick_phrase(l.skin.says[at(transition)], slots, rng);
+  for (const auto& [name, words] : slots) o.phrase = replace_all(o.phrase, "{" + name + "}", words);
   return o;
 }
 
