@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "cli/generation.h"
+#include "envgen/from_db/from_db.h"
 
 namespace seedbed::cli {
 namespace {
@@ -39,6 +40,9 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   options.text("--mix", mix, "FILE", "shares of kinds and levels, as JSON (seedbed schema mix)");
   options.texts("--pack", arguments.packs, "DIR",
                 "mechanisms and lexicons beside the built-in ones");
+  options.text(
+      "--from-db", arguments.from_db, "FILE",
+      "environments over this SQLite database, one unless --envs says more (docs/from-db.md)");
   options.integer("--jobs", arguments.jobs, 1, 1'024,
                   "threads, each with its own jail; the bytes do not depend on it");
   shard_option(options, common);
@@ -63,9 +67,15 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     SEEDBED_TRY(arguments.mix, schemas::read_mix(mix));
   }
   SEEDBED_TRY(arguments.shard, shard_of(common.shard, environment_variable));
+  if (!arguments.from_db.empty() && !options.given("--envs")) arguments.envs = 1;
+  if (!arguments.from_db.empty() && arguments.split == "heldout")
+    return make_error(Where::usage, "seedbed gen", "--split heldout",
+                      "found with --from-db, which holds nothing out", "leave --split out");
 
   if (common.dry_run) {
-    SEEDBED_TRY(auto packs, envgen::load_packs(arguments.packs));
+    SEEDBED_TRY(auto packs, load_source(arguments.packs, arguments.from_db));
+    if (packs->database)
+      for (const auto& line : envgen::database_report(*packs->database)) context.out.line(line);
     context.out.line("would generate " + format_count(arguments.envs) + " environments with " +
                      format_count(arguments.tasks_per_env) + " tasks each, seed " + arguments.seed +
                      ", shard " + std::to_string(arguments.shard.index) + "/" +
@@ -85,6 +95,13 @@ Result<int> cmd_gen(Context& context, const Words& words) {
                    " certified tasks in " + format_seconds(done.seconds) + "; digest " +
                    report.digest);
   print_rejections(context.out, report.rejections);
+  if (!arguments.from_db.empty() && arguments.shard.count == 1 && done.environments == 0)
+    return make_error(
+        Where::pack, "foreign database", arguments.from_db,
+        "no environment with " + format_count(arguments.tasks_per_env) +
+            " certified tasks could be made, wanted one (what was rejected is above)",
+        "ask for fewer with --tasks-per-env, or give a database with more tables that "
+        "refer to each other");
   if (arguments.shard.count == 1 && done.environments < arguments.envs)
     context.out.status("seedbed: " + format_count(arguments.envs) + " environments were wanted, " +
                        format_count(done.environments) +

@@ -21,6 +21,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   std::int64_t sample = 0;
   bool file_issues = false;
   std::vector<std::string> packs;
+  std::string from_db;
   Options options("verify-pack",
                   "make stored tasks again from their seeds and repeat every gate in the jail",
                   "seedbed verify-pack a.db --sample 20");
@@ -28,6 +29,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   options.integer("--sample", sample, 0, INT64_MAX,
                   "environments to make again, spread over the store; 0 is all");
   options.texts("--pack", packs, "DIR", "the packs that the store was generated with");
+  options.text("--from-db", from_db, "FILE", "the database that the store was generated from");
   options.flag("--file-issues", file_issues, "note what fails in the store's ledger of issues");
   isolation_option(options, common);
   store_options(options, common);
@@ -38,7 +40,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
 
   SEEDBED_TRY(auto broker, start_broker(common.isolation));
   SEEDBED_TRY(auto store, file_issues ? open_store(path, common) : open_reader(path, common));
-  SEEDBED_TRY(auto summary, verify_store(context, *store, packs, sample, broker));
+  SEEDBED_TRY(auto summary, verify_store(context, *store, packs, sample, broker, from_db));
   if (context.stop) return interrupted("verify-pack");
   context.out.line(format_count(summary.checked) + " tasks verified, " +
                    format_count(static_cast<std::int64_t>(summary.failed.size())) + " failed");

@@ -1,5 +1,7 @@
 #include "cli/generation.h"
 
+#include "envgen/from_db/from_db.h"
+
 namespace seedbed::cli {
 
 envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker) {
@@ -22,10 +24,20 @@ Result<envgen::GenSummary> generate_slots(Context& context,
 
 }  // namespace
 
+Result<std::shared_ptr<const envgen::Packs>> load_source(const std::vector<std::string>& packs,
+                                                         const std::string& from_db) {
+  if (from_db.empty()) return envgen::load_packs(packs);
+  if (packs.empty()) return envgen::load_database(from_db);
+  return make_error(Where::usage, "seedbed", "--from-db and --pack",
+                    "found both, wanted one of them", "leave one of them out");
+}
+
 Result<GenReport> generate_into(Context& context,
                                 const GenArguments& arguments,
                                 const std::shared_ptr<sandbox::Broker>& broker) {
-  SEEDBED_TRY(auto packs, envgen::load_packs(arguments.packs));
+  SEEDBED_TRY(auto packs, load_source(arguments.packs, arguments.from_db));
+  if (packs->database)
+    for (const auto& line : envgen::database_report(*packs->database)) context.out.line(line);
   SEEDBED_TRY(auto store, tasks::Store::open(arguments.out, {.create = true,
                                                              .fresh = arguments.fresh,
                                                              .upgrade = arguments.upgrade,
@@ -76,8 +88,21 @@ Result<envgen::VerifySummary> verify_store(Context& context,
                                            tasks::Store& store,
                                            const std::vector<std::string>& packs,
                                            std::int64_t sample,
-                                           const std::shared_ptr<sandbox::Broker>& broker) {
-  SEEDBED_TRY(auto loaded, envgen::load_packs(packs));
+                                           const std::shared_ptr<sandbox::Broker>& broker,
+                                           const std::string& from_db) {
+  SEEDBED_TRY(const auto request, store.request());
+  const bool from_file = request && request->packs.rfind(envgen::kDatabaseHash, 0) == 0;
+  if (from_file && from_db.empty())
+    return make_error(Where::usage, "seedbed verify-pack", "--from-db",
+                      "not given, wanted the database that the store was made from (hash " +
+                          request->packs.substr(3) + ")",
+                      "give that file with --from-db FILE");
+  SEEDBED_TRY(auto loaded, load_source(packs, from_db));
+  if (request && (from_file || !from_db.empty()) && loaded->hash != request->packs)
+    return make_error(
+        Where::usage, "seedbed verify-pack", from_db,
+        "hash " + loaded->hash + ", wanted " + request->packs + " as when the store was made",
+        "give the same file, unchanged, with --from-db");
   Progress progress(context.out, "verifying", "tasks");
   const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
   return envgen::verify_pack(store, loaded, sample, host_factory(broker), show, context.stop);

@@ -17,6 +17,7 @@ struct GenArguments {
   std::int64_t envs = 100, tasks_per_env = 10, jobs = 2;
   Shard shard;
   std::vector<std::string> packs;
+  std::string from_db;  // a SQLite file in the place of packs; "" for packs
   std::optional<schemas::Mix> mix;
   bool fresh = false, upgrade = false;
 };
@@ -25,6 +26,9 @@ struct GenReport {
   std::string digest;
   std::vector<tasks::GateCount> rejections;
 };
+// The packs of the folders, or the database.
+Result<std::shared_ptr<const envgen::Packs>> load_source(const std::vector<std::string>& packs,
+                                                         const std::string& from_db);
 // Leaves the store selected and checkpointed, also when stopped.
 Result<GenReport> generate_into(Context& context,
                                 const GenArguments& arguments,
@@ -35,7 +39,8 @@ Result<envgen::VerifySummary> verify_store(Context& context,
                                            tasks::Store& store,
                                            const std::vector<std::string>& packs,
                                            std::int64_t sample,
-                                           const std::shared_ptr<sandbox::Broker>& broker);
+                                           const std::shared_ptr<sandbox::Broker>& broker,
+                                           const std::string& from_db = "");
 void print_failures(Output& out, const envgen::VerifySummary& summary);
 
 }  // namespace seedbed::cli

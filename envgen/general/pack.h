@@ -121,11 +121,14 @@ struct Lexicon {
   std::vector<std::string> asides;
 };
 
+struct DbModel;  // envgen/from_db: a user's database in the place of packs
+
 struct Packs {
   std::vector<Mechanism> mechanisms;  // sorted by name
   std::vector<Lexicon> lexicons;      // sorted by name
   std::vector<std::string> first_names, last_names;
   std::string hash;  // of all bytes read
+  std::shared_ptr<const DbModel> database;  // null: mechanisms and lexicons are used
 };
 
 // The built-in packs and those of `dirs` (each with mechanisms/ and lexicons/). A pack of an

@@ -198,6 +198,9 @@ std::int64_t day_of_iso(const std::string& text) {
 schemas::Value Renderer::id(int concept_id, std::int64_t key) const {
   if (key == kNone) return nullptr;
   const auto c = static_cast<std::size_t>(concept_id);
+  const auto& given = skin.concepts[c].ids;
+  if (key >= 1 && static_cast<std::size_t>(key) <= given.size())
+    return given[static_cast<std::size_t>(key) - 1];
   if (layout.ids[c] == IdStyle::spread) return 10000 * (concept_id + 1) + 7 * key;
   if (layout.ids[c] == IdStyle::number) return 1000 * (concept_id + 1) + key;
   std::string digits = std::to_string(key);
@@ -239,6 +242,10 @@ std::int64_t Renderer::key_of(int concept_id, const schemas::Value& v) const {
   if (layout.ids[c] == IdStyle::code) {
     if (!v.is_string()) return kNone;
     const std::string& text = v.as_string();
+    const auto& given = skin.concepts[c].ids;
+    if (const auto it = std::lower_bound(given.begin(), given.end(), text);
+        it != given.end() && *it == text)
+      return it - given.begin() + 1;
     const std::string head = skin.concepts[c].prefix + "-";
     if (text.rfind(head, 0) != 0 || text.size() < head.size() + 4 || text.size() > head.size() + 9)
       return kNone;

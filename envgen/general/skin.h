@@ -19,6 +19,7 @@ struct ConceptSkin {
   std::vector<std::string> nouns;    // by attribute
   std::vector<std::string> names;    // by ordinal, for text attributes
   std::string prefix;                // of text ids
+  std::vector<std::string> ids;      // given text ids of facts 1, 2, ..., rising; empty: by style
 };
 struct Skin {
   std::string lexicon, title;

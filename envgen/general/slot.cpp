@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "base/hash.h"
+#include "envgen/from_db/from_db.h"
 #include "envgen/general/goal.h"
 #include "tasks/solvers/level.h"
 
@@ -81,7 +82,9 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
     // Most tasks hang on an interaction of two mechanisms; no goal is asked for more than three
     // times.
     const bool crossing = goal->interactions > 0 && goal->mechanisms > 1;
-    if (!crossing && 100 * (plain + 1) > kPlainPercent * target) continue;
+    // Nobody designed the tables of a database to meet.
+    const bool may_be_plain = l.skin.lexicon == kDatabaseLexicon;
+    if (!crossing && !may_be_plain && 100 * (plain + 1) > kPlainPercent * target) continue;
     const std::string skeleton = content_hash(goal->expression);
     if (skeletons[skeleton] >= 3) continue;
     SEEDBED_TRY(auto draft,
@@ -146,6 +149,8 @@ Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
                                                         std::int64_t attempt) {
   const Rng rng = rng_for(seed_number(request), request.family, static_cast<std::uint64_t>(slot),
                           "attempt " + std::to_string(attempt));
+  if (packs.database)
+    return make_database_environment(*packs.database, request, slot, attempt, rng);
   ComposeKnobs knobs;
   Rng choice = rng.fork("split");
   const bool may_hold_out = request.split != "train";
