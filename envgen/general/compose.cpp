@@ -56,9 +56,9 @@ Step Composer::choose_mechanisms() {
   std::size_t wanted = pool.size();
   if (knobs.only.empty()) {
     rng.shuffle(pool);
-    wanted =
-        std::min(pool.size(),
-                 static_cast<std::size_t>(rng.between(knobs.min_mechanisms, knobs.max_mechanisms)));
+    const std::int64_t drawn =
+        rng.between(2 * knobs.min_mechanisms + 1, 2 * knobs.max_mechanisms) / 2;
+    wanted = std::min(pool.size(), static_cast<std::size_t>(drawn));
     if (knobs.heldout) {  // a held-out one first
       auto it =
           std::find_if(pool.begin(), pool.end(), [](const Mechanism* m) { return m->heldout; });

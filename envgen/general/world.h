@@ -221,7 +221,7 @@ bool invariants_hold(const World& world, const Facts& facts);
 // Mechanisms, roles and interactions drawn from the packs. Fails (as a value: the next attempt
 // draws again) where the mechanisms drawn cannot be connected.
 struct ComposeKnobs {
-  int min_mechanisms = 3, max_mechanisms = 5;
+  int min_mechanisms = 2, max_mechanisms = 6;  // the ends are drawn half as often
   bool heldout = false;           // only packs that are not held out, or at least one that is
   std::vector<std::string> only;  // exactly these mechanisms (pack check)
 };
