@@ -1,11 +1,11 @@
 """Counts again, by other means, a few of the numbers that `seedbed stats --diversity` says of a store.
 
-    python3 tests/acceptance/diversity_recount.py STORE [--seedbed PROGRAM]
+    build/venv/bin/python tests/acceptance/diversity_recount.py [STORE] [--seedbed PROGRAM]
 
 Read straight from the SQLite file (zstd through ctypes), with no code of the project's: the share of prompts with a neighbour at
 Jaccard 0.8 and 0.5 (sets of word 5-grams as strings, an inverted index instead of MinHash: every pair that shares a gram is seen; of
 a store with more than 5,000 prompts for 1,000 of them), the shapes of the gold plans (own merging of repeats, told apart by networkx
-as labelled graphs), Hill numbers, distinct-2, schema classes, crossing tasks.
+as labelled graphs), Hill numbers, distinct-2, schema classes, crossing tasks. Without a store it makes one of its own.
 
 Exit code: 0 all agree, 1 something does not, 2 it could not be tried.
 """
@@ -17,6 +17,7 @@ import ctypes.util
 import hashlib
 import json
 import math
+import os
 import pathlib
 import re
 import sqlite3
@@ -24,6 +25,7 @@ import string
 import struct
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 try:
@@ -33,13 +35,12 @@ except (ImportError, OSError) as error:
     print(f"cannot be tried: {error}")
     sys.exit(2)
 ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
-failures = []
+held, failures = [], []
 
 
 def check(holds, what):
     print(("agrees: " if holds else "DIFFERS: ") + what)
-    if not holds:
-        failures.append(what)
+    (held if holds else failures).append(what)
 
 
 def unpacked(data, size):
@@ -172,14 +173,29 @@ def close(a, b, by=1e-5):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("store")
-    parser.add_argument("--seedbed", default=str(ROOT / "build/dev/seedbed"))
+    parser.add_argument("store", nargs="?")
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     options = parser.parse_args()
-    if not pathlib.Path(options.seedbed).exists() or not pathlib.Path(options.store).exists():
-        print(f"cannot be tried: {options.seedbed} or {options.store} is not there")
+    with tempfile.TemporaryDirectory() as scratch:
+        return recount(options, options.store or make_store(options.seedbed, scratch))
+
+
+def make_store(seedbed, folder):
+    store = str(pathlib.Path(folder) / "a.db")
+    command = [seedbed, "gen", "--envs", "12", "--tasks-per-env", "20", "--seed", "13", "--out", store]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        print(f"cannot be tried: seedbed gen ended with {made.returncode}: {made.stderr.strip()[-500:]}")
+        sys.exit(2)
+    return store
+
+
+def recount(options, path):
+    if not pathlib.Path(options.seedbed).exists() or not pathlib.Path(path).exists():
+        print(f"cannot be tried: {options.seedbed} or {path} is not there")
         return 2
-    said = json.loads(subprocess.run([options.seedbed, "stats", options.store, "--diversity", "--json"], check=True, stdout=subprocess.PIPE).stdout)
-    environments = read_store(options.store)
+    said = json.loads(subprocess.run([options.seedbed, "stats", path, "--diversity", "--json"], check=True, stdout=subprocess.PIPE).stdout)
+    environments = read_store(path)
     tasks = [t for _, own in environments for t in own]
     prompts = [t[0]["prompt"] for t in tasks]
     check(said["environments"] == len(environments) and said["tasks"] == len(tasks), f"{len(environments)} environments, {len(tasks)} tasks")
@@ -218,6 +234,7 @@ def main():
         pairs = [p for text in prompts for w in [words_of(text)] for p in zip(w, w[1:])]
         mine = len(set(pairs)) / max(1, len(pairs))
         check(close(said["sample"]["distinct_2"], mine), f"distinct-2: {mine:.6f}")
+    print(f"{len(environments)} environments, {len(tasks)} tasks: {len(held)} statements agree, {len(failures)} do not (networkx {networkx.__version__})")
     return 1 if failures else 0
 
 
