@@ -98,10 +98,11 @@ std::vector<std::string> kinds_of(const std::vector<std::string>& passes) {
   return {out.begin(), out.end()};
 }
 
-std::int64_t knob(const schemas::TaskSpec& task, std::string_view name) {
+// A task that does not say a knob is outside the table of knobs.
+std::int64_t knob(const schemas::TaskSpec& task, std::string_view name, std::int64_t absent = -1) {
   for (const auto& k : task.knobs)
     if (k.name == name) return k.value;
-  return 0;
+  return absent;
 }
 
 }  // namespace
@@ -179,7 +180,7 @@ TaskFacts facts_of(const std::map<std::string, Role, std::less<>>& roles,
   for (const auto& o : verifier.obligations) symbols.insert(hash64(o.symbol));
   out.obligations = hash_of({symbols.begin(), symbols.end()});
   out.kind = task.kind;
-  out.level = knob(task, "level");
+  out.level = knob(task, "level", 0);
   out.plan_calls =
       std::count_if(gold.steps.begin(), gold.steps.end(),
                     [](const schemas::GoldStep& s) { return s.kind == schemas::GoldKind::call; });

@@ -38,7 +38,7 @@ std::vector<KnobDomain> knob_table(const std::vector<std::string>& layout_passes
   out.back().values.front().name = "3-4";
   out.back().values.front().low = 3;
   out.push_back(numbers("interactions", {0, 1, 2, 3}, false));
-  out.push_back(numbers("plan_mechanisms", {1, 2, 3}, false));
+  out.push_back(numbers("plan_mechanisms", {0, 2, 3}, false));
   out.push_back(numbers("writes", {0, 1, 2, 3}, false));
   out.push_back(numbers("turns", {0, 1}, false));
   out.push_back(numbers("duties", {0, 1}, false));

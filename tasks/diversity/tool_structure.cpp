@@ -85,7 +85,7 @@ struct UnionFind {
 };
 
 // An argument of one name means the same in every tool ("garden_friend_id"), but not what a step
-// binds, nor an argument named after the column that it picks ("name").
+// binds, nor what a find compares with a column of that name ("name").
 std::string scoped(const Tool& tool,
                    std::size_t number,
                    const std::string& symbol,
@@ -94,8 +94,9 @@ std::string scoped(const Tool& tool,
   const auto* properties = tool.input.find("properties");
   const bool argument = properties != nullptr && properties->find(symbol.substr(1)) != nullptr;
   const auto dot = other.rfind('.');
-  const bool column = dot != std::string::npos && other.substr(dot + 1) == symbol.substr(1);
-  return argument && !column ? symbol : symbol + "#" + std::to_string(number);
+  const bool own = role_of(tool) == Role::find && dot != std::string::npos &&
+                   other.substr(dot + 1) == symbol.substr(1);
+  return argument && !own ? symbol : symbol + "#" + std::to_string(number);
 }
 
 }  // namespace
