@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "envgen/from_db/words.h"
 #include "envgen/general/sentence.h"
 #include "envgen/text/text.h"
 
@@ -135,13 +136,6 @@ bool is_plural(const std::string& noun) {
 }
 std::string be(const std::string& noun) {
   return is_plural(noun) ? "are" : "is";
-}
-
-std::string singular_of(const std::string& plural) {
-  if (ends(plural, "ies") && plural.size() > 4) return plural.substr(0, plural.size() - 3) + "y";
-  for (const char* tail : {"sses", "xes", "ches", "shes", "zzes"})
-    if (ends(plural, tail)) return plural.substr(0, plural.size() - 2);
-  return ends(plural, "s") ? plural.substr(0, plural.size() - 1) : plural;
 }
 
 std::string tidy(const std::string& request) {

@@ -34,7 +34,6 @@ bool is_request_verb(std::string_view word);
 // The head of a noun phrase is a plural: "marks", "units left"; not "lesson count".
 bool is_plural(const std::string& noun);
 std::string be(const std::string& noun);  // is, are
-std::string singular_of(const std::string& plural);
 // "1 units" -> "1 unit", articles, a state that only repeats its noun's first word is quoted.
 std::string tidy(const std::string& request);
 // "whose fee is 300 cents", "waiting since 2031-02-03", "with 3 units left".
@@ -69,6 +68,15 @@ bool says_all(const Content& content,
               const std::string& prompt,
               const std::vector<std::string>& later,
               std::string* why = nullptr);
+
+// ---- the content plan as text: plan_text.cpp ----
+// What the goal comes to, canonically: a list a line. References are printed as descriptions.
+std::string plan_text(const Lowered& l, const Goal& goal);
+// The goal's formal part again (no phrases, needs or knobs), each description resolved over the
+// facts. Error{pack}: no such plan, or a description that does not fit one fact.
+Result<Goal> parse_plan(const Lowered& l, std::string_view text);
+// Whether the goal's plan, printed and read, gives the same operations with the same constants.
+bool recovers(const Lowered& l, const Goal& goal);
 
 // ---- discourse ----
 enum class Part : std::uint8_t { opening, request, aside, reason, remark, closing };
