@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "envgen/general/goal.h"
+#include "envgen/text/text.h"
 #include "tasks/normal.h"
 
 namespace seedbed::envgen {
@@ -487,6 +488,12 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
     user.fallback = "That was all.";
     t.user = user;
   }
+  // What is said must be what is meant: every constant once, every description of one fact.
+  std::vector<std::string> later;
+  if (!goal.turns.empty())
+    for (const auto& r : t.user->reveals) later.push_back(r.text);
+  if (!says_all(content_of(l, goal), t.prompt, later) || !recovers(l, goal))
+    return std::optional<tasks::Draft>();
   const auto calls = static_cast<std::int64_t>(
       std::count_if(plan.steps.begin(), plan.steps.end(),
                     [](const GoldStep& s) { return s.kind == GoldKind::call; }));

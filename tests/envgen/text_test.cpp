@@ -139,5 +139,85 @@ TEST(Prompts, HaveNoFaultsAndSayEveryConstantAsOftenAsTheRequests) {
   EXPECT_GT(n, 1000);
 }
 
+TEST(ContentPlan, IsReadBackWithItsConstantsAndEachDescriptionFitsOneFact) {
+  int n = 0, operations = 0, described = 0;
+  std::size_t longest = 0, letters = 0;
+  over_goals(12, 4, [&](const Lowered& l, const Goal& goal, const Rng&) {
+    const std::string text = plan_text(l, goal);
+    const auto read = parse_plan(l, text);
+    ASSERT_TRUE(read.ok()) << read.error().message << "\n" << text;
+    EXPECT_EQ(read->expression, goal.expression);
+    EXPECT_EQ(plan_text(l, *read), text);
+    ASSERT_EQ(read->operations.size(), goal.operations.size());
+    for (std::size_t i = 0; i < goal.operations.size(); ++i) {
+      EXPECT_EQ(read->operations[i].transition, goal.operations[i].transition);
+      EXPECT_EQ(read->operations[i].args, goal.operations[i].args) << text;
+      ++operations;
+    }
+    // The same terms: the same answers over the facts.
+    ASSERT_EQ(read->answers.size(), goal.answers.size());
+    EXPECT_EQ(outcome_of(l, *read, -1), [&] {
+      Goal bare = goal;
+      bare.needs.clear();
+      bare.holds.clear();
+      return outcome_of(l, bare, -1);
+    }());
+    EXPECT_TRUE(recovers(l, goal));
+    for (const auto& o : goal.operations)
+      for (const auto& r : o.refs)
+        if (r.concept_id >= 0 && !r.by_name) {
+          ++described;
+          letters += r.phrase.size();
+          longest = std::max(longest, r.phrase.size());
+          // Nothing in it can be left out.
+          for (std::size_t i = 0; r.filters.size() > 1 && i < r.filters.size(); ++i) {
+            Reference less = r;
+            less.filters.erase(less.filters.begin() + static_cast<std::ptrdiff_t>(i));
+            EXPECT_FALSE(fits_one(l, l.facts, less)) << r.phrase;
+          }
+        }
+    ++n;
+  });
+  EXPECT_GT(n, 300);
+  EXPECT_GT(operations, 200);
+  ASSERT_GT(described, 50);
+  EXPECT_LT(letters / static_cast<std::size_t>(described), 90U);
+}
+
+TEST(ContentPlan, AChangedPlanIsNotTheGoal) {
+  int changed = 0;
+  over_goals(3, 2, [&](const Lowered& l, const Goal& goal, const Rng&) {
+    if (goal.operations.empty() || goal.operations[0].args.empty()) return;
+    Goal other = goal;  // says one fact, means another
+    auto& o = other.operations[0];
+    if (o.refs[0].concept_id < 0) return;
+    o.args[0] += 1;
+    EXPECT_FALSE(recovers(l, other));
+    ++changed;
+  });
+  EXPECT_GT(changed, 5);
+  const auto made = make_environment(built_in(), request_of(1, 1, "texts"), 0, 0);
+  ASSERT_TRUE(made.ok());
+  for (const char* bad :
+       {"(goal", "(do 0 -1 nothing.here 1)", "(what 1)", ")", "(mention 0 (the 999 (is 0 0)))",
+        "(goal \"a\" \"b", "(tell \"x\" 0 0 value (plus 1 2 3 4 5 6))"})
+    EXPECT_FALSE(parse_plan(**made, bad).ok()) << bad;
+  EXPECT_FALSE(parse_plan(**made, std::string(4000, '(')).ok());
+}
+
+TEST(Content, ALostOrDoubledConstantIsNoticed) {
+  Content c;
+  c.requests = {"move 1250 cents of Dana Reyes to 2031-02-03"};
+  c.constants = {{"1250", 0, 1}, {"Dana Reyes", 0, 1}, {"2031-02-03", 0, 1}};
+  c.secret = "Pavel Morgan";
+  EXPECT_TRUE(says_all(c, "Please move 1,250 cents of Dana Reyes to 2031-02-03.", {}));
+  EXPECT_FALSE(says_all(c, "Please move cents of Dana Reyes to 2031-02-03.", {}));
+  EXPECT_FALSE(says_all(c, "Move 1250 cents of Dana Reyes to 2031-02-03, Dana Reyes.", {}));
+  EXPECT_FALSE(says_all(c, "Move 12500 cents of Dana Reyes to 2031-02-03.", {}));
+  EXPECT_FALSE(says_all(c, "Move 1250 cents of Dana Reyes to 2031-02-03, Pavel Morgan.", {}));
+  c.constants = {{"2", 0, 1}};
+  EXPECT_TRUE(says_all(c, "Book two hours on 2031-02-02.", {}));
+}
+
 }  // namespace
 }  // namespace seedbed::envgen
