@@ -81,7 +81,7 @@ void singular_after_one(std::string& text) {
         ++end;
       const std::string w = text.substr(at, end - at);
       if (plural_word(w)) {
-        text.replace(at, end - at, single_form(w));
+        text.replace(at, end - at, singular_of(w));
         break;
       }
       if (!is_one_of(w,
@@ -156,7 +156,7 @@ std::string value_words(Type type, const std::string& noun, const std::string& v
   if (type == Type::integer && is_plural(noun))
     return "with " + value + " " +
            (value == "1"
-                ? replace_all(" " + noun, " " + head_of(noun), " " + single_form(head_of(noun)))
+                ? replace_all(" " + noun, " " + head_of(noun), " " + singular_of(head_of(noun)))
                       .substr(1)
                 : noun);
   return "whose " + noun + " " + be(noun) + " " + value;
