@@ -20,8 +20,6 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from record import commit, machine  # noqa: E402
 
-PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-
 
 def tree(root):
     """Process ids of `root` and of all below it."""
