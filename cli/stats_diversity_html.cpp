@@ -22,8 +22,8 @@ constexpr std::string_view kHead = R"(<!doctype html>
 body{font:15px/1.45 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:var(--ink);background:var(--paper)}
 h1{font-size:1.4rem}h2{font-size:1.05rem;margin:2rem 0 .5rem}p{color:var(--soft);margin:.3rem 0}
 table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem .2rem 0;text-align:left;font-weight:normal;border-bottom:1px solid var(--line)}
-th{color:var(--soft)}td.n{text-align:right;font-variant-numeric:tabular-nums}
-.row{display:flex;flex-wrap:wrap;gap:1.5rem}.row>figure{flex:1 1 26rem;margin:0}figcaption{color:var(--soft);margin-bottom:.3rem}
+th{color:var(--soft)}td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}th+th{text-align:right}
+.row{display:flex;flex-wrap:wrap;gap:1.5rem}.row>figure{flex:1 1 26rem;max-width:31rem;margin:0}figure{margin:0}figcaption{color:var(--soft);margin-bottom:.3rem}
 svg{width:100%;height:auto;display:block}text{fill:var(--soft);font:11px system-ui,sans-serif}
 .axis{stroke:var(--line);fill:none}.a{fill:var(--a)}.b{fill:var(--b)}.bad{fill:var(--bad)}.none{fill:var(--line)}
 .la{stroke:var(--a);fill:none;stroke-width:2}.lb{stroke:var(--b);fill:none;stroke-width:2}
