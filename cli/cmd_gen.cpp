@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/generation.h"
 #include "envgen/from_db/from_db.h"
@@ -15,6 +17,19 @@ Value to_json(const GenReport& report) {
   out.set("slots", report.summary.slots).set("seconds", report.summary.seconds);
   out.set("digest", report.digest).set("rejected", std::move(gates));
   return out;
+}
+
+Step unknown_kind(const schemas::Mix& mix, const std::string& file) {
+  const auto known = envgen::goal_kinds();
+  if (!mix.kinds) return std::nullopt;
+  for (const auto& row : *mix.kinds) {
+    if (std::find(known.begin(), known.end(), row.kind) != known.end()) continue;
+    const auto near = nearest(row.kind, known);
+    return make_error(Where::usage, "mix '" + file + "'", "kinds",
+                      "found '" + row.kind + "', wanted one of " + join(known, ", "),
+                      near.empty() ? "correct it" : "did you mean '" + near + "'?");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -65,6 +80,7 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     SEEDBED_TRY(arguments.mix, schemas::mix_of_levels(level));
   } else if (!mix.empty()) {
     SEEDBED_TRY(arguments.mix, schemas::read_mix(mix));
+    if (auto error = unknown_kind(*arguments.mix, mix)) return *std::move(error);
   }
   SEEDBED_TRY(arguments.shard, shard_of(common.shard, environment_variable));
   if (!arguments.from_db.empty() && !options.given("--envs")) arguments.envs = 1;

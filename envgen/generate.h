@@ -33,6 +33,8 @@ struct GenSummary {
 };
 using HostFactory = std::function<Result<std::unique_ptr<sandbox::ToolHost>>(int core)>;
 
+std::vector<std::string> goal_kinds();  // that are drawn, in order of name
+
 // Slots that a request makes: the environments wanted and a fixed surplus for selection.
 std::int64_t slots_of(const schemas::GenRequest& request);
 

@@ -91,7 +91,7 @@ Result<Mix> mix_of_levels(std::string_view text) {
   row.to = dash == std::string_view::npos ? row.from : number(text.substr(dash + 1));
   row.share = 1;
   if (row.from < 1 || row.to > kTopLevel || row.from > row.to)
-    return make_error(Where::usage, "levels", "'" + std::string(text.substr(0, 40)) + "'",
+    return make_error(Where::usage, "levels", text.substr(0, 40),
                       "wanted A-B or A with 1 <= A <= B <= 10", "for instance 3-6");
   Mix mix;
   mix.levels = std::vector<LevelShare>{row};

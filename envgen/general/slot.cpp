@@ -1,6 +1,7 @@
 #include "envgen/general/slot.h"
 
 #include <algorithm>
+#include <set>
 #include <variant>
 
 #include "base/hash.h"
@@ -21,6 +22,15 @@ constexpr const char* kKinds[] = {"restore",  "multi",  "refuse",    "aggregate"
                                   "lookup",   "refuse", "exception", "ask",       "aggregate",
                                   "multi",    "choose", "restore",   "achieve",   "refuse",
                                   "if",       "talk",   "fallback",  "each",      "multi"};
+
+}  // namespace
+
+std::vector<std::string> goal_kinds() {
+  const std::set<std::string> kinds(std::begin(kKinds), std::end(kKinds));
+  return {kinds.begin(), kinds.end()};
+}
+
+namespace {
 
 std::uint64_t seed_number(const schemas::GenRequest& request) {
   return hash64(request.seed + "/" + request.generator);
