@@ -150,21 +150,20 @@ void count_calls(const schemas::Environment& env,
 
 // Fitted to the rates of the solvers (docs/levels.md), rounded; a test compares the page with
 // these.
-constexpr std::array<Weight, 11> kWeights = {{
-    {"search_bits", 1, 100'000},
-    {"plan_calls", 50, 20},
-    {"hops", 100, 8},
-    {"writes", 240, 4},
-    {"interactions", 20, 4},
-    {"obligations", 250, 3},
-    {"refusal", 400, 1},
-    {"hidden", 1'200, 3},
-    {"branches", 700, 3},
-    {"derived", 250, 3},
-    {"prompt_words", 16, 120},
+constexpr std::array<Weight, 10> kWeights = {{
+    {"search_bits", 1, 2'000},
+    {"hops", 350, 6},
+    {"writes", 2'100, 4},
+    {"verbs", 1'900, 3},
+    {"each_size", -950, 8},
+    {"obligations", 1'400, 3},
+    {"refusal", 3'700, 1},
+    {"hidden", 5'700, 2},
+    {"derived", 2'850, 3},
+    {"prompt_words", 65, 90},
 }};
-constexpr std::array<int, kLevels> kFloors = {0,     1'550, 1'750, 1'950, 2'200,
-                                              2'500, 2'650, 2'800, 3'000, 3'250};
+constexpr std::array<int, kLevels> kFloors = {0,     6'800,  7'400,  7'850,  8'350,
+                                              9'400, 10'700, 12'400, 13'850, 17'400};
 
 }  // namespace
 
