@@ -119,16 +119,21 @@ std::vector<std::int64_t> rows_where(const World&,
 
 namespace {
 
-// Leaves out, from the first on, whatever the description does not need to fit one fact; something
-// stays, so that it can be searched for.
+// Leaves out, from the last on, whatever the description does not need to fit one fact. A state or
+// a reference stays: nothing can be searched by a plain value alone.
 void drop_needless(const Lowered& l, const Facts& facts, Reference& r) {
-  for (std::size_t i = 0; i < r.filters.size() && r.filters.size() > 1;) {
+  const auto& attrs = l.world->concepts[at(r.concept_id)].attrs;
+  const auto leads = [&](const Reference& x) {
+    return std::any_of(x.filters.begin(), x.filters.end(), [&](const auto& f) {
+      const Type t = attrs[at(f.first)].domain.type;
+      return t == Type::word || t == Type::ref;
+    });
+  };
+  const bool led = leads(r);
+  for (std::size_t i = r.filters.size(); i-- > 0 && r.filters.size() > 1;) {
     Reference less = r;
     less.filters.erase(less.filters.begin() + static_cast<std::ptrdiff_t>(i));
-    if (fits_one(l, facts, less))
-      r = std::move(less);
-    else
-      ++i;
+    if ((!led || leads(less)) && fits_one(l, facts, less)) r = std::move(less);
   }
 }
 

@@ -256,7 +256,7 @@ std::string filled(const Sentence& s) {
   return s.part == Part::request ? replace_all(s.frame, "{}", s.text) : s.text;
 }
 bool stopped(const std::string& text) {
-  return !text.empty() && std::string_view(".?!:,)").find(text.back()) != std::string_view::npos;
+  return !text.empty() && std::string_view(".?!:,").find(text.back()) != std::string_view::npos;
 }
 // A request may itself be a question with more behind it.
 std::string as_sentence(const Sentence& s, bool capitals) {

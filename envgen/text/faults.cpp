@@ -57,7 +57,8 @@ bool wants_verb(const std::vector<Word>& w, std::size_t i) {
 void pairs(const Word& a, const Word& b, std::vector<std::string>& out) {
   const bool joined = a.mark == ' ';
   if (!joined) return;
-  if (a.text == b.text && !a.text.empty() && lower(a.text[0]) && !in(a.text, " that had "))
+  if (lower_ascii(a.text) == b.text && !b.text.empty() && lower(b.text[0]) &&
+      !in(a.text, " that had "))
     out.push_back("doubled word '" + a.text + "'");
   if (in(a.text, " the a an every each ") && in(b.text, " the a an every each whichever "))
     out.push_back("two articles '" + a.text + " " + b.text + "'");

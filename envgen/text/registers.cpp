@@ -69,7 +69,7 @@ constexpr ToneRow kRows[] = {
      "Sorry again.|I owe you a coffee.|Sorry for the trouble.|I will do better next time, "
      "honestly.|Thank you for putting up with me.|Apologies once more."},
     {"chatty", Habit::sentences, 8, false,
-     "Hey there!|Hi, how are things?|Hello hello!|Hey, good that I caught you.|Morning! Is it as "
+     "Hey there!|Hi, how are things?|Well, hello!|Hey, good that I caught you.|Morning! Is it as "
      "grey at your end as it is here?|Hi again!|So, you will never guess what landed on my desk.",
      "can you {}?|could you be a star and {}?|quick thing: {}|so what I need is this: {}|I was "
      "wondering, could you {}?|long story short: {}|I just need you to {}",
@@ -219,7 +219,8 @@ constexpr ToneRow kRows[] = {
      "Please tell me that it will be all right.|I hope this works.|Thank you, I feel better "
      "already.|Please be careful.|I will keep my fingers crossed."},
     {"cheerful", Habit::sentences, 5, false,
-     "Good morning, sunshine!|Happy day!|Hello from a very good mood!|Hi hi!|What a lovely "
+     "Good morning, sunshine!|Happy day!|Hello from a very good mood!|Hi, all of you!|What a "
+     "lovely "
      "day!|Greetings!",
      "would you do me the pleasure and {}?|let us make somebody happy: {}|here is a nice little "
      "job: {}|please {}|today's little adventure: {}|could you {}?|time to {}!",
