@@ -24,6 +24,8 @@ TEST(Usage, WrongWordsAreRefusedWithTheNearestRight) {
       {{"gen", "--out", "x.db", "--family", "generl"}, "nearest: 'general'"},
       {{"gen", "--out", "x.db", "--shard", "3/2"}, "found '3/2', wanted i/N"},
       {{"gen", "--out", "x.db", "--isolation", "none"}, "wanted one of strict, standard, weak"},
+      {{"gen", "--out", "x.db", "--level", "0-3"}, "'0-3': wanted A-B"},
+      {{"gen", "--out", "x.db", "--level", "3", "--mix", "m.json"}, "found both"},
       {{"run", "x.db"}, "'--policy': absent"},
       {{"run", "x.db", "--policy", "oracel"}, "nearest: 'oracle'"},
       {{"run", "x.db", "--policy", "http"}, "'--base-url': absent"},
@@ -50,7 +52,7 @@ TEST(Usage, EveryCommandHasHelpWithAnExample) {
   const auto all = seedbed({"help"});
   ASSERT_EQ(all.code, 0);
   for (const char* command : {"gen", "stats", "verify-pack", "run", "reverify", "show", "merge",
-                              "export", "schema", "pack", "doctor", "demo"}) {
+                              "export", "issue", "schema", "pack", "doctor", "serve", "demo"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     for (const auto& words :
          {std::vector<std::string>{command, "--help"}, std::vector<std::string>{"help", command}}) {
