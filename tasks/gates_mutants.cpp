@@ -98,7 +98,9 @@ class Battery {
                     .stop = script.stop,
                     .submitted = script.submitted};
     SEEDBED_CHECK(episode.results.size() == n, n);
-    auto parts = judge().all_parts(verifier_, episode);
+    auto parts = judge().all_parts(
+        verifier_, episode,
+        verifier_.delta.empty() ? Judge::State::How::whole : Judge::State::How::without_posts);
     if (!parts.ok()) return parts.error();
     plays_.push_back({.stop = script.stop,
                       .submitted = script.submitted,

@@ -90,7 +90,7 @@ Result<Verdict> Judge::judge(const Verifier& verifier, const Episode& episode) {
 }
 
 Result<bool> Judge::solves(const Verifier& verifier, const Episode& episode) {
-  auto scored = state_->score(verifier, episode, true);
+  auto scored = state_->score(verifier, episode, State::How::quick);
   if (auto e = state_->db->rollback()) return *std::move(e);
   if (!scored.ok()) return scored.error();
   return !scored->failed;

@@ -51,12 +51,11 @@ void score_refusal(const Verifier& verifier, Stop stop, const Value& given, Part
 // arguments does not hold.
 Step Judge::State::score_rules(const Verifier& verifier,
                                const Episode& episode,
-                               std::span<const RowChange> changes,
+                               Replay& replay,
                                Parts& parts) {
   if (verifier.obligations.empty()) return std::nullopt;
   const double share = 1.0 / static_cast<double>(verifier.obligations.size());
   std::vector<std::string> broken(verifier.obligations.size());
-  Replay replay(*db, changes);
   for (std::size_t i = 0; i < episode.calls.size(); ++i) {
     if (episode.results[i].end != schemas::End::ok) continue;
     for (std::size_t o = 0; o < verifier.obligations.size(); ++o) {
@@ -73,7 +72,7 @@ Step Judge::State::score_rules(const Verifier& verifier,
   for (std::size_t o = 0; o < broken.size(); ++o)
     parts.add(parts.rules, "obligation:" + verifier.obligations[o].rule, share, broken[o].empty(),
               broken[o]);
-  return replay.to(kToTheEnd);
+  return std::nullopt;
 }
 
 void score_submission(const Verifier& verifier, Stop stop, const Value& submitted, Parts& parts) {
@@ -86,13 +85,14 @@ void score_submission(const Verifier& verifier, Stop stop, const Value& submitte
     score_refusal(verifier, stop, submitted, parts);
 }
 
-Result<Parts> Judge::State::all_parts(const Verifier& verifier, const Episode& episode) {
-  auto scored = score(verifier, episode, false);
+Result<Parts> Judge::State::all_parts(const Verifier& verifier, const Episode& episode, How how) {
+  auto scored = score(verifier, episode, how);
   if (auto e = db->rollback()) return *std::move(e);
   return scored;
 }
 
-Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episode, bool quick) {
+Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episode, How how) {
+  const bool quick = how == How::quick;
   Parts parts;
   score_submission(verifier, episode.stop, episode.submitted, parts);
   if (quick && parts.failed) return parts;
@@ -119,10 +119,11 @@ Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episo
   };
   if (known) compare();
   if (quick && parts.failed) return parts;
-  if (auto e = score_rules(verifier, episode, changes, parts)) return *std::move(e);
-  const bool needs_state = !known || !verifier.choose.empty() || !verifier.post.empty();
-  if (needs_state && verifier.obligations.empty())  // else score_rules went to the end
-    if (auto e = Replay(*db, changes).to(kToTheEnd)) return *std::move(e);
+  Replay replay(*db, changes);
+  if (auto e = score_rules(verifier, episode, replay, parts)) return *std::move(e);
+  const bool with_posts = how != How::without_posts && !verifier.post.empty();
+  if (!known || !verifier.choose.empty() || with_posts)
+    if (auto e = replay.to(kToTheEnd)) return *std::move(e);
   if (!known) {
     SEEDBED_TRY(known, learn(changes, key));
     compare();
@@ -139,7 +140,10 @@ Result<Parts> Judge::State::score(const Verifier& verifier, const Episode& episo
         submitted ? "the submission does not meet: " + condition.symbol : "nothing was submitted");
   }
   for (const auto& condition : verifier.post) {
-    SEEDBED_TRY(const bool held, holds(condition.sql, "post " + condition.name, Value()));
+    bool held = true;
+    if (with_posts) {
+      SEEDBED_TRY(held, holds(condition.sql, "post " + condition.name, Value()));
+    }
     parts.add(parts.asked, "post:" + condition.name,
               2.0 / static_cast<double>(verifier.post.size()), held,
               "does not hold in the end: " + condition.symbol);

@@ -21,8 +21,9 @@ struct Difference {
   std::string unseen;  // a table changed that no view reads and that is no bookkeeping
 };
 
-// Parts in the order of the verdict (cheap: outcome, then answers or code and evidence; asked: choose,
-// then post; facts: delta where there is one, then frame; rules: obligations); `quick` stops at the first that fails.
+// Parts in the order of the verdict (cheap: outcome, then answers or code and evidence; asked:
+// choose, then post; facts: delta where there is one, then frame; rules: obligations); `quick`
+// stops at the first that fails.
 struct Parts {
   std::vector<schemas::ScorePart> cheap, asked, facts, rules;
   std::vector<std::pair<std::string, std::string>> whys;  // part -> why
@@ -42,6 +43,8 @@ struct Parts {
   }
 };
 
+class Replay;
+
 struct Judge::State {
   schemas::Environment env;
   std::unique_ptr<JudgeDb> db;
@@ -60,12 +63,17 @@ struct Judge::State {
   LineDiff lines(const Difference& difference) const;
   void fill_columns();
 
-  Result<Parts> score(const schemas::Verifier& verifier, const Episode& episode, bool quick);
-  // score() without quick, the database as at first afterwards.
-  Result<Parts> all_parts(const schemas::Verifier& verifier, const Episode& episode);
+  // quick: up to the first part that fails. without_posts: post-conditions count as held, for
+  // those who know that delta and frame say all that they could.
+  enum class How : std::uint8_t { quick, whole, without_posts };
+  Result<Parts> score(const schemas::Verifier& verifier, const Episode& episode, How how);
+  // score() as a whole, the database as at first afterwards.
+  Result<Parts> all_parts(const schemas::Verifier& verifier,
+                          const Episode& episode,
+                          How how = How::whole);
   Step score_rules(const schemas::Verifier& verifier,
                    const Episode& episode,
-                   std::span<const schemas::RowChange> changes,
+                   Replay& replay,
                    Parts& parts);
 };
 
