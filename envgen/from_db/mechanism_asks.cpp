@@ -144,9 +144,6 @@ void DbMaker::goals() {
 // Conditions over the row x under which the operation is forbidden: on its own values, on those of
 // a row it refers to, on how many rows refer to it. Constants come from the values in the cut.
 void DbMaker::rules_of(const PackTransition& p) {
-  std::string doing = p.say[0];
-  for (const auto& [name, type] : p.params)
-    if (name != "x") doing = replace_all(doing, "{" + name + "}", "anything else");
   const bool removes = p.name == "remove";
   const std::string may_not =
       removes ? " may be removed" : " may get another " + replace_all(p.name.substr(7), "_", " ");

@@ -15,7 +15,7 @@ namespace {
 using tasks::ForeignCell;
 using tasks::ForeignTable;
 
-constexpr std::size_t kMinRows = 3, kKeyBytes = 60;
+constexpr std::size_t kMinRows = 3, kKeyBytes = 60, kLongKey = 16;
 constexpr std::int64_t kMaxKey = 1'000'000'000'000;  // new rows count on from the highest
 constexpr int kMaxRefs = 5, kMaxWordColumns = 4, kMaxNumbers = 4, kMaxDates = 2, kMaxTexts = 2;
 
@@ -34,10 +34,10 @@ struct Candidate {
   std::vector<std::vector<std::int64_t>> values;  // [column][row]
   std::string why_not;
 
-  [[nodiscard]] bool has(std::int64_t key_value) const {
-    return table.key == KeyKind::text
-               ? key_value >= 1 && key_value <= static_cast<std::int64_t>(text_keys.size())
-               : numbers.count(key_value) != 0;
+  [[nodiscard]] bool long_keys() const {
+    return table.key == KeyKind::text &&
+           std::all_of(text_keys.begin(), text_keys.end(),
+                       [](const auto& k) { return k.first.size() >= kLongKey; });
   }
   // The fact that a cell refers to, kNone where there is none.
   [[nodiscard]] std::int64_t fact_of(const ForeignCell& cell) const {
@@ -64,7 +64,8 @@ struct Builder {
   static std::string read_key(Candidate& c);
   [[nodiscard]] int named(const std::string& table) const;
   [[nodiscard]] int target_of(const Candidate& c, std::size_t column, bool& guessed) const;
-  [[nodiscard]] bool fits(const Candidate& c, std::size_t column, const Candidate& target) const;
+  static bool fits(const Candidate& c, std::size_t column, const Candidate& target);
+  static bool fits_wholly(const Candidate& c, std::size_t column, const Candidate& target);
   void read_columns(Candidate& c);
   void add_name(Candidate& c, const std::vector<std::size_t>& columns) const;
   bool add_reference(Candidate& c, std::size_t column);
@@ -150,7 +151,7 @@ int Builder::named(const std::string& table) const {
 
 // Whether the column's values are keys of the target: all of them where it was read whole, else
 // most.
-bool Builder::fits(const Candidate& c, std::size_t column, const Candidate& target) const {
+bool Builder::fits(const Candidate& c, std::size_t column, const Candidate& target) {
   std::size_t values = 0, found = 0;
   for (const auto& row : c.from->rows) {
     if (std::holds_alternative<std::monostate>(row[column])) continue;
@@ -172,23 +173,26 @@ int Builder::target_of(const Candidate& c, std::size_t column, bool& guessed) co
     return fits(c, column, all[at(t)]) ? t : -1;
   }
   if (c.key.size() == 1 && c.key[0] == column) return -1;
-  // Not declared: the name is another table's key or the table with "id", and every value is there.
+  // Not declared: the name is another table's key, or the table with its key or "id"; or the values
+  // are such long keys as no two tables share. Every value must be there.
   const std::string words = join(words_of_name(c.from->columns[column].name), "");
+  int by_value = -1;
   for (std::size_t t = 0; t < all.size(); ++t) {
     const Candidate& target = all[t];
-    if (&target == &c || target.table.key == KeyKind::pair) continue;
+    if (target.table.key == KeyKind::pair || (&target == &c && !target.long_keys())) continue;
     const std::string key = join(words_of_name(target.from->columns[target.key[0]].name), "");
-    const std::string with_id = replace_all(target.table.singular, " ", "") + "id";
-    if (words != with_id && (words != key || key == "id" || key == "code")) continue;
-    const bool complete = std::all_of(c.from->rows.begin(), c.from->rows.end(), [&](const auto& r) {
-      return std::holds_alternative<std::monostate>(r[column]) ||
-             target.fact_of(r[column]) != kNone;
-    });
-    if (!complete || !fits(c, column, target)) continue;
-    guessed = true;
-    return static_cast<int>(t);
+    const std::string table = replace_all(target.table.singular, " ", "");
+    const bool named_so = words == table + "id" || words == table + key ||
+                          (words == key && key != "id" && key != "code" && key != "guid");
+    if (!(named_so || target.long_keys()) || !fits_wholly(c, column, target)) continue;
+    if (named_so) {
+      guessed = true;
+      return static_cast<int>(t);
+    }
+    by_value = by_value == -1 ? static_cast<int>(t) : -2;
   }
-  return -1;
+  guessed = by_value >= 0;
+  return by_value >= 0 ? by_value : -1;
 }
 
 bool Builder::add_reference(Candidate& c, std::size_t column) {
@@ -202,7 +206,9 @@ bool Builder::add_reference(Candidate& c, std::size_t column) {
   out.target = target;
   out.guessed = guessed;
   auto words = words_of_name(out.name);
-  if (words.size() > 1 && (words.back() == "id" || words.back() == "code")) words.pop_back();
+  if (words.size() > 1 &&
+      (words.back() == "id" || words.back() == "code" || words.back() == "guid"))
+    words.pop_back();
   out.noun = join(words, " ");
   if (out.noun.empty() || out.noun == "id" ||
       out.noun == replace_all(to.table.singular, " ", "") + "id")

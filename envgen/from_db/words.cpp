@@ -26,7 +26,7 @@ bool ends_with(const std::string& text, std::string_view tail) {
          text.compare(text.size() - tail.size(), tail.size(), tail) == 0;
 }
 
-constexpr std::array<std::pair<const char*, const char*>, 12> kIrregular = {{
+constexpr std::array<std::pair<const char*, const char*>, 14> kIrregular = {{
     {"person", "people"},
     {"child", "children"},
     {"man", "men"},
@@ -39,6 +39,8 @@ constexpr std::array<std::pair<const char*, const char*>, 12> kIrregular = {{
     {"staff", "staff"},
     {"status", "statuses"},
     {"movie", "movies"},
+    {"bus", "buses"},
+    {"campus", "campuses"},
 }};
 
 std::pair<std::string, std::string> last_word(const std::string& phrase) {
