@@ -26,7 +26,7 @@ using schemas::Value;
 constexpr int kKilledPercent = 75;
 constexpr std::size_t kSwaps = 8;        // of one argument, where six swaps were not enough
 constexpr std::size_t kProbes = 3;       // plays made for one surviving mutant
-constexpr std::size_t kChoices = 2'000;  // submissions tried for a choice
+constexpr std::size_t kChoices = 800;  // submissions tried for a choice
 
 Value value_of(const Scalar& scalar) {
   if (const auto* i = std::get_if<std::int64_t>(&scalar)) return *i;

@@ -177,8 +177,10 @@ Result<Climb> Ladder::climb(const Draft& draft) {
   out.level = level_of(hardness);
   out.points = points_of(hardness);
   out.sampled = hash64(schemas::task_id(draft.task), kSampleKey) % kSampled == 0;
-  SEEDBED_TRY(Try first, attempt("first-match", draft.task, draft.verifier));
-  out.tries.push_back(std::move(first));
+  if (out.sampled || hardness.plan_calls < kShortPlan) {
+    SEEDBED_TRY(Try first, attempt("first-match", draft.task, draft.verifier));
+    out.tries.push_back(std::move(first));
+  }
   for (const auto solver : kLadder) {
     if (!out.sampled) break;
     SEEDBED_TRY(Try one, attempt(solver, draft.task, draft.verifier));
@@ -190,20 +192,21 @@ Result<Climb> Ladder::climb(const Draft& draft) {
 Result<std::variant<schemas::GateResult, Rejected>> Ladder::gate(const Draft& draft) {
   using Outcome = std::variant<schemas::GateResult, Rejected>;
   SEEDBED_TRY(const Climb climbed, climb(draft));
-  const Try& first = climbed.tries.front();
-  if (first.solved && first.calls < kTrivialCalls)
-    return Outcome(Rejected{"G15", "first-match solves it with " + std::to_string(first.calls) +
-                                       " calls: it is trivial"});
+  if (!climbed.tries.empty())
+    if (const Try& first = climbed.tries.front(); first.solved && first.calls < kTrivialCalls)
+      return Outcome(Rejected{"G15", "first-match solves it with " + std::to_string(first.calls) +
+                                         " calls: it is trivial"});
   std::string note =
       "level " + std::to_string(climbed.level) + " (" + std::to_string(climbed.points) + " points)";
   for (const auto& one : climbed.tries)
     note += "; " + one.solver + (one.solved ? " solves it in " : " fails after ") +
             std::to_string(one.calls);
   if (!climbed.sampled)
-    note += "; greedy, bfs-3 and no-policy try 1 task in " + std::to_string(kSampled) +
+    note += "; " + std::string(climbed.tries.empty() ? "first-match, " : "") +
+            "greedy, bfs-3 and no-policy try 1 task in " + std::to_string(kSampled) +
             ", not this one";
   return Outcome(
-      schemas::GateResult{"G15", static_cast<int>(climbed.tries.size()), std::move(note)});
+      schemas::GateResult{"G15", 1 + static_cast<int>(climbed.tries.size()), std::move(note)});
 }
 
 }  // namespace seedbed::tasks::solvers

@@ -2,8 +2,9 @@
 // it is played once per environment and shared; a write is played with those before it, from a
 // reset.
 //
-// Every task has its level (level.h) and first-match's try; the dearer solvers run on a sample of
-// the tasks, 1 in kSampled by a keyed hash of the task's id, and the note says so.
+// Every task has its level (level.h); every one with a short plan has first-match's try, since only
+// such a one could be trivial. All solvers run on a sample of the tasks, 1 in kSampled by a keyed
+// hash of the task's id, and the note says so.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,7 +22,8 @@
 namespace seedbed::tasks::solvers {
 
 inline constexpr std::uint64_t kSampled = 8;
-inline constexpr int kTrivialCalls = 3;  // first-match must not solve a task with fewer
+inline constexpr std::int64_t kShortPlan = 5;  // calls of a plan from which no task is trivial
+inline constexpr int kTrivialCalls = 3;        // first-match must not solve a task with fewer
 inline constexpr std::string_view kLadder[] = {"greedy", "bfs-3", "no-policy"};
 
 struct Try {  // one solver on one task
@@ -32,7 +34,7 @@ struct Try {  // one solver on one task
 struct Climb {
   int level = 0;
   std::int64_t points = 0;
-  std::vector<Try> tries;  // first-match, then kLadder where the task is in the sample
+  std::vector<Try> tries;  // first-match where the plan is short; all where the task is sampled
   bool sampled = false;
 };
 
