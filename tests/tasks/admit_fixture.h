@@ -83,7 +83,7 @@ class AdmitTest : public testing::Test {
     return d;
   }
   Draft lookup() {
-    Draft d = base("lookup", "What does the booking of Bo AHal cost, in cents?");
+    Draft d = base("lookup", "What does Bo AHal owe for the visit, in cents?");
     d.task.submit_schema = object_schema({{"fee", kInteger}});
     d.gold.steps = {step("find_person", {{"name", "Bo AHal"}}),
                     step("list_bookings", {{"person_id", "P-102"}}), submit({{"fee", 1037}})};
@@ -134,7 +134,7 @@ class AdmitTest : public testing::Test {
   Draft ask() {
     Draft d = lookup();
     d.task.kind = "ask";
-    d.task.prompt = "What does my booking cost, in cents?";
+    d.task.prompt = "What do I owe for my visit, in cents?";
     d.task.user = schemas::UserScript{
         .reveals = {{{"name"}, "I am Bo AHal."}}, .fallback = "I do not know.", .max_replies = 3};
     d.gold.steps.insert(d.gold.steps.begin(), say("What is your name?"));

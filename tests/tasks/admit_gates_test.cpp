@@ -19,12 +19,13 @@ TEST_F(AdmitTest, HonestDraftsPassAndTheirCertificateNamesEveryGate) {
     const auto* rejected = std::get_if<Rejected>(&result);
     ASSERT_EQ(rejected, nullptr) << draft.task.kind << ": " << rejected->gate << ": "
                                  << rejected->why;
-    EXPECT_LE(frames_ - before, 3);  // and one of play_again; what tasks share is played once more
+    // And one of play_again; what tasks share is played once more, first-match's call may be new.
+    EXPECT_LE(frames_ - before, 4);
     const auto& certificate = std::get<AdmittedTask>(result).certificate();
     EXPECT_EQ(certificate.task_id, schemas::task_id(draft.task));
     std::string names;
     for (const auto& gate : certificate.gates) names += gate.gate + " ";
-    EXPECT_EQ(names, "G1 G2 G3 G4 G5 G6 G7 G8 G9 G10 G11 G12 G13 G14 G17 G18 ");
+    EXPECT_EQ(names, "G1 G2 G3 G4 G5 G6 G7 G8 G9 G10 G11 G12 G13 G14 G15 G17 G18 ");
     for (const auto& gate : certificate.gates) {
       EXPECT_TRUE(gate.checked > 0 || gate.gate == "G8" || gate.gate == "G10" || gate.gate == "G12")
           << draft.task.kind << " " << gate.gate;
@@ -199,6 +200,13 @@ TEST_F(AdmitTest, G14RefusesWhatTheOracleDoesNotSee) {
   rejects(lookup(), "G14", "find_person");
   lie_about_.clear();
   passes(lookup());
+}
+
+TEST_F(AdmitTest, G15RefusesWhatTheFirstMatchingToolSolves) {
+  Draft d = lookup();  // its prompt names neither a tool nor what it lists
+  passes(d);
+  d.task.prompt = "What does the booking of Bo AHal cost, in cents?";
+  rejects(d, "G15", "first-match solves it with 2 calls");
 }
 
 TEST_F(AdmitTest, G17RefusesAResetThatIsNotExact) {

@@ -34,7 +34,8 @@ inline schemas::GenRequest request_of(std::int64_t envs = 4, std::int64_t tasks 
           .envs = envs,
           .tasks_per_env = tasks,
           .split = "all",
-          .packs = content_hash("packs")};
+          .packs = content_hash("packs"),
+          .mix = {}};
 }
 
 inline schemas::Environment environment_of(std::int64_t slot, const std::string& image) {
