@@ -144,7 +144,7 @@ struct Fixes {
   std::vector<Operation> found;
   std::vector<signed char> helps;  // by transition; -1: not looked at yet
 
-  static constexpr std::size_t kEnough = 24;
+  static constexpr std::size_t kEnough = 10;
 
   static bool writes(const std::vector<Effect>& effects,
                      const std::set<std::pair<int, int>>& read) {
