@@ -102,6 +102,30 @@ TEST_F(LadderTest, TheNoteSaysTheLevelAndWhoTried) {
   EXPECT_EQ(std::get<schemas::GateResult>(*again).note, passed->note);
 }
 
+TEST_F(LadderTest, ALongPlanIsTriedInTheSampleAlone) {
+  Draft d = cancel();
+  const auto read = d.gold.steps[0];
+  while (hardness_of(env_, d.task, d.gold, d.verifier).plan_calls < kShortPlan)
+    d.gold.steps.insert(d.gold.steps.begin(), read);
+  int tried = 0, passed_over = 0;
+  for (int i = 0; i < 40; ++i) {
+    d.task.number = i;
+    const auto climbed = ladder_->climb(d);
+    ASSERT_TRUE(climbed.ok());
+    EXPECT_EQ(climbed->tries.size(), climbed->sampled ? 1 + std::size(kLadder) : 0U);
+    ++(climbed->sampled ? tried : passed_over);
+    const auto gate = ladder_->gate(d);
+    ASSERT_TRUE(gate.ok());
+    const std::string note = std::get<schemas::GateResult>(*gate).note;
+    EXPECT_EQ(note.find("; first-match, greedy, bfs-3 and no-policy try 1 task in 8") ==
+                  std::string::npos,
+              climbed->sampled)
+        << note;
+  }
+  EXPECT_GT(tried, 0);
+  EXPECT_GT(passed_over, 20);
+}
+
 TEST_F(LadderTest, OneTaskInEightIsInTheSample) {
   Draft d = cancel();
   int sampled = 0;
