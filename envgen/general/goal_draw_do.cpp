@@ -169,6 +169,7 @@ std::optional<Goal> Drawer::conditional() {
           loads.empty() ? value : eval(**term, scope_of(w, l.facts, none, variables, loads[0]));
       if (!loads.empty() && bare == value && attempt < 6) continue;
       const std::int64_t bound = bare != value ? std::min(bare, value) : value - rng.between(0, 1);
+      if (bound < 0) continue;  // "greater than -1" is nothing that anybody asks
       Goal g;
       g.kind = "if";
       Condition c;

@@ -1,5 +1,6 @@
 // Goals that must be refused, and goals that lack a value which only the user knows.
 #include "envgen/general/goal_drawer.h"
+#include "envgen/text/text.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -116,7 +117,7 @@ std::optional<Goal> Drawer::ask() {
     // A phrase that mentions another hidden-named fact by the hidden name would give it away.
     if (phrase.find(g.hidden_value) != std::string::npos) continue;
     g.hidden_keyword = what;
-    g.hidden_text = (d.type == Type::ref ? "I mean " : "Please take ") + g.hidden_value + ".";
+    g.hidden_text = secret_text(d.type == Type::ref, g.hidden_value, rng);
     g.requests.push_back(phrase);
     g.operations.push_back(*std::move(o));
     g.expression = "ask(" + x.symbol + "." + x.params[at(hidden)].name + ")";

@@ -191,8 +191,7 @@ void Binder::say(const std::vector<std::string>& phrases_of_goal) {
       goal.hidden_value =
           domain.type == Type::ref ? d.say.name(domain.target, slots[i]) : phrases[i];
       goal.hidden_keyword = what;
-      goal.hidden_text =
-          (domain.type == Type::ref ? "I mean " : "Please take ") + goal.hidden_value + ".";
+      goal.hidden_text = secret_text(domain.type == Type::ref, goal.hidden_value, d.rng);
       words = domain.type == Type::ref    ? "a certain " + what
               : domain.type == Type::word ? "the usual kind"
                                           : "the usual " + what;

@@ -90,8 +90,10 @@ Wants wants(std::string_view frame) {
                       return before.size() >= 2 && before.substr(before.size() - 2) == stop;
                     });
   if (open) return Wants::clause;
-  // "so, of all ...": a comma lets any clause follow, save after an infinitive's "to".
-  const bool comma = before.size() >= 2 && before.substr(before.size() - 2) == ", ";
+  // "so, of all ...": after a short word and a comma any clause follows.
+  constexpr std::size_t kShortHead = 12;
+  const bool comma =
+      before.size() >= 2 && before.size() <= kShortHead && before.substr(before.size() - 2) == ", ";
   return comma ? Wants::clause : Wants::verb;
 }
 

@@ -114,6 +114,18 @@ void say_same(const Lowered& l,
 
 }  // namespace
 
+std::string secret_text(bool fact, const std::string& value, Rng& rng) {
+  static const std::vector<std::string> kFacts = {"I mean {}.", "{}, please.", "That would be {}.",
+                                                  "It is {} that I have in mind.",
+                                                  "I am thinking of {}."},
+                                        kValues = {"Please take {}.", "It should be {}.",
+                                                   "Make it {}.", "{}, as always.",
+                                                   "Let us say {}."};
+  std::string text = replace_all(rng.pick(fact ? kFacts : kValues), "{}", value);
+  if (text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
 Content content_of(const Lowered& l, const Goal& goal) {
   Content c;
   if (goal.hidden_param >= 0) {

@@ -195,7 +195,7 @@ constexpr ToneRow kRows[] = {
     {"technical", Habit::sentences, 0, false,
      "Change request.|Ops note.|Context: production data, live records.|Runbook entry.|Hand-over "
      "from the last on-call.|Request with no side effects wanted beyond what it says.",
-     "please execute the following: {}|required operation: {}|using the tools, {}|please "
+     "please execute the following: {}|required operation: {}|using the tools: {}|please "
      "{}|objective: {}|apply this change: {}|expected outcome of this request: {}",
      "subsequently, {}|next step: {}|once that has been committed, {}|then, as a separate step, "
      "{}|dependent step: {}|in a further call, {}",
@@ -233,13 +233,13 @@ constexpr ToneRow kRows[] = {
     {"impatient", Habit::sentences, 6, false,
      "Again.|I have asked for this before.|Why is this still open?|I have been on hold for an "
      "age.|Can we get on with it?|Last try by message.",
-     "please just {}|would somebody finally {}?|I need you to {}, and today|{}, and no "
+     "please just {}|would somebody finally {}?|I need you to {}, and soon|{}, and no "
      "form letters please|how hard can it be: {}|for the last time: {}|once and for all, {}",
      "and then {}, without delay|and before I have to ask again: {}|then {}|directly after that, "
      "{}|and while we are waiting anyway, {}|also, and this is not hard: {}",
      "I do not have all day.|I was told that it takes a moment.|The others get it done at once.|I "
      "will not fill in another form.",
-     "Well?|I am waiting.|Chop chop.|Now, please.|And no excuses.|Thank you, if it happens."},
+     "Well?|I am waiting.|At once, please.|Now, please.|And no excuses.|Thank you, if it happens."},
     {"telegram", Habit::wire, 0, false,
      "URGENT STOP|GREETINGS STOP|SHORT OF WORDS STOP|FROM THE ROAD STOP|LINE BAD STOP|ALL WELL "
      "STOP",

@@ -61,6 +61,8 @@ struct Content {
   bool asks = false;                            // the user knows more and may be asked
   bool reports = false;                         // something is to be submitted
 };
+// What the user says when asked for what the prompt left open.
+std::string secret_text(bool fact, const std::string& value, Rng& rng);
 Content content_of(const Lowered& l, const Goal& goal);
 // Whether every constant stands in its text as often as the requests say it, in one of its
 // spellings, and the secret nowhere. `why` names the first that does not.

@@ -119,6 +119,13 @@ TEST(Faults, AreFound) {
   EXPECT_TRUE(faults_of("Hello. Could you draw 1 unit, please? Well... thank you.").empty());
 }
 
+TEST(Asides, OfEveryLexiconReadWell) {
+  for (const auto& x : built_in().lexicons)
+    for (const auto& text : x.asides)
+      for (const auto& fault : faults_of(text))
+        ADD_FAILURE() << x.name << ": " << fault << ": " << text;
+}
+
 TEST(Prompts, HaveNoFaultsAndSayEveryConstantAsOftenAsTheRequests) {
   std::map<std::string, int> tones;
   std::set<std::string> shapes;
