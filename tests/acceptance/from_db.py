@@ -5,14 +5,16 @@ Fetches packages by pinned name and version (pip, apt-get), takes the database o
 every task with the oracle (all must be solved) and with a caller that does nothing (none may be), verifies the store
 again from the file, and writes a report.
 
-    tests/acceptance/from_db.py build/release/seedbed [--tasks 8] [--out bench/results/from_db.json]
+    build/venv/bin/python tests/acceptance/from_db.py [build/release/seedbed] [--tasks 8] [--out bench/results/from_db.json]
 
-Needs network to the package registries; nothing of the databases is kept.
+Needs network to the package registries; nothing of the databases is kept. Exit code: 0 all hold, 1 something does not, 2 it could not
+be tried.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -78,17 +80,49 @@ def one(binary, name, fetched, inside, tasks):
         return row
 
 
+def faults(row):
+    """What is wrong with one database's run; a refusal that names the file and what was wanted is none."""
+    name, made = row["database"], row["gen"]
+    if "error" in made:
+        return [] if row["file"].rsplit("/", 1)[-1] in made["error"] and "wanted" in made["error"] else [f"{name}: {made['error']}"]
+    out = []
+    for step in ("oracle", "nop", "verify"):
+        if "error" in row[step]:
+            return [f"{name}: {step}: {row[step]['error']}"]
+    if made["tasks"] == 0 or row["oracle"]["solved"] != made["tasks"]:
+        out.append(f"{name}: the oracle solves {row['oracle']['solved']} of {made['tasks']} tasks")
+    if row["nop"]["solved"] != 0:
+        out.append(f"{name}: doing nothing solves {row['nop']['solved']}")
+    if row["verify"]["failed"] or row["verify"]["checked"] != made["tasks"]:
+        out.append(f"{name}: verify-pack: {row['verify']}")
+    if "--from-db" not in row["verify_without_the_file"]:
+        out.append(f"{name}: verify-pack without the file: {row['verify_without_the_file']}")
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seedbed")
+    parser.add_argument("seedbed", nargs="?", default=os.environ.get("SEEDBED_BUILD", "build/release") + "/seedbed")
     parser.add_argument("--tasks", type=int, default=8)
     parser.add_argument("--out", default="bench/results/from_db.json")
     arguments = parser.parse_args()
-    rows = [one(arguments.seedbed, name, fetched, inside, arguments.tasks) for name, fetched, inside in SOURCES]
+    try:
+        rows = [one(arguments.seedbed, name, fetched, inside, arguments.tasks) for name, fetched, inside in SOURCES]
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"from_db: could not be tried: {error}", file=sys.stderr)
+        return 2
     pathlib.Path(arguments.out).write_text(json.dumps(rows, indent=1) + "\n")
     for row in rows:
         print(json.dumps({k: row[k] for k in row if k not in ("sha256",)}))
+    wrong = [fault for row in rows for fault in faults(row)]
+    made = [row for row in rows if "error" not in row["gen"]]
+    if not made:
+        wrong.append("no database gave an environment")
+    for fault in wrong:
+        print(f"from_db: {fault}", file=sys.stderr)
+    print(f"{len(made)} of {len(rows)} databases, {sum(row['gen']['tasks'] for row in made)} tasks, {len(wrong)} faults")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
