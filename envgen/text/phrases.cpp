@@ -55,7 +55,7 @@ constexpr std::string_view kParticiples =
 // "waiting since", "due until": a day follows at once.
 bool hangs_over(const std::string& noun) {
   const auto words = split(noun, ' ');
-  return is_one_of(words.back(), " since until from by on before after ");
+  return is_one_of(words.back(), " since until from by ");
 }
 bool participle(const std::string& noun) {
   return noun.find(' ') == std::string::npos &&
@@ -145,6 +145,20 @@ std::string tidy(const std::string& request) {
   return text;
 }
 
+namespace {
+
+// "most calls at once" is a limit's name: quoted, it is not taken for a superlative.
+std::string as_name(const std::string& noun, std::string_view heads) {
+  const bool starts = is_one_of(noun.substr(0, noun.find(' ')), heads);
+  return starts ? "\"" + noun + "\"" : noun;
+}
+constexpr std::string_view kSuperlatives =
+    " most fewest highest lowest longest largest best least ";
+constexpr std::string_view kAndOrdinals =
+    " most fewest highest lowest longest largest best least first last earliest latest ";
+
+}  // namespace
+
 std::string value_words(Type type, const std::string& noun, const std::string& value) {
   if (type == Type::date) {
     if (hangs_over(noun)) return noun + " " + value;
@@ -153,6 +167,8 @@ std::string value_words(Type type, const std::string& noun, const std::string& v
     return "whose " + noun + " " + be(noun) + " " + value;
   }
   if (hangs_over(noun)) return "with " + noun + " " + value;
+  const std::string name = as_name(noun, kSuperlatives);
+  if (name != noun) return "whose " + name + " is " + value;
   if (type == Type::integer && is_plural(noun))
     return "with " + value + " " +
            (value == "1"
@@ -163,12 +179,14 @@ std::string value_words(Type type, const std::string& noun, const std::string& v
 }
 
 std::string extreme_words(Type type, const std::string& noun, bool lowest, std::uint64_t choice) {
-  if (type == Type::date) return (lowest ? "earliest " : "latest ") + noun;
-  if (type == Type::integer && is_plural(noun)) return (lowest ? "fewest " : "most ") + noun;
+  const std::string name = as_name(noun, kAndOrdinals);
+  if (type == Type::date) return (lowest ? "earliest " : "latest ") + name;
+  if (name == noun && type == Type::integer && is_plural(noun))
+    return (lowest ? "fewest " : "most ") + noun;
   static constexpr std::array<const char*, 2> kLow = {"lowest ", "smallest "},
                                               kHigh = {"highest ", "largest "};
   const std::size_t i = type == Type::cents ? 0 : static_cast<std::size_t>(choice % 2);
-  return (lowest ? kLow[i] : kHigh[i]) + noun;
+  return (lowest ? kLow[i] : kHigh[i]) + name;
 }
 
 std::string extreme_ending(Type type, const std::string& noun, bool lowest) {

@@ -98,6 +98,10 @@ TEST(Grammar, NumbersArticlesAndStatesAgree) {
   EXPECT_EQ(extreme_ending(Type::date, "waiting since", false), "waiting since the latest day");
   EXPECT_EQ(extreme_words(Type::integer, "trays thawed", true, 0), "fewest trays thawed");
   EXPECT_EQ(extreme_words(Type::date, "return date", true, 0), "earliest return date");
+  EXPECT_EQ(extreme_words(Type::integer, "most calls at once", false, 0),
+            "highest \"most calls at once\"");
+  EXPECT_EQ(value_words(Type::integer, "most calls at once", "3"),
+            "whose \"most calls at once\" is 3");
 }
 
 TEST(Grammar, AParticleStandsByItsVerb) {
