@@ -6,6 +6,7 @@
 namespace seedbed::envgen {
 namespace {
 
+constexpr std::size_t kFewTools = 16;
 constexpr std::size_t kSureQueries = 2;  // offered however many tools are wished for
 
 constexpr std::size_t kMaxQueries = 5;
@@ -34,16 +35,22 @@ void trim(Builder& b, std::size_t wish, Rng drop) {
     }
   // Then operations that take part in nothing, while their mechanism keeps two; then finding by
   // name where lists show all.
-  std::vector<int> spare;
+  // Where very few tools are wished for, operations that take part in something go as well.
+  std::vector<int> spare, rest;
   for (int t = 0; t < static_cast<int>(world.transitions.size()); ++t) {
     const Transition& x = world.transitions[at(t)];
     const bool ruled = std::any_of(world.rules.begin(), world.rules.end(),
                                    [&](const Rule& r) { return r.transition == t; });
     const bool gated =
         std::any_of(x.guards.begin(), x.guards.end(), [](const Guard& g) { return g.edge >= 0; });
-    if (!ruled && !gated && x.reactions.empty()) spare.push_back(t);
+    if (!ruled && !gated && x.reactions.empty())
+      spare.push_back(t);
+    else if (!ruled)
+      rest.push_back(t);
   }
   drop.shuffle(spare);
+  drop.shuffle(rest);
+  if (wish < kFewTools) spare.insert(spare.end(), rest.begin(), rest.end());
   for (std::size_t i = 0; i < spare.size() && s.tools.size() > wish; ++i) {
     const int m = world.transitions[at(spare[i])].mechanism;
     int left = 0;
@@ -100,14 +107,15 @@ Surface make_surface(const World& world,
   }
   build(b);
   const auto wish =
-      static_cast<std::size_t>(rng.fork("wish").between(12, static_cast<std::int64_t>(kMaxTools)));
+      static_cast<std::size_t>(rng.fork("wish").between(10, static_cast<std::int64_t>(kMaxTools)));
   trim(b, wish, rng.fork("drop"));
   std::vector<int> queries;
   for (int r = 0; r < static_cast<int>(world.reads.size()); ++r) queries.push_back(r);
   Rng order_of_queries = rng.fork("queries");
   order_of_queries.shuffle(queries);
   for (std::size_t i = 0; i < queries.size() && i < kMaxQueries; ++i)
-    if (s.tools.size() < (i < kSureQueries ? kMaxTools : wish)) b.add_query(queries[i]);
+    if (s.tools.size() < (i < kSureQueries && wish >= kFewTools ? kMaxTools : wish))
+      b.add_query(queries[i]);
   if (s.units) pass_units(b, rng.fork("units"));
   if (has("defaults")) pass_defaults(b, rng.fork("defaults"));
   if (has("batch")) pass_batch(b, rng.fork("batch"));

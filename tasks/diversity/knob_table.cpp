@@ -43,8 +43,8 @@ std::vector<KnobDomain> knob_table(const std::vector<std::string>& layout_passes
   out.push_back(numbers("turns", {0, 1}, false));
   out.push_back(numbers("duties", {0, 1}, false));
   out.push_back(numbers("obstacles", {0, 1}, false));
-  out.push_back(numbers("mechanisms", {3, 4, 5}, true));
-  out.push_back(numbers("tools", {8, 12, 16, 20}, true));
+  out.push_back(numbers("mechanisms", {2, 3, 4, 5}, true));
+  out.push_back(numbers("tools", {8, 16, 24, 32}, true));
   for (const auto& pass : layout_passes)
     out.push_back({"layout " + pass, {{"off", 0, 0}, {"on", 1, 1}}, true});
   for (const auto& pass : surface_passes)
