@@ -66,8 +66,8 @@ std::optional<Goal> Drawer::event_then_tell() {
             g.requests.push_back(
                 std::string(rng.chance(1, 2) ? "then tell me" : "after that, report") + " which " +
                 say.noun(c) + (other == nullptr ? " was made" : " changed") +
-                " as a consequence (its id) and what its " + noun(c, changed) + " is " +
-                (rng.chance(1, 2) ? "now" : "afterwards"));
+                " as a consequence (its id) and what its " + noun(c, changed) + " " +
+                be(noun(c, changed)) + " " + (rng.chance(1, 2) ? "now" : "afterwards"));
             g.expression = "seq(" + w.transitions[at(t)].symbol + ",answer(" +
                            w.concepts[at(c)].symbol + "." + attr(c, changed).name + "))";
             g.operations.push_back(*std::move(o));
