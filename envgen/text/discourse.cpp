@@ -190,8 +190,7 @@ const Register& pick_register(const std::vector<std::string>& allowed, Rng& rng)
   for (const auto& r : registers())
     if (allowed.empty() || std::find(allowed.begin(), allowed.end(), r.name) != allowed.end())
       able.push_back(&r);
-  // A lexicon has its tones, but anybody may write to it now and then.
-  if (able.empty() || rng.chance(1, 6)) return rng.pick(registers());
+  if (able.empty()) return rng.pick(registers());
   return *rng.pick(able);
 }
 

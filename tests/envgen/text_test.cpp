@@ -55,6 +55,17 @@ TEST(Registers, EachToneCanSayWhatItMust) {
     for (const auto& tone : x.registers) EXPECT_EQ(names.count(tone), 1U) << x.name << ": " << tone;
 }
 
+TEST(Registers, ALexiconKeepsToItsTones) {
+  Rng rng(8);
+  std::set<std::string> all, some;
+  for (int i = 0; i < 400; ++i) {
+    all.insert(pick_register({}, rng).name);
+    some.insert(pick_register({"curt", "ticket", "unheard of"}, rng).name);
+  }
+  EXPECT_EQ(all.size(), registers().size());
+  EXPECT_EQ(some, (std::set<std::string>{"curt", "ticket"}));
+}
+
 TEST(Clauses, OnlyPhrasesThatBeginWithAVerbAreTakenForImperatives) {
   EXPECT_EQ(clause_of("cancel the order"), Clause::short_verb);
   EXPECT_EQ(clause_of("find out why it is refused: then do it"), Clause::verb);
