@@ -50,7 +50,7 @@ const std::vector<std::string> kAgain = {
     "Sorry, that was no way to begin.", "Let me say it in order."};
 const std::vector<std::string> kParts = {"It comes in parts.",
                                          "There is more than a single part to it.",
-                                         "In this order, please.", "This is in steps."};
+                                         "In this order, please.", "Please keep to the order."};
 
 // The frames of the list that can take the clause.
 std::string frame_for(const std::vector<std::string>& frames,
@@ -218,7 +218,7 @@ Discourse arrange(const Content& content,
   if (!content.later.empty()) body.push_back({Part::remark, rng.pick(kMoreComes), ""});
   if (content.asks && rng.chance(2, 3)) body.push_back({Part::remark, rng.pick(kAskMe), ""});
   if (content.reports && rng.chance(2, 5)) body.push_back({Part::remark, rng.pick(kReport), ""});
-  if (content.requests.size() > 1 && tone.habit != Habit::points && rng.chance(1, 9))
+  if (content.requests.size() > 1 && tone.habit != Habit::points && rng.chance(1, 16))
     body.insert(body.begin(), {Part::remark, rng.pick(kParts), ""});
   const auto extra = rng.below(20);
   if (extra < 7 && !asides.empty()) {
