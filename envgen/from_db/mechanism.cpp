@@ -127,7 +127,7 @@ void DbMaker::add() {
 void DbMaker::remove() {
   PackTransition p;
   p.name = "remove";
-  p.params.emplace_back("x", t.symbol);
+  p.params.emplace_back("x", "ref " + t.symbol);
   for (const auto& child : children) {
     const DbTable& from = other(child.place);
     p.guards.push_back({"count(o: " + from.symbol + " | o." +
@@ -145,7 +145,7 @@ void DbMaker::change(int c) {
   PackTransition p;
   p.name = "change_" + x.attribute;
   const std::string value = x.attribute == "x" ? "x_value" : x.attribute;
-  p.params.emplace_back("x", t.symbol);
+  p.params.emplace_back("x", "ref " + t.symbol);
   p.params.emplace_back(value, domain_text(cut, x, now));
   p.guards.push_back({"x." + x.attribute + " != " + value, "already_so"});
   if (x.type == Type::ref && &target(x) == &t) p.guards.push_back({"x != " + value, "itself"});
@@ -260,7 +260,7 @@ std::vector<std::string> word_symbols(const DbColumn& column) {
 std::string domain_text(const DbCut& cut, const DbColumn& c, std::int64_t now) {
   switch (c.type) {
     case Type::ref:
-      return cut.model->tables[at(c.target)].symbol;
+      return "ref " + cut.model->tables[at(c.target)].symbol;
     case Type::word:
       return "enum " + join(word_symbols(c), "|");
     case Type::date:

@@ -26,7 +26,7 @@ void DbMaker::goals_of(int link) {
   if (!numbers.empty()) {
     const DbColumn& n = column(rng.pick(numbers));
     PackGoal g;
-    g.given.emplace_back("p", owner);
+    g.given.emplace_back("p", "ref " + owner);
     g.tell = {tell_rows(of("")),
               {"total", "sum(" + of("") + ", o." + n.attribute + ")",
                "the sum of their " + n.noun + (n.type == Type::cents ? " in cents" : "")}};
@@ -38,7 +38,7 @@ void DbMaker::goals_of(int link) {
   if (!words.empty()) {
     const DbColumn& w = column(rng.pick(words));
     PackGoal g;
-    g.given = {{"p", owner}, {"k", "enum " + join(word_symbols(w), "|")}};
+    g.given = {{"p", "ref " + owner}, {"k", "enum " + join(word_symbols(w), "|")}};
     g.tell = {tell_rows(of("o." + w.attribute + " = k"))};
     if (!measures.empty()) {
       const DbColumn& n = column(rng.pick(measures));
@@ -61,7 +61,7 @@ void DbMaker::goals_of(int link) {
     if (p.name == "change_" + n.attribute || p.name == "change_" + x.attribute) continue;
     const bool high = rng.chance(1, 2);
     PackGoal g;
-    g.given.emplace_back("p", owner);
+    g.given.emplace_back("p", "ref " + owner);
     std::string call = p.name + "(o";
     for (std::size_t i = 1; i < p.params.size(); ++i) {
       g.given.push_back(p.params[i]);
@@ -86,7 +86,7 @@ void DbMaker::goals_of(int link) {
     if (word == words.end() || p.params[1].first == "p") continue;
     const DbColumn& w = column(*word);
     PackGoal g;
-    g.given = {{"p", owner}, p.params[1]};
+    g.given = {{"p", "ref " + owner}, p.params[1]};
     g.each = "o: " + o + " | " + mine + " and o." + w.attribute + " != " + p.params[1].first;
     g.operations = {p.name + "(o, " + p.params[1].first + ")"};
     const std::string slot = "{" + p.params[1].first + "}";
@@ -105,7 +105,7 @@ void DbMaker::goals_of(int link) {
     const std::string set = "o: " + o + " | o." + x.attribute + "." + y.attribute + " = p and o." +
                             w.attribute + " = k";
     PackGoal g;
-    g.given = {{"p", cut.model->tables[at(y.target)].symbol},
+    g.given = {{"p", "ref " + cut.model->tables[at(y.target)].symbol},
                {"k", "enum " + join(word_symbols(w), "|")}};
     g.tell = {tell_rows(set)};
     if (!numbers.empty()) {

@@ -149,8 +149,15 @@ int Builder::named(const std::string& table) const {
   return -1;
 }
 
-// Whether the column's values are keys of the target: all of them where it was read whole, else
-// most.
+bool Builder::fits_wholly(const Candidate& c, std::size_t column, const Candidate& target) {
+  return fits(c, column, target) &&
+         std::all_of(c.from->rows.begin(), c.from->rows.end(), [&](const auto& r) {
+           return std::holds_alternative<std::monostate>(r[column]) ||
+                  target.fact_of(r[column]) != kNone;
+         });
+}
+
+// Whether the column's values are keys of the target, or most of them: not all rows may be read.
 bool Builder::fits(const Candidate& c, std::size_t column, const Candidate& target) {
   std::size_t values = 0, found = 0;
   for (const auto& row : c.from->rows) {
