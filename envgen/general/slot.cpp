@@ -82,6 +82,15 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
   std::vector<schemas::Kept> kept;
+  // Operations whose outcome no call of this environment can vary: their verifiers cannot be told
+  // from weaker ones (G13), and another draft would only show it again.
+  std::map<int, std::pair<int, int>> by_operation;  // transition -> kept, refused by G13
+  const auto hopeless = [&](const Goal& goal) {
+    return std::any_of(goal.operations.begin(), goal.operations.end(), [&](const Operation& o) {
+      const auto it = by_operation.find(o.transition);
+      return it != by_operation.end() && it->second.first == 0 && it->second.second >= 3;
+    });
+  };
   const std::int64_t tries = (request.mix ? 12 : 6) * target;
   for (std::uint64_t i = 0;
        i < static_cast<std::uint64_t>(tries) && static_cast<std::int64_t>(out.size()) < target;
@@ -96,7 +105,7 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
     const bool may_be_plain = l.skin.lexicon == kDatabaseLexicon;
     if (!crossing && !may_be_plain && 100 * (plain + 1) > kPlainPercent * target) continue;
     const std::string skeleton = content_hash(goal->expression);
-    if (skeletons[skeleton] >= 3) continue;
+    if (skeletons[skeleton] >= 3 || hopeless(*goal)) continue;
     SEEDBED_TRY(auto draft,
                 draft_of(l, *goal, rng.fork("draft", i), static_cast<std::int64_t>(out.size())));
     if (!draft) {
@@ -122,8 +131,11 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
     SEEDBED_TRY(auto admitted, admission.admit(*std::move(draft)));
     if (const auto* rejected = std::get_if<tasks::Rejected>(&admitted)) {
       rejections.add(rejected->gate);
+      if (rejected->gate == "G13")
+        for (const auto& o : goal->operations) ++by_operation[o.transition].second;
       continue;
     }
+    for (const auto& o : goal->operations) ++by_operation[o.transition].first;
     auto& task = std::get<tasks::AdmittedTask>(admitted);
     ++skeletons[skeleton];
     plain += crossing ? 0 : 1;
