@@ -27,7 +27,7 @@ Result<tasks::SlotRecord> make_slot_twice(const Packs& packs,
 }
 
 std::int64_t slots_of(const schemas::GenRequest& request) {
-  return request.envs + std::max<std::int64_t>(4, request.envs / 16);
+  return request.envs + std::max<std::int64_t>(4, request.envs / 24);
 }
 
 Result<GenSummary> generate(tasks::Store& store,

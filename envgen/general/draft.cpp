@@ -7,6 +7,7 @@
 #include "envgen/general/goal.h"
 #include "envgen/text/text.h"
 #include "tasks/normal.h"
+#include "tasks/solvers/level.h"
 
 namespace seedbed::envgen {
 namespace {
@@ -435,12 +436,19 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
 
 }  // namespace
 
-Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
-                                             const Goal& goal,
-                                             Rng rng,
-                                             std::int64_t number) {
+Result<std::optional<tasks::Draft>> draft_of(
+    const Lowered& l, const Goal& goal, Rng rng, std::int64_t number, std::string* why) {
+  std::string unheard;
+  std::string& reason = why == nullptr ? unheard : *why;
+  reason = "plan";
   Plan plan = plan_goal(l, goal);
   if (!plan.ok) return std::optional<tasks::Draft>();
+  const auto planned = std::count_if(plan.steps.begin(), plan.steps.end(),
+                                     [](const GoldStep& s) { return s.kind == GoldKind::call; });
+  if (planned < tasks::solvers::kMinCalls) {  // below the first level, whatever else it is
+    reason = "level";
+    return std::optional<tasks::Draft>();
+  }
   Drafter d{l, goal, *l.world, l.facts};
   if (!goal.refusal)
     for (const auto& o : goal.operations)
@@ -492,8 +500,10 @@ Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
   std::vector<std::string> later;
   if (!goal.turns.empty())
     for (const auto& r : t.user->reveals) later.push_back(r.text);
-  if (!says_all(content_of(l, goal), t.prompt, later) || !recovers(l, goal))
+  if (!says_all(content_of(l, goal), t.prompt, later) || !recovers(l, goal)) {
+    reason = "words";
     return std::optional<tasks::Draft>();
+  }
   const auto calls = static_cast<std::int64_t>(
       std::count_if(plan.steps.begin(), plan.steps.end(),
                     [](const GoldStep& s) { return s.kind == GoldKind::call; }));

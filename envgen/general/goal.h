@@ -181,9 +181,9 @@ Plan plan_goal(const Lowered& l, const Goal& goal);
 std::string prompt_of(const Lowered& l, const Goal& goal, Rng rng);
 // What the user says when asked for the request of a later turn.
 std::string later_request(const Lowered& l, const Goal& goal, std::size_t turn, Rng rng);
-Result<std::optional<tasks::Draft>> draft_of(const Lowered& l,
-                                             const Goal& goal,
-                                             Rng rng,
-                                             std::int64_t number);
+// No draft: `why` says "plan" (it cannot be done with what can be known), "level" (too few calls to
+// be a task) or "words" (its prompt lost or doubled a constant).
+Result<std::optional<tasks::Draft>> draft_of(
+    const Lowered& l, const Goal& goal, Rng rng, std::int64_t number, std::string* why = nullptr);
 
 }  // namespace seedbed::envgen

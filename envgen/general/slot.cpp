@@ -77,7 +77,7 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
   const std::int64_t wanted = request.tasks_per_env;
   std::vector<tasks::AdmittedTask> out;
   const std::int64_t target =
-      wanted + std::max<std::int64_t>(2, wanted / 12);  // a surplus for selection
+      wanted + std::max<std::int64_t>(2, wanted / 24);  // a surplus for selection
   const std::uint64_t start = rng.fork("first kind").below(std::size(kKinds));
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
@@ -106,10 +106,11 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
     if (!crossing && !may_be_plain && 100 * (plain + 1) > kPlainPercent * target) continue;
     const std::string skeleton = content_hash(goal->expression);
     if (skeletons[skeleton] >= 3 || hopeless(*goal)) continue;
-    SEEDBED_TRY(auto draft,
-                draft_of(l, *goal, rng.fork("draft", i), static_cast<std::int64_t>(out.size())));
+    std::string why;
+    SEEDBED_TRY(auto draft, draft_of(l, *goal, rng.fork("draft", i),
+                                     static_cast<std::int64_t>(out.size()), &why));
     if (!draft) {
-      rejections.add("plan");
+      rejections.add(why);
       continue;
     }
     const auto hardness =

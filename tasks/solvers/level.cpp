@@ -15,8 +15,6 @@ using schemas::GoldStep;
 using schemas::Value;
 
 constexpr std::int64_t kUnpaged = 12;  // records that a list without pages is taken to show
-constexpr std::int64_t kMinCalls = 3, kMinEdges = 1, kMinTools = 8;
-constexpr int kCappedFrom = 6;  // levels that need an obligation or an interaction
 
 bool may_write(const schemas::Tool& tool) {
   return std::any_of(tool.program.steps.begin(), tool.program.steps.end(),
@@ -150,20 +148,21 @@ void count_calls(const schemas::Environment& env,
 
 // Fitted to the rates of the solvers (docs/levels.md), rounded; a test compares the page with
 // these.
-constexpr std::array<Weight, 10> kWeights = {{
+constexpr std::array<Weight, 11> kWeights = {{
     {"search_bits", 1, 2'000},
-    {"hops", 350, 6},
-    {"writes", 2'100, 4},
-    {"verbs", 1'900, 3},
-    {"each_size", -950, 8},
-    {"obligations", 1'400, 3},
-    {"refusal", 3'700, 1},
-    {"hidden", 5'700, 2},
-    {"derived", 2'850, 3},
-    {"prompt_words", 65, 90},
+    {"hops", 50, 6},
+    {"writes", 260, 4},
+    {"verbs", 530, 3},
+    {"each_size", 810, 8},
+    {"obligations", 1'050, 3},
+    {"refusal", 3'050, 1},
+    {"hidden", 2'970, 2},
+    {"derived", 2'020, 3},
+    {"answer_items", 90, 8},
+    {"prompt_words", 120, 90},
 }};
-constexpr std::array<int, kLevels> kFloors = {0,     6'800,  7'400,  7'850,  8'350,
-                                              9'400, 10'700, 12'400, 13'850, 17'400};
+constexpr std::array<int, kLevels> kFloors = {0,     6'400, 7'400,  8'000,  8'600,
+                                              9'000, 9'700, 10'400, 11'550, 13'200};
 
 }  // namespace
 
@@ -248,7 +247,7 @@ int level_of(const Hardness& h) {
   int level = 1;
   for (int l = 2; l <= kLevels; ++l)
     if (points >= kFloors[static_cast<std::size_t>(l - 1)]) level = l;
-  if (h.obligations + h.interactions == 0) level = std::min(level, kCappedFrom - 1);
+  if (h.obligations + h.interactions == 0) level = (level + 1) / 2;
   return level;
 }
 

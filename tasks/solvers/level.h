@@ -78,6 +78,7 @@ Hardness hardness_of(const schemas::Environment& env,
 std::vector<schemas::Knob> knobs_of(const Hardness& hardness);
 
 inline constexpr int kLevels = 10;
+inline constexpr std::int64_t kMinCalls = 3, kMinEdges = 1, kMinTools = 8;  // floors of level 1
 // What one unit of a knob adds to the points of a task; negative where it makes a task easier than
 // its search suggests.
 struct Weight {
@@ -91,7 +92,8 @@ std::span<const int> level_floors();
 std::int64_t points_of(const Hardness& hardness);
 
 // 1 to 10; 0: below the floor of level 1 (3 calls, 1 data-flow edge, 8 tools), no task to keep.
-// From level 6 on there is an obligation (a refusal is one), an interaction or a duty.
+// From level 6 on there is an obligation (a refusal is one), an interaction or a duty: a task with
+// none of them counts half, 1 to 5, so that the hard ones among them do not all meet at one level.
 int level_of(const Hardness& hardness);
 
 // log2 in 1/16 bits, rounded down; 0 for n < 2.
