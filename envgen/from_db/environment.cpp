@@ -311,6 +311,8 @@ Result<std::shared_ptr<const Lowered>> make_database_environment(const DbModel& 
                                                                  std::int64_t attempt,
                                                                  Rng rng) {
   const DbCut cut = draw_cut(model, rng.fork("cut"), {});
+  if (cut.tables.empty())
+    return Error{Where::pack, "database: a draw of tables keyed by others that are not drawn"};
   for (const auto& t : cut.tables)
     if (t.columns.empty() || t.rows.size() < 3)
       return Error{Where::pack, "database: a table of the draw has too few rows or columns"};
