@@ -97,8 +97,7 @@ class FirstMatch {
         if (p.kind == Kind::ref || p.kind == Kind::ref_name) {
           if ((c_.nouns[static_cast<std::size_t>(p.noun)].find >= 0) != named) continue;
           SEEDBED_TRY(const Row* row, record(p.noun));
-          if (row != nullptr)
-            args.set(p.name, p.kind == Kind::ref ? row->value : Value(row->name()));
+          if (row != nullptr) args.set(p.name, argument_of(p, *row));
         } else if (!named) {
           plain(p, args);
         }

@@ -69,10 +69,19 @@ bool breaks(const Catalog& c,
             std::string_view rule,
             const std::vector<RowRef>& rows) {
   const std::string_view body = rule.substr(0, rule.find(" (reason code"));
-  const auto comparison = comparison_in(body);
-  if (!comparison) return false;
-  const bool demands = find_phrase(body, "must") != std::string_view::npos;
   if (find_phrase(body, "may number") != std::string_view::npos) return false;  // counts records
+  const auto held = rule_holds(c, known, body, rows);
+  return held && *held != (find_phrase(body, "must") != std::string_view::npos);
+}
+
+}  // namespace
+
+std::optional<bool> rule_holds(const Catalog& c,
+                               const Knowledge& known,
+                               std::string_view body,
+                               const std::vector<RowRef>& rows) {
+  const auto comparison = comparison_in(body);
+  if (!comparison) return std::nullopt;
   std::size_t from = 0;
   for (const std::string_view word : {"when", "while", "with", "if", "unless", "must"})
     if (const auto at = find_phrase(body, word); at != std::string_view::npos && at > from)
@@ -93,12 +102,18 @@ bool breaks(const Catalog& c,
     if (days != v->is_string()) continue;
     const auto n = quantity(v);
     if (!n) continue;
-    return comparison->holds(days ? *n - c.today : *n) != demands;
+    return comparison->holds(days ? *n - c.today : *n);
   }
-  return false;
+  return std::nullopt;
 }
 
-}  // namespace
+std::string_view rule_of(const Catalog& c, std::string_view code) {
+  const std::string* reason = reason_like(c, code);
+  if (reason != nullptr)
+    for (const auto& rule : c.rules)
+      if (code_in(rule) == *reason) return rule;
+  return "";
+}
 
 std::optional<Value> refusal_for(const Catalog& c,
                                  const Knowledge& known,

@@ -22,4 +22,13 @@ std::optional<std::string> broken_rule(const Catalog& c,
                                        int tool,
                                        const std::vector<RowRef>& rows);
 
+// Whether the text's number holds for the column that it names, of the records or what they point
+// to; nothing where it cannot be read.
+std::optional<bool> rule_holds(const Catalog& c,
+                               const Knowledge& known,
+                               std::string_view body,
+                               const std::vector<RowRef>& rows);
+// The line that gives the code; "" where none does.
+std::string_view rule_of(const Catalog& c, std::string_view code);
+
 }  // namespace seedbed::tasks::solvers

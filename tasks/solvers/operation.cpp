@@ -90,7 +90,7 @@ class Fitter {
 
   void put(const SeenParam& p, std::size_t row) {
     const Row& r = known_.rows[static_cast<std::size_t>(p.noun)][row];
-    out_.args.set(p.name, p.kind == Kind::ref ? r.value : Value(r.name()));
+    out_.args.set(p.name, argument_of(p, r));
     out_.rows.push_back({p.noun, row});
   }
 
@@ -193,6 +193,14 @@ class Fitter {
 
 }  // namespace
 
+Value argument_of(const SeenParam& p, const Row& row) {
+  Value one = p.kind == Kind::ref ? row.value : Value(row.name());
+  if (!p.many) return one;
+  Value all = Value::array();
+  all.push(std::move(one));
+  return all;
+}
+
 std::vector<Operation> fit_operations(const Catalog& c,
                                       const Knowledge& known,
                                       const Clause& clause,
@@ -213,11 +221,20 @@ std::vector<ToolCall> calls_of(const Catalog& c, const Knowledge& known, const O
   if (o.several < 0 || o.each.size() < 2) return {{tool.name, o.args}};
   std::vector<ToolCall> out;
   const auto& p = tool.params[static_cast<std::size_t>(o.several)];
+  Value all = Value::array();
   for (const std::size_t row : o.each) {
-    if (out.size() >= kMaxEach) break;
+    if (out.size() >= kMaxEach || all.items().size() >= kMaxEach) break;
     const Row& r = known.rows[static_cast<std::size_t>(p.noun)][row];
     Value args = o.args;
-    args.set(p.name, p.kind == Kind::ref ? r.value : Value(r.name()));
+    args.set(p.name, argument_of(p, r));
+    if (p.many)
+      all.push(p.kind == Kind::ref ? r.value : Value(r.name()));
+    else
+      out.push_back({tool.name, std::move(args)});
+  }
+  if (p.many) {
+    Value args = o.args;
+    args.set(p.name, std::move(all));
     out.push_back({tool.name, std::move(args)});
   }
   return out;

@@ -23,12 +23,14 @@ struct Operation {
   int several = -1;                    // the parameter that stands for every record of `each`
   std::vector<std::size_t> each;       // rows of that parameter's kind
 };
+// The record as the parameter wants it: id or name, in an array where it takes several.
+schemas::Value argument_of(const SeenParam& p, const Row& row);
 // Best first; at most `most`.
 std::vector<Operation> fit_operations(const Catalog& c,
                                       const Knowledge& known,
                                       const Clause& clause,
                                       std::size_t most);
-// One call a record.
+// One call a record, or one for all where the tool takes several.
 std::vector<schemas::ToolCall> calls_of(const Catalog& c,
                                         const Knowledge& known,
                                         const Operation& operation);

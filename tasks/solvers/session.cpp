@@ -256,4 +256,14 @@ Result<bool> Session::ask(const std::string& lacking, std::size_t clause) {
   return true;
 }
 
+Result<bool> Session::ask_for_more() {
+  SEEDBED_TRY(auto reply, ways_.say("That is done. What is next?"));
+  if (!reply) return false;
+  prompt = *std::move(reply);
+  made_.clear();
+  read_.clear();
+  mentions_at_ = clauses_at_ = kNever;
+  return true;
+}
+
 }  // namespace seedbed::tasks::solvers

@@ -31,6 +31,10 @@ class Session {
   // Asks for what is lacking; the reply joins the clause. False where nobody answers.
   Result<bool> ask(const std::string& lacking, std::size_t clause);
 
+  // Asks for the next request; it takes the prompt's place, and what may have changed is to be read
+  // again. False where nobody answers.
+  Result<bool> ask_for_more();
+
   // Made anew where something was learned since. Good until the next call.
   const std::vector<Mention>& mentions();
   const std::vector<Clause>& clauses();

@@ -40,10 +40,12 @@ SeenParam param_of(Catalog& c, const std::string& name, const Value& schema, boo
   const std::string type = schema.text("type");
   Stems parts = stems_of_name(name);
   const std::string last = parts.empty() ? "" : parts.back();
+  const bool ids = last == "id" || (type == "array" && last == "ids");
   if (name == "offset" || name == "page") {
     out.kind = Kind::offset;
-  } else if (parts.size() > 1 && (last == "id" || last == "nam" || last == "name")) {
-    out.kind = last == "id" ? Kind::ref : Kind::ref_name;
+  } else if (parts.size() > 1 && (ids || last == "nam" || last == "name")) {
+    out.kind = ids ? Kind::ref : Kind::ref_name;
+    out.many = type == "array";
     parts.pop_back();
     while (parts.back().size() == 1 && parts.size() > 1) parts.pop_back();
     if (const auto known = stems_of_text(schema.text("description"));

@@ -17,7 +17,8 @@ struct SeenParam {
   std::string name;
   Kind kind = Kind::text;
   bool required = false;
-  int noun = -1;  // ref, ref_name: index into Catalog::nouns
+  bool many = false;  // ref, ref_name: an array of them
+  int noun = -1;      // ref, ref_name: index into Catalog::nouns
   std::vector<std::string> choices;
   std::vector<std::string> stems;  // of name and description
 };

@@ -138,6 +138,7 @@ TEST(Levels, NothingPlainIsAboveFive) {
     hard.gold.steps[static_cast<std::size_t>(i)].kind = GoldKind::say;
     hard.gold.steps[static_cast<std::size_t>(i)].text = "Which?";
   }
+  for (int i = 0; i < 60; ++i) hard.task.prompt += " please";
   EXPECT_EQ(level_of(hard.hardness()), 5);
   hard.gold.interactions = 1;
   EXPECT_GT(level_of(hard.hardness()), 5);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tasks/solvers/answer.h"
 #include "tasks/solvers/words.h"
 
@@ -26,6 +28,7 @@ struct Library {
   std::vector<std::string> said;
   std::optional<std::string> reply;  // of the user
   std::string refuses;               // error code of extend_loan
+  std::string cleared_by;            // the tool after which it refuses no more
   std::string prompt;
   Value submit =
       parse(R"({"type":"object","properties":{"summary":{"type":"string"}},"required":[]})");
@@ -67,7 +70,11 @@ struct Library {
           call.args.integer("offset") == 0
               ? R"({"items":[{"id":"LO-0001","reader_id":"RE-0001","state":"open","fee_cents":100},{"id":"LO-0002","reader_id":"RE-0002","state":"open","fee_cents":900}],"next_offset":2})"
               : R"({"items":[{"id":"LO-0003","reader_id":"RE-0001","state":"closed","fee_cents":300}],"next_offset":null})");
-    if (call.tool == "extend_loan" && !refuses.empty())
+    const bool cleared = std::any_of(made.begin(), made.end(), [&](const ToolCall& before) {
+      return before.tool == cleared_by;
+    });
+    if (call.tool == "open_loan") return ok(R"({"id":"LO-0009","reader_id":"RE-0001"})");
+    if (call.tool == "extend_loan" && !refuses.empty() && !cleared)
       return {End::tool_error, R"({"error":{"code":")" + refuses + R"(","message":"no"}})"};
     return ok(R"({"id":"LO-0001"})");
   }
@@ -174,6 +181,73 @@ TEST(Solvers, GreedyAsksWhereThePromptInvitesTo) {
   library.run("greedy");
   EXPECT_EQ(library.said, std::vector<std::string>{"Which reader should I take?"});
   EXPECT_EQ(library.writes(), std::vector<std::string>{R"(open_loan{"reader_id":"RE-0001"})"});
+}
+
+TEST(Solvers, TheNextRequestIsAskedForWherePromptTellsOfIt) {
+  Library l;
+  l.prompt =
+      "Close the open loan of Carl Gauss. There is more; ask me for the next step after this one.";
+  l.reply = "Extend the open loan of Ada Byron.";
+  EXPECT_EQ(l.run("greedy").kind, Ending::Kind::submit);
+  EXPECT_EQ(l.said.size(), 1U);
+  EXPECT_EQ(l.writes(), (std::vector<std::string>{R"(close_loan{"loan_id":"LO-0002"})",
+                                                  R"(extend_loan{"loan_id":"LO-0001"})"}));
+  Library silent;
+  silent.prompt = l.prompt;
+  EXPECT_EQ(silent.run("greedy").kind, Ending::Kind::stop);
+}
+
+TEST(Solvers, ANamedToolClearsTheWay) {
+  Library l;
+  l.refuses = "blocked";
+  l.cleared_by = "close_loan";
+  l.prompt =
+      "Extend the open loan of Ada Byron; there is an obstacle at the moment, so remove that "
+      "first; use close_loan once for that and nothing else.";
+  EXPECT_EQ(l.run("greedy").kind, Ending::Kind::submit);
+  EXPECT_EQ(l.writes(), (std::vector<std::string>{R"(extend_loan{"loan_id":"LO-0001"})",
+                                                  R"(close_loan{"loan_id":"LO-0001"})",
+                                                  R"(extend_loan{"loan_id":"LO-0001"})"}));
+}
+
+TEST(Solvers, TheFirstStepIsTakenBackWhereTheSecondIsRefused) {
+  for (const bool refused : {true, false}) {
+    Library l;
+    if (refused) l.refuses = "too_dear";
+    l.prompt =
+        "Open a loan for Ada Byron. Then extend the open loan of Ada Byron; should that be "
+        "refused, take the first step back (close_loan).";
+    EXPECT_EQ(l.run("greedy").kind, Ending::Kind::submit);
+    std::vector<std::string> wanted = {R"(open_loan{"reader_id":"RE-0001"})",
+                                       R"(extend_loan{"loan_id":"LO-0001"})"};
+    if (refused) wanted.emplace_back(R"(close_loan{"loan_id":"LO-0009"})");
+    EXPECT_EQ(l.writes(), wanted);
+  }
+}
+
+TEST(Solvers, ADutyOfTheHandbookIsDoneButNotByNoPolicy) {
+  const auto written = [](const char* solver, const char* least) {
+    Library l;
+    l.env.policy.handbook +=
+        std::string("3. Whoever closes any loan whose fee is above ") + least +
+        " cents also extends it (close_loan, then extend_loan; no tool does this by itself).\n";
+    l.prompt = "Close the open loan of Ada Byron.";
+    l.run(solver);
+    return l.writes().size();
+  };
+  EXPECT_EQ(written("greedy", "50"), 2U);
+  EXPECT_EQ(written("greedy", "150"), 1U);
+  EXPECT_EQ(written("no-policy", "50"), 1U);
+}
+
+TEST(Solvers, SeveralRecordsGoInOneCallWhereTheToolTakesThem) {
+  Library l;
+  l.env.tools[2].input = parse(
+      R"({"type":"object","properties":{"loan_ids":{"type":"array","items":{"type":"string"}}},"required":["loan_ids"]})");
+  l.prompt = "Extend all open loans.";
+  l.run("no-policy");
+  EXPECT_EQ(l.writes(),
+            (std::vector<std::string>{R"(extend_loan{"loan_ids":["LO-0001","LO-0002"]})"}));
 }
 
 TEST(Solvers, GreedyFillsTheFormByItsDescriptions) {
