@@ -47,6 +47,7 @@ std::optional<schemas::ToolCall> read_of(const Lowered& l,
   for (const auto& p : form.params) {
     if (form.kind == ToolForm::Kind::list && rng.chance(1, 2)) continue;
     if (form.kind == ToolForm::Kind::find) {
+      if (facts.tables[at(form.concept_id)].rows.empty()) return std::nullopt;  // all deleted
       call.args.set(
           p.name, say.name(form.concept_id, rng.pick(facts.tables[at(form.concept_id)].rows).key));
       continue;
