@@ -8,9 +8,12 @@
 //   greedy       keeps what it has seen by kind of record; reads what the prompt names, picks the
 //                records that fit each clause, calls the tool that fits the clause best, heeds the
 //                handbook where it can read it, refuses with a tool's own reason
+//                also: asks for the next request where the prompt tells of one; does what hangs on
+//                a refusal only after one; tries what may clear a refusal's way; does the duties
+//                that the handbook tells
 //   bfs-K        greedy's reading; then all assignments of tools and records to clauses, breadth
 //                first up to K writes, and the sequence that explains most of the prompt
-//   no-policy    greedy without the handbook: it never refuses
+//   no-policy    greedy without the handbook: it never refuses and knows no duty
 //   refuse-all   reads nothing, refuses with the first reason
 //   prompt-echo  reads nothing, submits the prompt's own words
 #pragma once
