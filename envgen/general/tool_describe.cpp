@@ -198,7 +198,8 @@ std::string description_of(const Lowered& l, const std::vector<const ToolForm*>&
   if (form.batch)
     out += " Up to " + std::to_string(kBatchMost) + " in one call: all of them or none.";
   if (form.busy_every > 0)
-    out += " It is busy now and then: status says so, and the call has to be made again.";
+    out += " It is busy now and then: " + busy_column(l, form.concept_id) +
+           " says so, and the call has to be made again.";
   if (form.concept_id >= 0 && l.surface.decimal[at(form.concept_id)] &&
       std::any_of(form.shown.begin(), form.shown.end(), [&](int a) {
         return l.world->concepts[at(form.concept_id)].attrs[at(a)].domain.type == Type::cents;
@@ -239,6 +240,13 @@ Value input_of(const Lowered& l, const std::vector<const ToolForm*>& forms) {
       .set("required", std::move(required))
       .set("additionalProperties", false);
   return out;
+}
+
+std::string busy_column(const Lowered& l, int concept_id) {
+  const auto& columns = l.skin.concepts[at(concept_id)].columns;
+  std::string name = "status";
+  while (std::find(columns.begin(), columns.end(), name) != columns.end()) name = "call_" + name;
+  return name;
 }
 
 }  // namespace seedbed::envgen

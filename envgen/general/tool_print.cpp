@@ -270,10 +270,10 @@ std::string transition_program(const Lowered& l,
   last.when = "awake";
   const std::string id = last.transition("");
   return "SELECT CASE WHEN :awake THEN 'done' ELSE 'busy: nothing has been done, call again' END "
-         "AS "
-         "status, " +
-         last.columns(c, form.shown, "r") + " FROM (SELECT 1) LEFT JOIN " +
-         l.skin.concepts[at(c)].view + " r ON :awake AND r.id = " + id;
+         "AS " +
+         busy_column(l, c) + ", " + last.columns(c, form.shown, "r") +
+         " FROM (SELECT 1) LEFT JOIN " + l.skin.concepts[at(c)].view +
+         " r ON :awake AND r.id = " + id;
 }
 
 }  // namespace
