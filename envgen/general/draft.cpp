@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "envgen/general/goal.h"
+#include "envgen/general/laws.h"
 #include "envgen/text/text.h"
 #include "tasks/normal.h"
 #include "tasks/solvers/level.h"
@@ -434,12 +435,12 @@ std::vector<schemas::NearMiss> Drafter::near_misses(const std::vector<GoldStep>&
   return out;
 }
 
-}  // namespace
-
-Result<std::optional<tasks::Draft>> draft_of(
-    const Lowered& l, const Goal& goal, Rng rng, std::int64_t number, std::string* why) {
-  std::string unheard;
-  std::string& reason = why == nullptr ? unheard : *why;
+Result<std::optional<tasks::Draft>> make_draft(const Lowered& l,
+                                               const Goal& goal,
+                                               const Rng& rng,
+                                               std::int64_t number,
+                                               std::string& reason,
+                                               bool own_words) {
   reason = "plan";
   Plan plan = plan_goal(l, goal);
   if (!plan.ok) return std::optional<tasks::Draft>();
@@ -500,7 +501,7 @@ Result<std::optional<tasks::Draft>> draft_of(
   std::vector<std::string> later;
   if (!goal.turns.empty())
     for (const auto& r : t.user->reveals) later.push_back(r.text);
-  if (!says_all(content_of(l, goal), t.prompt, later) || !recovers(l, goal)) {
+  if (own_words && (!says_all(content_of(l, goal), t.prompt, later) || !recovers(l, goal))) {
     reason = "words";
     return std::optional<tasks::Draft>();
   }
@@ -526,6 +527,21 @@ Result<std::optional<tasks::Draft>> draft_of(
              {"turns", static_cast<std::int64_t>(goal.turns.size()) + (goal.hidden_param >= 0)}};
   for (const auto& k : goal.knobs) t.knobs.push_back(k);
   return std::optional<tasks::Draft>(std::move(out));
+}
+
+}  // namespace
+
+Result<std::optional<tasks::Draft>> draft_of(
+    const Lowered& l, const Goal& goal, Rng rng, std::int64_t number, std::string* why) {
+  std::string unheard;
+  return make_draft(l, goal, rng, number, why == nullptr ? unheard : *why, true);
+}
+
+Result<std::optional<tasks::Draft>> draft_in_other_words(const Lowered& l,
+                                                         const Goal& goal,
+                                                         Rng rng) {
+  std::string unheard;
+  return make_draft(l, goal, rng, 0, unheard, false);
 }
 
 }  // namespace seedbed::envgen

