@@ -22,6 +22,7 @@ import ctypes.util
 import datetime
 import json
 import math
+import os
 import pathlib
 import sqlite3
 import struct
@@ -149,7 +150,7 @@ def failures(rows, tasks, least):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="*", metavar="STORE")
-    parser.add_argument("--seedbed", default=str(ROOT / "build/release/seedbed"))
+    parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     parser.add_argument("--envs", type=int, default=200)
     parser.add_argument("--tasks", type=int, default=60)
     parser.add_argument("--seed", type=int, default=601)
