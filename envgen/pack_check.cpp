@@ -15,24 +15,28 @@ namespace {
 struct Checker {
   const Packs& packs;
   sandbox::ToolHost& host;
-  std::vector<PackFinding> findings;
+  std::vector<PackFinding> findings = {};
 
+  // The first of a pack in full; what many compositions show alike is counted.
   void find(const std::string& pack, const std::string& what) {
+    constexpr int kShown = 12;
     for (const auto& f : findings)
       if (f.pack == pack && f.what == what) return;
-    findings.push_back({pack, what});
+    if (++found_of[pack] <= kShown) findings.push_back({pack, what});
   }
+  std::map<std::string, int> found_of = {};
   Step mechanisms(const std::vector<std::string>& names,
                   std::uint64_t index,
                   const std::vector<PassChoice>& passes);
   void rules(const World& world);
+  void duties(const World& world);
   void goals(const Lowered& lowered, const Rng& rng);
   void sentences(const Lowered& lowered);
   void guards(const World& world, const Facts& facts, Rng rng);
   void unreached(const std::vector<std::string>& names);
-  std::map<std::string, std::map<std::string, bool>> reached;  // mechanism -> what -> seen
-  std::map<std::string, int> drawn;        // goals that could be planned, by symbol
-  std::map<std::string, std::string> why;  // the last reason why one could not
+  std::map<std::string, std::map<std::string, bool>> reached = {};  // mechanism -> what -> seen
+  std::map<std::string, int> drawn = {};        // goals that could be planned, by symbol
+  std::map<std::string, std::string> why = {};  // the last reason why one could not
 };
 
 // Every guard must be what stops some call, every transition must succeed, every rule must come to
@@ -98,21 +102,26 @@ void Checker::sentences(const Lowered& l) {
       find(w.mechanisms[static_cast<std::size_t>(mechanism)],
            what + ": nothing fills the slot " + open + " in '" + text + "'");
   };
+  const auto each_once = [&](int mechanism, const std::string& what, const SlotNames& slots,
+                             const std::string& text) {
+    for (const auto& [name, domain] : slots) {
+      const auto first = text.find("{" + name + "}");
+      if (first == std::string::npos || text.find("{" + name + "}", first + 1) != std::string::npos)
+        find(w.mechanisms[static_cast<std::size_t>(mechanism)],
+             what + ": '" + text + "' must name {" + name + "} exactly once");
+    }
+  };
   for (std::size_t t = 0; t < w.transitions.size(); ++t)
-    for (const auto& text : l.skin.says[t])
-      check(w.transitions[t].mechanism, w.transitions[t].symbol,
-            slot_names(w.transitions[t].params), text);
+    for (const auto& text : l.skin.says[t]) {
+      const SlotNames slots = slot_names(w.transitions[t].params);
+      check(w.transitions[t].mechanism, w.transitions[t].symbol, slots, text);
+      each_once(w.transitions[t].mechanism, w.transitions[t].symbol, slots, text);
+    }
   for (std::size_t g = 0; g < w.goals.size(); ++g)
     for (const auto& text : l.skin.goal_says[g]) {
       const SlotNames slots = slot_names(w.goals[g].given);
       check(w.goals[g].mechanism, w.goals[g].symbol, slots, text);
-      for (const auto& [name, domain] : slots) {
-        const auto first = text.find("{" + name + "}");
-        if (first == std::string::npos ||
-            text.find("{" + name + "}", first + 1) != std::string::npos)
-          find(w.mechanisms[static_cast<std::size_t>(w.goals[g].mechanism)],
-               w.goals[g].symbol + ": '" + text + "' must name {" + name + "} exactly once");
-      }
+      each_once(w.goals[g].mechanism, w.goals[g].symbol, slots, text);
     }
   for (std::size_t r = 0; r < w.reads.size(); ++r)
     check(w.reads[r].mechanism, w.reads[r].symbol, slot_names(w.reads[r].params),
@@ -163,9 +172,31 @@ void Checker::rules(const World& world) {
         names.values[t->params[i].name] = param_of(static_cast<int>(i), t->params[i].domain);
       if (auto term = parse_term(rule.never_if, names, "rule " + rule.name); !term.ok())
         find(world.mechanisms[m], term.error().message);
+      if (!rule.unless.empty())
+        if (auto term = parse_term(rule.unless, names, "exception of rule " + rule.name);
+            !term.ok())
+          find(world.mechanisms[m], term.error().message);
       for (const auto& e : rule.evidence)
         if (auto term = parse_term(e, names, "evidence of rule " + rule.name); !term.ok())
           find(world.mechanisms[m], term.error().message);
+    }
+}
+
+void Checker::duties(const World& world) {
+  for (std::size_t m = 0; m < world.packs.size(); ++m)
+    for (const auto& duty : world.packs[m]->duties) {
+      const std::string symbol = world.mechanisms[m] + "." + duty.on;
+      const auto t = std::find_if(world.transitions.begin(), world.transitions.end(),
+                                  [&](const Transition& x) { return x.symbol == symbol; });
+      if (t == world.transitions.end()) continue;  // named when it is drawn
+      Rng rng(1);
+      Names names = names_for(world, static_cast<int>(m));
+      for (const auto& [name, v] : draw_constants(duty.params, rng))
+        names.values["?" + name] = constant_of(v, {Type::integer, -1, -1, 0, 0, false});
+      for (std::size_t i = 0; i < t->params.size(); ++i)
+        names.values[t->params[i].name] = param_of(static_cast<int>(i), t->params[i].domain);
+      if (auto term = parse_term(duty.condition, names, "duty " + duty.name); !term.ok())
+        find(world.mechanisms[m], term.error().message);
     }
 }
 
@@ -186,6 +217,7 @@ Step Checker::mechanisms(const std::vector<std::string>& names,
     return std::nullopt;
   }
   rules(**world);
+  duties(**world);
   if (auto e = add_rules_and_gates(**world, *facts, rng.fork("rules"))) {
     if (e->message.rfind("composition:", 0) != 0) find(names[0], e->message);
     return std::nullopt;
@@ -244,7 +276,7 @@ Result<std::vector<PackFinding>> check_packs(
     for (const auto& m : own->mechanisms) names.push_back(m.name);
   }
   SEEDBED_TRY(const std::unique_ptr<sandbox::ToolHost> host, hosts(0));
-  Checker checker{*all, *host, {}, {}, {}, {}};
+  Checker checker{*all, *host};
   const std::vector<PassChoice> passes = alone_and_pairs();
   const std::vector<PassChoice> few(passes.begin(), passes.begin() + 8);
   std::int64_t done = 0;
@@ -258,6 +290,9 @@ Result<std::vector<PackFinding>> check_packs(
     if (progress) progress(++done, static_cast<std::int64_t>(names.size()));
   }
   checker.unreached(names);
+  for (const auto& [pack, count] : checker.found_of)
+    if (count > 12)
+      checker.findings.push_back({pack, "and " + std::to_string(count - 12) + " more"});
   return checker.findings;
 }
 

@@ -260,6 +260,7 @@ Step Composer::add_derived_and_invariants() {
           "invariant " + name);
       if (!term.ok()) return term.error();
       world->invariants.push_back(*term);
+      world->invariant_names.push_back(symbol(static_cast<int>(m), name));
     }
   }
   return std::nullopt;

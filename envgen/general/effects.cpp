@@ -45,8 +45,10 @@ Result<Effect> EffectParser::parse(const std::string& raw) {
 }
 
 Result<Effect> EffectParser::parse_set(const std::string& text, bool add) {
-  const auto at = text.find(add ? '+' : '=');
-  if (at == std::string::npos) return bad_effect(what, text, add ? "wanted '+'" : "wanted '='");
+  const auto at = add ? text.find_first_of("+-", 4) : text.find('=');
+  if (at == std::string::npos)
+    return bad_effect(what, text,
+                      add ? "wanted 'PATH.attribute + term' or '- term'" : "wanted '='");
   const std::string left(trim(text.substr(4, at - 4)));
   const auto dot = left.rfind('.');
   if (dot == std::string::npos) return bad_effect(what, text, "wanted PATH.attribute on the left");
@@ -60,6 +62,7 @@ Result<Effect> EffectParser::parse_set(const std::string& text, bool add) {
   if (e.attribute < 0) return bad_effect(what, text, "no attribute '" + left.substr(dot + 1) + "'");
   SEEDBED_TRY(e.value, parse_term_as(text.substr(at + 1), names,
                                      names.attribute_domain(e.concept_id, e.attribute), what));
+  if (add && text[at] == '-') e.value = binary(Op::sub, constant_of(0, e.value->domain), e.value);
   return e;
 }
 

@@ -86,7 +86,8 @@ Result<LawReport> check_laws(const Lowered& l, sandbox::ToolHost& host, Rng rng,
   std::vector<schemas::ToolCall> calls;
   Session session(l);
   if (!invariants_hold(w, session.facts))
-    report.broken.emplace_back("law 3: an invariant does not hold at the start");
+    report.broken.push_back("law 3: invariant '" + broken_invariant(w, session.facts) +
+                            "' does not hold at the start");
   std::vector<Move> moved;
   for (int i = 0; i < steps; ++i) {
     if (rng.chance(1, 10)) {
@@ -108,7 +109,8 @@ Result<LawReport> check_laws(const Lowered& l, sandbox::ToolHost& host, Rng rng,
     if (!session.play(calls.back(), &moved) || moved.empty()) continue;
     ++report.succeeded;
     if (!invariants_hold(w, session.facts))
-      report.broken.push_back("law 3: an invariant fails after " + t.symbol);
+      report.broken.push_back("law 3: invariant '" + broken_invariant(w, session.facts) +
+                              "' fails after " + t.symbol);
   }
   report.steps = static_cast<int>(calls.size());
   if (auto e = host.load(l.environment, l.image)) return *std::move(e);

@@ -159,6 +159,13 @@ Applied apply(const World& world,
   return {true, -1, ""};
 }
 
+std::string broken_invariant(const World& world, const Facts& facts) {
+  for (std::size_t i = 0; i < world.invariants.size(); ++i)
+    if (eval_closed(*world.invariants[i], facts, world.now) != 1)
+      return i < world.invariant_names.size() ? world.invariant_names[i] : "?";
+  return "";
+}
+
 bool invariants_hold(const World& world, const Facts& facts) {
   return std::all_of(world.invariants.begin(), world.invariants.end(),
                      [&](const TermPtr& t) { return eval_closed(*t, facts, world.now) == 1; });

@@ -177,6 +177,7 @@ struct World {
   std::vector<Transition> transitions, reactions;
   std::vector<Derived> derived;
   std::vector<TermPtr> invariants;  // closed
+  std::vector<std::string> invariant_names;  // parallel: mechanism.name
   std::vector<Rule> rules;
   std::vector<Duty> duties;
   std::vector<NamedRead> reads;
@@ -217,6 +218,7 @@ Scope scope_of(const World& world,
                std::vector<std::int64_t>& variables,
                int ablated = -1);
 bool invariants_hold(const World& world, const Facts& facts);
+std::string broken_invariant(const World& world, const Facts& facts);  // its name, or ""
 
 // Mechanisms, roles and interactions drawn from the packs. Fails (as a value: the next attempt
 // draws again) where the mechanisms drawn cannot be connected.
