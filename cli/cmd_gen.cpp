@@ -123,7 +123,7 @@ Result<int> cmd_gen(Context& context, const Words& words) {
                        format_count(done.environments) +
                        " passed gates and selection; a larger --envs gives more");
   context.out.object(to_json(report));
-  return 0;
+  return arguments.shard.count == 1 && done.environments == 0 ? 1 : 0;
 }
 
 }  // namespace seedbed::cli
