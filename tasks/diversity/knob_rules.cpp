@@ -23,12 +23,18 @@ constexpr KindRule kKindRules[] = {
     {"choose", "writes", 0, 0, "a choice is submitted, not carried out"},
     {"refuse", "writes", 0, 0, "a refusal changes nothing"},
     {"achieve", "writes", 1, kAny, "it achieves by an operation"},
-    {"each", "writes", 1, kAny, "it is done for each row"},
+    {"each", "writes", 2, kAny, "it is done for each of two rows or more"},
     {"if", "writes", 1, kAny, "each branch is an operation"},
     {"exception", "writes", 1, kAny, "what the exception allows is done"},
-    {"restore", "writes", 1, kAny, "the way back is an operation"},
+    {"restore", "writes", 2, kAny, "the obstacle is cleared, then the operation is done"},
     {"fallback", "writes", 1, kAny, "the second best is done"},
-    {"saga", "writes", 1, kAny, "the first step is done, and undone where the second fails"},
+    {"saga", "writes", 2, kAny, "the first step is done, then the second, or the way back"},
+    {"multi", "writes", 1, kAny, "its first part is an operation"},
+    {"talk", "writes", 1, kAny, "its first part is an operation"},
+    {"ask", "writes", 1, kAny, "what is asked for is part of an operation"},
+    {"choose", "interactions", 0, 0, "records are chosen by attributes of their own"},
+    {"choose", "plan_mechanisms", 0, 1, "records of one concept are chosen"},
+    {"choose", "level", 1, 5, "neither an obligation nor an interaction bears on a choice"},
     {"duty", "writes", 2, kAny, "an operation and what the handbook ties to it"},
     {"duty", "duties", 1, kAny, "a duty is what it is about"},
     {"restore", "obstacles", 1, kAny, "something stands in the way"},
@@ -41,8 +47,7 @@ constexpr KindRule kKindRules[] = {
     {"refuse", "duties", 0, 0, "duties come with operations that are done"},
 };
 // Only these can have an obstacle or a later turn; the others are one request done straight.
-constexpr std::array<std::string_view, 5> kWithObstacles = {"restore", "fallback", "saga", "multi",
-                                                            "talk"};
+constexpr std::array<std::string_view, 3> kWithObstacles = {"restore", "fallback", "saga"};
 constexpr std::array<std::string_view, 2> kWithTurns = {"ask", "talk"};
 
 template <std::size_t N>
@@ -103,6 +108,10 @@ std::string numbers_against(const std::string& a,
     return "a plan touches no more mechanisms than the environment has";
   if (a == "writes" && b == "duties" && y.low > 0 && x.high < 2)
     return "a duty follows another operation";
+  if (a == "turns" && b == "obstacles" && x.low > 0 && y.low > 0)
+    return "no kind has both a later turn and an obstacle";
+  if (a == "writes" && b == "turns" && y.low > 0 && x.high < 1)
+    return "a user is asked about operations";
   if (a == "writes" && b == "obstacles" && y.low > 0 && x.high < 1)
     return "an obstacle is in the way of an operation";
   return "";
