@@ -293,7 +293,8 @@ std::optional<Branch> branch_of(const Catalog& c,
   const Clause part = clause_of(prompt, condition, mentions);
   for (const auto& m : part.mentions) {
     const auto& row = known.rows[static_cast<std::size_t>(m.what.noun)][m.what.row];
-    const std::string* column = column_like(c, {row}, part.stems, true);
+    const std::vector<Row> one{row};  // the column's name lives in it
+    const std::string* column = column_like(c, one, part.stems, true);
     if (column == nullptr) continue;
     const std::string name = *column;
     if (const auto n = quantity(row.column(name))) {
