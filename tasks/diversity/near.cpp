@@ -158,7 +158,8 @@ class Finder {
     const Group &x = groups_[a], &y = groups_[b];
     const bool differ = splits_differ(x, y);
     // Sizes bound the Jaccard: a pair that can raise nothing is not intersected.
-    const auto [low, high] = std::minmax(x.shingles.size(), y.shingles.size());
+    const std::size_t low = std::min(x.shingles.size(), y.shingles.size()),
+                      high = std::max(x.shingles.size(), y.shingles.size());
     const auto bound =
         high == 0 ? kJaccardOne : static_cast<std::uint32_t>(low * kJaccardOne / high);
     std::uint32_t least = std::min(best_[a].load(std::memory_order_relaxed),
