@@ -71,19 +71,6 @@ Result<StoredSlot> read_slot(tasks::Store& store, const std::string& id) {
   return out;
 }
 
-tasks::Player player_on(Bench& bench) {
-  const auto play_on = [](sandbox::ToolHost* host) {
-    return [host](const tasks::Plans& plans) -> Result<std::vector<tasks::PlayedPlan>> {
-      SEEDBED_TRY(std::vector<sandbox::Played> played, host->play(plans, kPlayMs));
-      std::vector<tasks::PlayedPlan> out;
-      for (auto& p : played) out.push_back({std::move(p.results), std::move(p.changes)});
-      return out;
-    };
-  };
-  return {play_on(bench.first.get()), play_on(bench.second.get()),
-          [host = bench.first.get()] { return host->digest(); }};
-}
-
 // One environment: what is stored, and what its slot gives now.
 class Verifying {
  public:
@@ -167,7 +154,7 @@ class Verifying {
     for (auto* host : {bench_.first.get(), bench_.second.get()})
       if (auto e = host->load(env, (*lowered)->image)) return e;
     auto opened =
-        tasks::Admission::open(env, (*lowered)->image, player_on(bench_), make_oracle(*lowered),
+        tasks::Admission::open(env, (*lowered)->image, player_of(bench_), make_oracle(*lowered),
                                hash64("walks of " + env.image_hash));
     if (!opened.ok()) return opened.error();
     if (auto* admission = std::get_if<std::unique_ptr<tasks::Admission>>(&*opened))

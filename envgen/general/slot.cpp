@@ -53,22 +53,6 @@ struct Rejections {
   }
 };
 
-tasks::Player player_of(Bench& bench) {
-  const auto play_on = [](sandbox::ToolHost* host) {
-    return [host](const tasks::Plans& plans) -> Result<std::vector<tasks::PlayedPlan>> {
-      SEEDBED_TRY(std::vector<sandbox::Played> played, host->play(plans, kPlayMs));
-      std::vector<tasks::PlayedPlan> out;
-      for (auto& p : played) out.push_back({std::move(p.results), std::move(p.changes)});
-      return out;
-    };
-  };
-  tasks::Player player;
-  player.play = play_on(bench.first.get());
-  player.play_again = play_on(bench.second.get());
-  player.digest = [host = bench.first.get()] { return host->digest(); };
-  return player;
-}
-
 Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
                                                      tasks::Admission& admission,
                                                      Rng rng,
@@ -147,6 +131,22 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
 }
 
 }  // namespace
+
+tasks::Player player_of(Bench& bench) {
+  const auto play_on = [](sandbox::ToolHost* host) {
+    return [host](const tasks::Plans& plans) -> Result<std::vector<tasks::PlayedPlan>> {
+      SEEDBED_TRY(std::vector<sandbox::Played> played, host->play(plans, kPlayMs));
+      std::vector<tasks::PlayedPlan> out;
+      for (auto& p : played) out.push_back({std::move(p.results), std::move(p.changes)});
+      return out;
+    };
+  };
+  tasks::Player player;
+  player.play = play_on(bench.first.get());
+  player.play_again = play_on(bench.second.get());
+  player.digest = [host = bench.first.get()] { return host->digest(); };
+  return player;
+}
 
 Result<Bench> open_bench(const HostFactory& hosts, int core) {
   Bench bench;

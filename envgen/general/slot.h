@@ -17,6 +17,9 @@ struct Bench {
 };
 Result<Bench> open_bench(const HostFactory& hosts, int core);
 
+// Plays through the bench's hosts, gold again through the second.
+tasks::Player player_of(Bench& bench);
+
 // Which passes are applied; drawn from the key unless given.
 struct PassChoice {
   std::vector<std::string> layout, surface;
