@@ -4,11 +4,13 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/dtype.h"  // KERNEL_HD
+
 namespace seedbed::kernels {
 
 // e^x with relative error below 1e-15 for |x| <= 708; beyond, the value at that bound. NaN gives
 // NaN. Without branches, so that loops over it become vector code.
-static inline double exp_exact(double x) {
+KERNEL_HD static inline double exp_exact(double x) {
   x = x < -708.0 ? -708.0 : x;
   x = x > 708.0 ? 708.0 : x;
   // x = n ln 2 + r; adding 1.5 * 2^52 rounds to an integer and leaves it in the low bits.
@@ -33,12 +35,12 @@ static inline double exp_exact(double x) {
   return sum * std::bit_cast<double>(exponent);
 }
 
-static inline float sigmoid_exact(float x) {
+KERNEL_HD static inline float sigmoid_exact(float x) {
   return static_cast<float>(1.0 / (1.0 + exp_exact(-static_cast<double>(x))));
 }
 
 // silu(gate) * up, rounded once.
-static inline float silu_mul_exact(float gate, float up) {
+KERNEL_HD static inline float silu_mul_exact(float gate, float up) {
   const double g = gate;
   return static_cast<float>(g / (1.0 + exp_exact(-g)) * static_cast<double>(up));
 }

@@ -14,11 +14,11 @@ constexpr int kPageTokens = 64;
 
 // One token's latent record: f8: c e4m3, ceil(c/128) f32 scales, r bf16 of rotated key. bf16, f32:
 // c + r numbers.
-static inline int kv_record_bytes(DType dtype, int c, int r) {
+KERNEL_HD static inline int kv_record_bytes(DType dtype, int c, int r) {
   return dtype == DType::f8 ? c + 4 * quant_blocks(c) + 2 * r : (c + r) * bytes_of(dtype);
 }
 // One page of index keys: 64 keys of d numbers, then for f8 64 x ceil(d/128) f32 scales.
-static inline int index_page_bytes(DType dtype, int d) {
+KERNEL_HD static inline int index_page_bytes(DType dtype, int d) {
   return kPageTokens * (dtype == DType::f8 ? d + 4 * quant_blocks(d) : d * bytes_of(dtype));
 }
 

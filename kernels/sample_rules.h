@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/dtype.h"  // KERNEL_HD
 #include "kernels/sample.h"
 
 namespace seedbed::kernels {
@@ -18,7 +19,7 @@ constexpr double kLeastX = -32.0;  // exp(-32) * 2^44 rounds to 0
 struct PhiloxBlock {
   std::uint32_t word[4];
 };
-static inline PhiloxBlock philox(PhiloxBlock c, std::uint32_t key0, std::uint32_t key1) {
+KERNEL_HD static inline PhiloxBlock philox(PhiloxBlock c, std::uint32_t key0, std::uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53U} * c.word[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * c.word[2];
@@ -29,7 +30,7 @@ static inline PhiloxBlock philox(PhiloxBlock c, std::uint32_t key0, std::uint32_
   }
   return c;
 }
-static inline std::uint64_t sample_bits(const SampleRow& row) {
+KERNEL_HD static inline std::uint64_t sample_bits(const SampleRow& row) {
   const auto position = static_cast<std::uint64_t>(row.position);
   const PhiloxBlock out = philox(
       {{static_cast<std::uint32_t>(row.sequence), static_cast<std::uint32_t>(row.sequence >> 32),
@@ -38,13 +39,13 @@ static inline std::uint64_t sample_bits(const SampleRow& row) {
   return out.word[0] | (std::uint64_t{out.word[1]} << 32);
 }
 // The high half of bits * total: uniform in [0, total).
-static inline std::uint64_t scaled_draw(std::uint64_t bits, std::uint64_t total) {
+KERNEL_HD static inline std::uint64_t scaled_draw(std::uint64_t bits, std::uint64_t total) {
   __extension__ using Wide = unsigned __int128;
   return static_cast<std::uint64_t>((static_cast<Wide>(bits) * total) >> 64);
 }
 
 // exp(x) * 2^44 for x <= 0, not rounded; x below kLeastX counts as kLeastX.
-static inline double scaled_exp(double x) {
+KERNEL_HD static inline double scaled_exp(double x) {
   constexpr double kMagic = 0x1.8p52;  // adding it rounds to an integer, in the low bits
   x = x < kLeastX ? kLeastX : x;
   const double shifted = x * 0x1.71547652b82fep0 + kMagic;
@@ -68,20 +69,20 @@ static inline double scaled_exp(double x) {
   return p * std::bit_cast<double>(power);
 }
 // To the nearest integer, halves to even; 0 <= x < 2^52.
-static inline std::uint64_t rounded(double x) {
+KERNEL_HD static inline std::uint64_t rounded(double x) {
   return std::bit_cast<std::uint64_t>(x + 0x1p52) - std::bit_cast<std::uint64_t>(0x1p52);
 }
-static inline std::uint64_t weight_of(double x) {
+KERNEL_HD static inline std::uint64_t weight_of(double x) {
   return rounded(scaled_exp(x));
 }
 // weight * -x, the share of one id in the entropy's sum; nothing for weight 0.
-static inline std::uint64_t surprise_of(double x, std::uint64_t weight) {
+KERNEL_HD static inline std::uint64_t surprise_of(double x, std::uint64_t weight) {
   const double clamped = x < kLeastX ? kLeastX : x;
   return rounded(static_cast<double>(weight) * -clamped);
 }
 
 // log(weight / 2^44) for weight > 0: m * 2^e with m near 1, then 2 artanh((m - 1) / (m + 1)).
-static inline double log_weight(std::uint64_t weight) {
+KERNEL_HD static inline double log_weight(std::uint64_t weight) {
   const auto bits = std::bit_cast<std::uint64_t>(static_cast<double>(weight));
   auto e = static_cast<int>(bits >> 52) - 1023;
   double m = std::bit_cast<double>((bits & 0xfffffffffffffULL) | (std::uint64_t{1023} << 52));
@@ -96,20 +97,20 @@ static inline double log_weight(std::uint64_t weight) {
 }
 
 // Weight that the kept prefix has to reach.
-static inline std::uint64_t top_p_target(double top_p, std::uint64_t total) {
+KERNEL_HD static inline std::uint64_t top_p_target(double top_p, std::uint64_t total) {
   const double wanted = top_p * static_cast<double>(total);
   const auto whole = static_cast<std::uint64_t>(wanted);
   const std::uint64_t up = static_cast<double>(whole) < wanted ? whole + 1 : whole;
   return up < 1 ? 1 : up > total ? total : up;
 }
-static inline std::uint64_t min_p_weight(double min_p) {
+KERNEL_HD static inline std::uint64_t min_p_weight(double min_p) {
   const double wanted = min_p * 0x1p44;
   const auto whole = static_cast<std::uint64_t>(wanted);
   return static_cast<double>(whole) < wanted ? whole + 1 : whole;
 }
 
 // A logit after bias and penalties; `outputs` < 0: not seen at all.
-static inline double penalised(double z, const SampleRow& row, std::int32_t outputs) {
+KERNEL_HD static inline double penalised(double z, const SampleRow& row, std::int32_t outputs) {
   if (outputs < 0) return z;
   if (row.repetition_penalty != 1.0)
     z = z > 0 ? z / row.repetition_penalty : z * row.repetition_penalty;
@@ -121,11 +122,11 @@ static inline double penalised(double z, const SampleRow& row, std::int32_t outp
 }
 
 // Floats as integers of the same order; NaNs lie beyond the infinities on either side.
-static inline std::int32_t ordered_bits(float x) {
+KERNEL_HD static inline std::int32_t ordered_bits(float x) {
   const auto bits = std::bit_cast<std::int32_t>(x);
   return bits ^ ((bits >> 31) & 0x7fffffff);
 }
-static inline float from_ordered_bits(std::int32_t key) {
+KERNEL_HD static inline float from_ordered_bits(std::int32_t key) {
   return std::bit_cast<float>(key ^ ((key >> 31) & 0x7fffffff));
 }
 constexpr std::int32_t kOrderedInf = 0x7f800000, kOrderedMinusInf = -0x7f800001;
