@@ -1,5 +1,4 @@
 #include "kernels/cache_write.h"
-
 #include "kernels/cuda/rows.cuh"
 
 namespace seedbed::kernels::KN_NS {
@@ -87,8 +86,8 @@ __global__ void __launch_bounds__(32 * kWarps) index_write_kernel(IndexWritePara
 template <DType kType>
 void kv_write_as(const KvWriteParams& p) {
   const int record = kv_record_bytes(kType, p.c, p.r), unit = kType == DType::f32 ? 16 : 8;
-  const bool wide = p.c % 4 == 0 && p.r % 4 == 0 && p.latent_step % 4 == 0 &&
-                    p.key_step % 4 == 0 && aligned(p.latent, 16) && aligned(p.key, 16);
+  const bool wide = p.c % 4 == 0 && p.r % 4 == 0 && p.latent_step % 4 == 0 && p.key_step % 4 == 0 &&
+                    aligned(p.latent, 16) && aligned(p.key, 16);
   const bool align = wide && aligned(p.pages.base, static_cast<std::size_t>(unit)) &&
                      p.pages.stride % unit == 0 && record % unit == 0 &&
                      (record - p.r * (kType == DType::f32 ? 4 : 2)) % unit == 0;
@@ -102,8 +101,8 @@ template <DType kType>
 void index_write_as(const IndexWriteParams& p) {
   const int unit = kType == DType::f32 ? 16 : kType == DType::bf16 ? 8 : 4;
   const bool wide = p.d % 4 == 0 && aligned(p.k, kType == DType::f8 ? 4 : 16);
-  const bool align = wide && aligned(p.pages.base, static_cast<std::size_t>(unit)) &&
-                     p.pages.stride % unit == 0;
+  const bool align =
+      wide && aligned(p.pages.base, static_cast<std::size_t>(unit)) && p.pages.stride % unit == 0;
   launch(align  ? index_write_kernel<kType, true, true>
          : wide ? index_write_kernel<kType, true, false>
                 : index_write_kernel<kType, false, false>,

@@ -1,6 +1,5 @@
-#include "kernels/embed.h"
-
 #include "kernels/cuda/rows.cuh"
+#include "kernels/embed.h"
 
 namespace seedbed::kernels::KN_NS {
 

@@ -1,8 +1,7 @@
-#include "kernels/moe.h"
-
 #include "kernels/cuda/moe_sort.cuh"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/math.h"
+#include "kernels/moe.h"
 
 namespace seedbed::kernels::KN_NS {
 
@@ -92,8 +91,8 @@ __global__ void __launch_bounds__(32 * kRouteWarps) moe_route_kernel(MoeRoutePar
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
   const std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kRouteWarps + warp;
   if (t >= p.tokens) return;
-  auto* words = reinterpret_cast<std::uint32_t*>(memory) +
-                warp * route_words(p.experts, p.groups, p.topk);
+  auto* words =
+      reinterpret_cast<std::uint32_t*>(memory) + warp * route_words(p.experts, p.groups, p.topk);
   const RouteMemory m{reinterpret_cast<float*>(words), words + p.experts, words + 2 * p.experts,
                       reinterpret_cast<int*>(words + 2 * p.experts + p.groups)};
   for (int e = lane; e < p.experts; e += 32) {
@@ -150,8 +149,8 @@ __global__ void __launch_bounds__(256) moe_unpermute_kernel(MoeUnpermuteParams p
   const std::int64_t t = shape_row();
   const int i = shape_piece() * 4;
   if (t >= p.tokens || i >= pieces * 4) return;
-  float4 sum = p.shared == nullptr ? make_float4(0, 0, 0, 0)
-                                   : load4<kWide>(p.shared + t * p.dim, i, p.dim);
+  float4 sum =
+      p.shared == nullptr ? make_float4(0, 0, 0, 0) : load4<kWide>(p.shared + t * p.dim, i, p.dim);
 #pragma unroll 8
   for (std::int64_t j = t * p.topk; j < (t + 1) * p.topk; ++j) {
     const float w = p.weights[j];
@@ -182,8 +181,8 @@ void moe_permute(const MoePermuteParams& p) {
 }
 
 void moe_unpermute(const MoeUnpermuteParams& p) {
-  const bool wide = p.dim % 4 == 0 && aligned(p.y, 16) && aligned(p.shared, 16) &&
-                    aligned(p.out, 16);
+  const bool wide =
+      p.dim % 4 == 0 && aligned(p.y, 16) && aligned(p.shared, 16) && aligned(p.out, 16);
   const int pieces = static_cast<int>(ceil_div(p.dim, 4));
   const RowShape shape = row_shape(p.tokens, pieces);
   launch(wide ? moe_unpermute_kernel<true> : moe_unpermute_kernel<false>, shape.grid, shape.block,

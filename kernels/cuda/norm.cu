@@ -1,6 +1,5 @@
-#include "kernels/norm.h"
-
 #include "kernels/cuda/rows.cuh"
+#include "kernels/norm.h"
 
 namespace seedbed::kernels::KN_NS {
 
@@ -160,7 +159,8 @@ void run(const Kernels<Params>& kernels, const Params& p) {
   int which = 0;
   while (which < 6 && p.dim > 128 << which) ++which;
   const bool warp = which < 4;
-  launch(kernels.of[which], dim3(static_cast<unsigned>(warp ? ceil_div(p.rows, kWarpRows) : p.rows)),
+  launch(kernels.of[which],
+         dim3(static_cast<unsigned>(warp ? ceil_div(p.rows, kWarpRows) : p.rows)),
          dim3(warp ? 32 * kWarpRows : 256), 0, here().stream, p);
 }
 

@@ -1,8 +1,7 @@
-#include "kernels/quant.h"
-
 #include <cmath>
 
 #include "kernels/cuda/rows.cuh"
+#include "kernels/quant.h"
 
 namespace seedbed::kernels::KN_NS {
 

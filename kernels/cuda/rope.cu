@@ -1,6 +1,5 @@
-#include "kernels/rope.h"
-
 #include "kernels/cuda/rows.cuh"
+#include "kernels/rope.h"
 
 namespace seedbed::kernels::KN_NS {
 

@@ -20,8 +20,9 @@ static inline RowShape row_shape(std::int64_t rows, std::int64_t pieces) {
   unsigned x = 32;
   while (x < 256 && x < pieces) x *= 2;
   const unsigned y = 256 / x;
-  return {dim3(static_cast<unsigned>(ceil_div(rows, y)), static_cast<unsigned>(ceil_div(pieces, x))),
-          dim3(x, y)};
+  return {
+      dim3(static_cast<unsigned>(ceil_div(rows, y)), static_cast<unsigned>(ceil_div(pieces, x))),
+      dim3(x, y)};
 }
 __device__ __forceinline__ std::int64_t shape_row() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
