@@ -62,4 +62,8 @@ inline const Ops& cpu_ops() {
   return cpu_ops(chosen_isa());
 }
 
+// NVIDIA GPUs: pointers are device pointers, work is queued on the stream of kernels/cuda/stream.h.
+// Null in a build without CUDA. That there is a table does not mean that there is a device.
+const Ops* cuda_ops();
+
 }  // namespace seedbed::kernels

@@ -81,8 +81,10 @@ enum class Op : std::uint8_t {
   mma_bf16,
   mma_e4m3,
   ldmatrix,
+  ldmatrix_trans,
+  arrive,
 };
-void barrier(int id, int threads, Loc at);  // id 0 and threads 0: all of the block
+void barrier(Loc at);
 int barrier_count(int predicate, Loc at);
 void bar_sync(int id, int threads SIMT_AT);
 void bar_arrive(int id, int threads SIMT_AT);
@@ -115,6 +117,7 @@ enum class AtomicOp : std::uint8_t {
 template <class T>  // returns what was there before
 T atomic(AtomicOp op, T* where, T value, T expected, Loc at);
 
+int lane();  // of the thread that runs
 void yield_thread();
 [[noreturn]] void fail(const std::string& what, Loc at);
 

@@ -42,10 +42,6 @@ extern dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
 
 namespace simt {
-inline int lane() {
-  return static_cast<int>((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) %
-                          32);
-}
 
 template <class... P, class... A>
 void launch(
@@ -95,7 +91,7 @@ T from_lane(unsigned mask, T value, int source, Op op, Loc at) {
 
 // ---- barriers, votes, shuffles ----
 inline void __syncthreads(SIMT_AT_ONLY) {
-  ::simt::barrier(0, 0, at);
+  ::simt::barrier(at);
 }
 inline int __syncthreads_count(int predicate SIMT_AT) {
   return ::simt::barrier_count(predicate, at);
@@ -181,8 +177,8 @@ inline void __threadfence_block() {}
 inline void __nanosleep(unsigned) {
   ::simt::yield_thread();
 }
-[[noreturn]] inline void __trap() {
-  ::simt::fail("__trap", {});
+[[noreturn]] inline void __trap(SIMT_AT_ONLY) {
+  ::simt::fail("__trap", at);
 }
 
 // ---- atomics: on shared or global memory ----
