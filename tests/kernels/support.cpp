@@ -3,6 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#if defined(SEEDBED_WITH_SIMT)
+#include "kernels/cuda/table.h"
+#include "tests/simt/runtime.h"
+#endif
+
 namespace seedbed::kernels::test {
 
 namespace {
@@ -18,10 +23,50 @@ testing::AssertionResult at_element(std::size_t i, float got, float want, const 
 }  // namespace
 
 std::vector<Backend> all_backends() {
-  return {{"ref", []() -> const Ops& { return ref_ops(); }, [] { return true; }},
-          cpu_backend<Isa::scalar>("cpu.scalar"),
-          cpu_backend<Isa::avx2>("cpu.avx2"),
-          cpu_backend<Isa::avx512>("cpu.avx512")};
+  std::vector<Backend> all = {
+      {"ref", []() -> const Ops& { return ref_ops(); }, [] { return true; }}};
+#if defined(SEEDBED_WITH_SIMT)
+  // The CUDA kernels on the host. The program with the race check is about them alone.
+  all.push_back({"simt", []() -> const Ops& { return simt::table(); }, [] { return true; }});
+  if (::simt::race_checked()) return all;
+#endif
+  all.push_back(cpu_backend<Isa::scalar>("cpu.scalar"));
+  all.push_back(cpu_backend<Isa::avx2>("cpu.avx2"));
+  all.push_back(cpu_backend<Isa::avx512>("cpu.avx512"));
+  return all;
+}
+
+void take_turns([[maybe_unused]] int order) {
+#if defined(SEEDBED_WITH_SIMT)
+  ::simt::set_order(static_cast<::simt::Order>(order), 7);
+#endif
+}
+
+namespace {
+// The ops that a suite calls, for backends that do not have all of them yet.
+bool has_ops(const Ops& o, const std::string& suite) {
+  const auto named = [&](const char* part) { return suite.find(part) != std::string::npos; };
+  if (named("Cache")) return o.kv_write != nullptr && o.index_write != nullptr;
+  if (named("Format")) return o.act_quant != nullptr && o.cast_bf16 != nullptr && o.gemm != nullptr;
+  if (named("Gemm") || named("LmHead"))
+    return o.gemm != nullptr && o.grouped_gemm != nullptr && o.lm_head != nullptr;
+  if (named("Index")) return o.index_logits != nullptr && o.index_logits_paged != nullptr;
+  if (named("Mla") || named("Mha"))
+    return o.sparse_mla != nullptr && o.dense_mla != nullptr && o.dense_mha != nullptr;
+  if (named("Moe")) return o.moe_route != nullptr && o.moe_permute != nullptr;
+  if (named("Topk")) return o.topk_select != nullptr;
+  if (named("MapSlots")) return o.map_slots != nullptr;
+  if (named("Table")) return o.sample != nullptr && o.index_logits != nullptr;
+  return true;
+}
+}  // namespace
+
+std::string why_skipped(const Backend& backend) {
+  if (!backend.supported()) return "not supported by this machine";
+  std::string suite = testing::UnitTest::GetInstance()->current_test_info()->test_suite_name();
+  suite.erase(0, suite.find('/') + 1);
+  if (!has_ops(backend.ops(), suite)) return "has no op for " + suite + " yet";
+  return "";
 }
 
 std::vector<Backend> tested_backends() {

@@ -34,9 +34,14 @@ struct Named {
 };
 std::string test_name(const std::string& text);  // letters, digits and _ alone
 
-// Skips, by name and counted, what the machine lacks.
-#define SEEDBED_SKIP_UNLESS_SUPPORTED(backend) \
-  if (!(backend).supported()) GTEST_SKIP() << (backend).name << ": not supported by this machine"
+// Skips, by name and counted, what the machine lacks and what a backend leaves out.
+std::string why_skipped(const Backend& backend);  // the test that runs; empty: it is run
+#define SEEDBED_SKIP_UNLESS_SUPPORTED(backend)                    \
+  if (const std::string why = why_skipped(backend); !why.empty()) \
+  GTEST_SKIP() << (backend).name << ": " << why
+
+// In which order the threads of a block take turns, where they are ours (backend simt): 0, 1 or 2.
+void take_turns(int order);
 
 // A test of one backend's own properties.
 class EachBackend : public testing::TestWithParam<Backend> {
@@ -107,12 +112,16 @@ class Buffer {
 using Buffers = std::vector<Buffer>;
 
 // run(ops, pool) -> Buffers, on the backend without a pool, then with one and three threads: the
-// same bits each time. Returns them. The oracle is to be run after this, never before.
+// same bits each time. The threads of simulated blocks take turns in another order each time.
+// Returns the bits. The oracle is to be run after this, never before.
 template <class Run>
 Buffers same_on_any_pool(const Ops& ops, const Run& run) {
   const Buffers got = run(ops, static_cast<Pool*>(nullptr));
+  take_turns(1);
   EXPECT_TRUE(run(ops, pool_of(1)) == got) << "other bits with a pool of one thread";
+  take_turns(2);
   EXPECT_TRUE(run(ops, pool_of(3)) == got) << "other bits with a pool of three threads";
+  take_turns(0);
   return got;
 }
 
