@@ -1,7 +1,6 @@
 // gemm and lm_head: see gemm_mma.cuh and gemm_f32.cuh for the arithmetic.
-#include "kernels/gemm.h"
-
 #include "kernels/cuda/gemm_f32.cuh"
+#include "kernels/gemm.h"
 
 namespace seedbed::kernels::KN_NS {
 namespace {
@@ -18,7 +17,8 @@ __device__ __forceinline__ Product of_batch(Product p, const Steps& steps) {
 
 // Floor: (cols * inner) bytes of w at the bandwidth of memory.
 template <Kind kind, int kM, int kN>
-__global__ void __launch_bounds__(kGemmThreads, 2) few_rows_kernel(Product p, Steps steps) {
+__global__ void __launch_bounds__(kGemmThreads, kM* kN > 2 ? 1 : 2)
+    few_rows_kernel(Product p, Steps steps) {
   KN_SHARED(float, part, [FewPart<kM, kN>::kFloats]);
   const Product mine = of_batch(p, steps);
   FewRows<kind, kM, kN> few(mine, static_cast<int>(blockIdx.x) * 16 * kM,
@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kGemmThreads, 2) few_rows_kernel(Product p, St
 // Floor: 2 * rows * cols * inner FLOP (three times as many for f32 activations) at the rate of
 // bf16.
 template <Kind kind, bool kAligned>
-__global__ void __launch_bounds__(kGemmThreads, 2) tile_rows_kernel(Product p, Steps steps) {
+__global__ void __launch_bounds__(kGemmThreads, 1) tile_rows_kernel(Product p, Steps steps) {
   KN_DYN_SMEM(smem);
   const Product mine = of_batch(p, steps);
   TileRows<kind, kAligned> tile(mine, static_cast<int>(blockIdx.y) * kTileCols,
@@ -53,7 +53,9 @@ __global__ void __launch_bounds__(kGemmThreads) tile_rows_f32_kernel(Product p, 
                           static_cast<int>(blockIdx.x) * kF32Tile, stage);
 }
 
-unsigned count(std::int64_t n) { return static_cast<unsigned>(n); }
+unsigned count(std::int64_t n) {
+  return static_cast<unsigned>(n);
+}
 
 template <Kind kind, int kM, int kN>
 void launch_few(const Product& p, const Steps& steps, int batch) {
@@ -63,10 +65,9 @@ void launch_few(const Product& p, const Steps& steps, int batch) {
 }
 template <Kind kind, bool kAligned>
 void launch_tile(const Product& p, const Steps& steps, int batch) {
-  launch(
-      tile_rows_kernel<kind, kAligned>,
-      dim3(count(ceil_div(p.rows, kTileRows)), count(ceil_div(p.cols, kTileCols)), count(batch)),
-      dim3(kGemmThreads), TileRows<kind, kAligned>::kBytes, here().stream, p, steps);
+  launch(tile_rows_kernel<kind, kAligned>,
+         dim3(count(ceil_div(p.rows, kTileRows)), count(ceil_div(p.cols, kTileCols)), count(batch)),
+         dim3(kGemmThreads), TileRows<kind, kAligned>::kBytes, here().stream, p, steps);
 }
 
 // Every choice gives the same bits.
@@ -98,13 +99,14 @@ void launch_f32(const Product& p, const Steps& steps, int batch) {
   else if (p.rows <= 32)
     launch(few_rows_f32_kernel<4, kAligned>, few(4), block, 0, stream, p, steps);
   else
-    launch(
-        tile_rows_f32_kernel<kAligned>,
-        dim3(count(ceil_div(p.rows, kF32Tile)), count(ceil_div(p.cols, kF32Tile)), count(batch)),
-        block, 0, stream, p, steps);
+    launch(tile_rows_f32_kernel<kAligned>,
+           dim3(count(ceil_div(p.rows, kF32Tile)), count(ceil_div(p.cols, kF32Tile)), count(batch)),
+           block, 0, stream, p, steps);
 }
 
-bool divides16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+bool divides16(const void* p) {
+  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+}
 
 void run(Product p, DType a_dtype, DType w_dtype, Steps steps, int batch) {
   KERNEL_CHECK((a_dtype == DType::f32 && w_dtype != DType::f8) || a_dtype == w_dtype, a_dtype,
@@ -143,8 +145,7 @@ void gemm(const GemmParams& p) {
   one.out = p.out;
   one.ldo = p.ldo != 0 ? p.ldo : p.cols;
   one.accumulate = p.accumulate;
-  const Steps steps =
-      p.batch == 1 ? Steps{0, 0, 0} : Steps{p.a_step, p.w_step, p.out_step};
+  const Steps steps = p.batch == 1 ? Steps{0, 0, 0} : Steps{p.a_step, p.w_step, p.out_step};
   run(one, p.a_dtype, p.w_dtype, steps, p.batch);
 }
 

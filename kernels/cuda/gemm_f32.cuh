@@ -37,8 +37,8 @@ __device__ __forceinline__ void few_rows_f32(const Product& p,
                                              float (&part)[kFewGroups][kRows][kFewCols]) {
   const int mine = static_cast<int>(threadIdx.x) % kFewCols,
             group = static_cast<int>(threadIdx.x) / kFewCols, col = col0 + mine;
-  const float* w =
-      reinterpret_cast<const float*>(p.w) + static_cast<std::int64_t>(col < p.cols ? col : 0) * p.inner;
+  const float* w = reinterpret_cast<const float*>(p.w) +
+                   static_cast<std::int64_t>(col < p.cols ? col : 0) * p.inner;
   const float* a[kRows];
 #pragma unroll
   for (int i = 0; i < kRows; ++i)

@@ -33,8 +33,8 @@ template <Kind kind>
 struct Of {
   static constexpr int kWBytes = kind == Kind::f8 ? 1 : 2;
   static constexpr int kABytes = kind == Kind::f8 ? 1 : kind == Kind::bf16 ? 2 : 4;
-  static constexpr int kStep = 64 / kWBytes;          // k that four lanes' chunks of w hold
-  static constexpr int kMmas = kStep / 16;            // mma a step
+  static constexpr int kStep = 64 / kWBytes;  // k that four lanes' chunks of w hold
+  static constexpr int kMmas = kStep / 16;    // mma a step
   static constexpr int kParts = kind == Kind::f32_bf16 ? 3 : 1;
   static constexpr int kAWords = 4 * kABytes / kWBytes;  // 32-bit words of a in a lane and step
 };
@@ -53,9 +53,9 @@ __device__ __forceinline__ void widen_w(const uint4& raw,
 }
 // And of activations: f32 becomes three lists of pairs, the lowest part first.
 template <Kind kind>
-__device__ __forceinline__ void widen_a(const uint4 (&raw)[Of<kind>::kAWords / 4],
-                                        std::uint32_t (&pair)[Of<kind>::kParts]
-                                                             [2 * Of<kind>::kMmas]) {
+__device__ __forceinline__ void widen_a(
+    const uint4 (&raw)[Of<kind>::kAWords / 4],
+    std::uint32_t (&pair)[Of<kind>::kParts][2 * Of<kind>::kMmas]) {
   if constexpr (kind == Kind::f8) {
     widen16(raw[0], pair[0]);
   } else if constexpr (kind == Kind::bf16) {
@@ -72,19 +72,17 @@ __device__ __forceinline__ void widen_a(const uint4 (&raw)[Of<kind>::kAWords / 4
   }
 }
 
-// One step: rows g and g + 8 of w in `w0` and `w1`, one row of activations.
-template <Kind kind>
-__device__ __forceinline__ void mma_step(float (&acc)[4],
-                                         const std::uint32_t (&w0)[2 * Of<kind>::kMmas],
-                                         const std::uint32_t (&w1)[2 * Of<kind>::kMmas],
-                                         const std::uint32_t (&a)[Of<kind>::kParts]
-                                                                 [2 * Of<kind>::kMmas]) {
+// Pairs of rows g and g + 8 of w, and of one row of activations.
+template <int kPairs, int kParts>
+__device__ __forceinline__ void mma_pairs(float (&acc)[4],
+                                          const std::uint32_t (&w0)[kPairs],
+                                          const std::uint32_t (&w1)[kPairs],
+                                          const std::uint32_t (&a)[kParts][kPairs]) {
 #pragma unroll
-  for (int i = 0; i < Of<kind>::kMmas; ++i) {
-    const std::uint32_t rows[4] = {w0[2 * i], w1[2 * i], w0[2 * i + 1], w1[2 * i + 1]};
+  for (int i = 0; i < kPairs; i += 2) {
+    const std::uint32_t rows[4] = {w0[i], w1[i], w0[i + 1], w1[i + 1]};
 #pragma unroll
-    for (int part = 0; part < Of<kind>::kParts; ++part)
-      mma_bf16(acc, rows, {a[part][2 * i], a[part][2 * i + 1]});
+    for (int part = 0; part < kParts; ++part) mma_bf16(acc, rows, {a[part][i], a[part][i + 1]});
   }
 }
 
@@ -105,9 +103,9 @@ struct FewPart {
 template <Kind kind, int kM, int kN>
 struct FewRows {
   using K = Of<kind>;
-  static constexpr int kUnit = 2 * K::kStep;             // k of w that are loaded ahead
-  static constexpr int kUnits = kQuantBlock / kUnit;     // in a block
-  static constexpr int kLoads = K::kAWords / 4;          // 16-byte loads of a
+  static constexpr int kUnit = 2 * K::kStep;          // k of w that are loaded ahead
+  static constexpr int kUnits = kQuantBlock / kUnit;  // in a block
+  static constexpr int kLoads = K::kAWords / 4;       // 16-byte loads of a
   using Part = FewPart<kM, kN>;
 
   const Product& p;
@@ -126,9 +124,9 @@ struct FewRows {
       for (int h = 0; h < 2; ++h) {
         const int col = col0 + 16 * m + 8 * h + g;
         w_there[m][h] = col < p.cols;
-        w_row[m][h] =
-            p.w + static_cast<std::int64_t>(w_there[m][h] ? col : 0) * p.inner * K::kWBytes +
-            16 * t;
+        w_row[m][h] = p.w +
+                      static_cast<std::int64_t>(w_there[m][h] ? col : 0) * p.inner * K::kWBytes +
+                      16 * t;
       }
 #pragma unroll
     for (int n = 0; n < kN; ++n) {
@@ -163,9 +161,8 @@ struct FewRows {
     for (int n = 0; n < kN; ++n)
 #pragma unroll
       for (int i = 0; i < kLoads; ++i)
-        a_raw[n][i] =
-            load16<true>(a_row[n] + static_cast<std::int64_t>(k) * K::kABytes + 16 * i,
-                         inside && a_there[n] ? 16 : 0);
+        a_raw[n][i] = load16<true>(a_row[n] + static_cast<std::int64_t>(k) * K::kABytes + 16 * i,
+                                   inside && a_there[n] ? 16 : 0);
     std::uint32_t w[kM][2][2 * K::kMmas];
 #pragma unroll
     for (int m = 0; m < kM; ++m)
@@ -176,7 +173,7 @@ struct FewRows {
       std::uint32_t a[K::kParts][2 * K::kMmas];
       widen_a<kind>(a_raw[n], a);
 #pragma unroll
-      for (int m = 0; m < kM; ++m) mma_step<kind>(acc[m][n], w[m][0], w[m][1], a);
+      for (int m = 0; m < kM; ++m) mma_pairs(acc[m][n], w[m][0], w[m][1], a);
     }
   }
 
@@ -239,8 +236,8 @@ struct FewRows {
         const int e = static_cast<int>(threadIdx.x) + o * kGemmThreads;
         if (e < kOutputs)
           for (int from = 0; from < count; ++from)
-            total[o] = __fadd_rn(total[o], part[(from * 8 * kN + e / (16 * kM)) * Part::kPitch +
-                                                e % (16 * kM)]);
+            total[o] = __fadd_rn(
+                total[o], part[(from * 8 * kN + e / (16 * kM)) * Part::kPitch + e % (16 * kM)]);
       }
       __syncthreads();
     }
@@ -271,9 +268,9 @@ struct TileRows {
   static constexpr int kABase = kTileCols * kWRow;
   static constexpr int kStageBytes = kABase + kTileRows * kARow;
   static constexpr int kBytes = kStages * kStageBytes;
-  static constexpr int kWChunks = kTileCols * kTileK * K::kWBytes / 16 / kGemmThreads;  // a thread's
+  static constexpr int kWChunks =
+      kTileCols * kTileK * K::kWBytes / 16 / kGemmThreads;  // a thread's
   static constexpr int kAChunks = kTileRows * kTileK * K::kABytes / 16 / kGemmThreads;
-  static constexpr int kSteps = kTileK / K::kStep;
 
   const Product& p;
   unsigned char* smem;
@@ -381,35 +378,29 @@ struct TileRows {
     }
   }
 
-  // Pairs of bf16 of this lane's chunk in step s of row `row`.
-  __device__ __forceinline__ void read_w(const unsigned char* stage,
-                                         int row,
-                                         int s,
-                                         std::uint32_t (&pair)[2 * K::kMmas]) const {
-    const unsigned char* at = stage + row * kWRow;
+  // Two mma's share of row `row`: pairs of bf16 of this lane.
+  __device__ __forceinline__ void read_pairs(const unsigned char* row_at,
+                                             int row,
+                                             int half,
+                                             std::uint32_t (&pair)[4]) const {
     const int t = lane % 4;
-#pragma unroll
-    for (int i = 0; i < K::kMmas / 2; ++i) {
-      const uint4 x = *reinterpret_cast<const uint4*>(
-          at + place_w(row, kByRegisters ? 2 * t + i : 4 * s + t));
-      pair[4 * i] = x.x, pair[4 * i + 1] = x.y, pair[4 * i + 2] = x.z, pair[4 * i + 3] = x.w;
-    }
+    const uint4 x = *reinterpret_cast<const uint4*>(
+        row_at + place_w(row, kByRegisters ? 2 * t + half : 4 * half + t));
+    pair[0] = x.x, pair[1] = x.y, pair[2] = x.z, pair[3] = x.w;
   }
-  __device__ __forceinline__ void read_a(
-      const unsigned char* stage,
-      int row,
-      int s,
-      std::uint32_t (&pair)[K::kParts][2 * K::kMmas]) const {
+  __device__ __forceinline__ void read_a(const unsigned char* stage,
+                                         int row,
+                                         int half,
+                                         std::uint32_t (&pair)[K::kParts][4]) const {
     const unsigned char* at = stage + kABase + row * kARow;
     if constexpr (kind == Kind::f32_bf16) {
       uint4 raw[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i)
-        raw[i] =
-            *reinterpret_cast<const uint4*>(at + place_a(row, 8 * s + 2 * (lane % 4) + i));
+        raw[i] = *reinterpret_cast<const uint4*>(at + place_a(row, 8 * half + 2 * (lane % 4) + i));
       widen_a<kind>(raw, pair);
     } else {
-      read_w(stage + kABase, row, s, pair[0]);
+      read_pairs(at, row, half, pair[0]);
     }
   }
 
@@ -417,20 +408,22 @@ struct TileRows {
     const unsigned char* stage = smem + unit % kStages * kStageBytes;
     const int g = lane / 4;
 #pragma unroll
-    for (int s = 0; s < kSteps; ++s) {
-      if (unit * kTileK + s * K::kStep >= p.inner) break;
-      std::uint32_t w[2][2][2 * K::kMmas];
+    for (int half = 0; half < 2; ++half) {
+      if (!kByRegisters && unit * kTileK + half * 32 >= p.inner) break;
+      std::uint32_t w[2][2][4];
 #pragma unroll
       for (int m = 0; m < 2; ++m)
 #pragma unroll
-        for (int h = 0; h < 2; ++h)
-          read_w(stage, warp_col + 16 * m + 8 * h + g, s, w[m][h]);
+        for (int h = 0; h < 2; ++h) {
+          const int row = warp_col + 16 * m + 8 * h + g;
+          read_pairs(stage + row * kWRow, row, half, w[m][h]);
+        }
 #pragma unroll
       for (int n = 0; n < 4; ++n) {
-        std::uint32_t a[K::kParts][2 * K::kMmas];
-        read_a(stage, warp_row + 8 * n + g, s, a);
+        std::uint32_t a[K::kParts][4];
+        read_a(stage, warp_row + 8 * n + g, half, a);
 #pragma unroll
-        for (int m = 0; m < 2; ++m) mma_step<kind>(acc[m][n], w[m][0], w[m][1], a);
+        for (int m = 0; m < 2; ++m) mma_pairs(acc[m][n], w[m][0], w[m][1], a);
       }
     }
   }
@@ -478,7 +471,8 @@ struct TileRows {
   __device__ __forceinline__ void run() {
     const int units = (p.inner + kTileK - 1) / kTileK;
 #pragma unroll
-    for (int i = 0; i < 32; ++i) total[i / 16][i / 4 % 4][i % 4] = acc[i / 16][i / 4 % 4][i % 4] = 0;
+    for (int i = 0; i < 32; ++i)
+      total[i / 16][i / 4 % 4][i % 4] = acc[i / 16][i / 4 % 4][i % 4] = 0;
     if constexpr (kByRegisters) {
       fetch(0);
       put(0);
