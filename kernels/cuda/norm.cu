@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
   const int first = 4 * static_cast<int>(threadIdx.x % kLanes), dim = p.dim;
   const float* x = p.x == nullptr ? nullptr : p.x + t * p.ldx;
   float* residual = p.residual == nullptr ? nullptr : p.residual + t * dim;
-  float4 h[kPieces];
+  float4 h[kPieces] = {};
   float sum = 0;
   for (int span = 0; span < dim; span += kSpan) {
 #pragma unroll
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
   const int first = 4 * static_cast<int>(threadIdx.x % kLanes), dim = p.dim;
   const float* x = p.x + t * dim;
   const float count = static_cast<float>(dim);
-  float4 d[kPieces];
+  float4 d[kPieces] = {};
   float sum = 0;
   for (int span = 0; span < dim; span += kSpan) {
 #pragma unroll
@@ -170,7 +170,7 @@ void rms_norm(const RmsNormParams& params) {
   RmsNormParams p = params;
   if (p.ldx == 0) p.ldx = p.dim;
   if (p.ldo == 0) p.ldo = p.dim;
-  KERNEL_CHECK(p.x != nullptr || p.residual != nullptr, p.rows, p.dim);
+  KERNEL_CHECK(p.rows == 0 || p.x != nullptr || p.residual != nullptr, p.rows, p.dim);
   const bool wide = p.dim % 4 == 0 && p.ldx % 4 == 0 && p.ldo % 4 == 0 && aligned(p.x, 16) &&
                     aligned(p.residual, 16) && aligned(p.weight, 16) && aligned(p.out, 16);
   run(wide ? kRmsNorm<true> : kRmsNorm<false>, p);
