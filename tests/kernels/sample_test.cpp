@@ -14,6 +14,7 @@
 #include "kernels/ops.h"
 #include "kernels/pool.h"
 #include "kernels/sample_rules.h"
+#include "tests/kernels/support.h"
 
 namespace seedbed::kernels {
 namespace {
@@ -100,11 +101,13 @@ struct Case {
 struct Backend {
   const char* name;
   void (*sample)(const SampleParams&);
+  bool slow;  // a device played by the host
 };
 std::vector<Backend> backends() {
-  std::vector<Backend> all{{"ref", ref_ops().sample}};
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512})
-    if (isa_supported(isa)) all.push_back({cpu_ops(isa).name, cpu_ops(isa).sample});
+  std::vector<Backend> all;
+  for (const test::Backend& b : test::all_backends())
+    if (b.supported() && b.ops().sample != nullptr)
+      all.push_back({b.name, b.ops().sample, std::string(b.name) == "simt"});
   return all;
 }
 Case one_row(std::vector<float> logits, SampleRow row = {}, int kept = 64) {
@@ -200,8 +203,12 @@ TEST(Sample, EveryBackendGivesTheOraclesBits) {
       const Case c = random_case(rng_for(11, "sample", round, std::to_string(vocab)), vocab, 5);
       const Out want = c.out(ref_ops().sample);
       for (const Backend& b : backends()) {
+        if (b.slow && round % 3 != 0) continue;
+        test::take_turns(static_cast<int>(round / 3 % 3));
         EXPECT_EQ(difference(c.out(b.sample), want), "")
             << b.name << " vocab " << vocab << " round " << round;
+        test::take_turns(0);
+        if (b.slow) continue;
         EXPECT_EQ(difference(c.out(b.sample, &pool), want), "") << b.name << " with threads";
       }
     }
@@ -471,6 +478,34 @@ TEST(Sample, TopLogprobsAreTheHighestRawOnesInOrder) {
     const double total = 1 + 2 * std::exp(4.0) + std::exp(2.0);
     EXPECT_NEAR(o.top_logprobs[0], 4 - std::log(total), 1e-6);
     EXPECT_NEAR(o.top_logprobs[3], -std::log(total), 1e-6);
+  }
+}
+
+// Vocabularies that no backend takes in one piece, and kept sets of every size: a boundary among
+// equals, among close ones, among few; lists longer than a piece.
+TEST(Sample, LargeVocabulariesAndLongKeptSetsGiveTheOraclesBits) {
+  const int vocab = 13'000;
+  const SampleRow rows[] = {{.top_p = 0.9},
+                            {.top_k = 9'000},
+                            {.top_k = 6'000, .top_p = 0.7},
+                            {.temperature = 0.4, .top_k = 50, .top_p = 0.95, .min_p = 0.01},
+                            {.temperature = 3, .min_p = 0.2},
+                            {}};
+  for (int shape = 0; shape < 6; ++shape) {
+    Rng rng = rng_for(12, "large", static_cast<std::uint64_t>(shape), "");
+    Case c;
+    c.vocab = vocab;
+    c.kept_capacity = 10'000;
+    c.top = 30;
+    c.rows.assign(std::begin(rows), std::end(rows));
+    for (SampleRow& row : c.rows) {
+      const auto z = hard_logits(rng, vocab, shape);
+      c.logits.insert(c.logits.end(), z.begin(), z.end());
+      row.seed = rng.next();
+    }
+    const Out want = c.out(ref_ops().sample);
+    for (const Backend& b : backends())
+      EXPECT_EQ(difference(c.out(b.sample), want), "") << b.name << " shape " << shape;
   }
 }
 
