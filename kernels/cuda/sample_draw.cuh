@@ -99,7 +99,11 @@ __device__ __forceinline__ int drawn(
   Weight before = block_before<kDrawThreads>(sum, scratch).before;
   if (before <= left && left < before + sum) {
     int k = 0;
-    for (; left >= before + weight[k]; ++k) before += weight[k];
+#pragma unroll
+    for (int j = 0; j + 1 < kPer; ++j) {
+      before += weight[j];
+      if (left >= before) k = j + 1;
+    }
     *found = first + k;
   }
   __syncthreads();
