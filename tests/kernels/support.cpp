@@ -48,8 +48,10 @@ bool has_ops(const Ops& o, const std::string& suite) {
   const auto named = [&](const char* part) { return suite.find(part) != std::string::npos; };
   if (named("Cache")) return o.kv_write != nullptr && o.index_write != nullptr;
   if (named("Format")) return o.act_quant != nullptr && o.cast_bf16 != nullptr && o.gemm != nullptr;
-  if (named("Gemm") || named("LmHead"))
-    return o.gemm != nullptr && o.grouped_gemm != nullptr && o.lm_head != nullptr;
+  if (named("GemmRows") || named("GroupedGemm"))
+    return o.gemm != nullptr && o.grouped_gemm != nullptr;
+  if (named("LmHead")) return o.lm_head != nullptr;
+  if (named("Gemm")) return o.gemm != nullptr;
   if (named("Index")) return o.index_logits != nullptr && o.index_logits_paged != nullptr;
   if (named("Mla") || named("Mha"))
     return o.sparse_mla != nullptr && o.dense_mla != nullptr && o.dense_mha != nullptr;
