@@ -132,6 +132,16 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4],
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+// The same with f16.
+__device__ __forceinline__ void mma_f16(float (&c)[4],
+                                        const std::uint32_t (&a)[4],
+                                        const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
 // c += a * b, m16n8k32, e4m3: a[i] holds row g + 8 (i & 1), columns 4t + 16 (i >> 1) and the next
 // three; b[i] column g, k = 4t + 16i and the next three; c as above. Only where KN_HAS_FP8_MMA.
 __device__ __forceinline__ void mma_e4m3(float (&c)[4],
@@ -200,6 +210,7 @@ using ::simt::ldmatrix_x4;
 using ::simt::ldmatrix_x4_trans;
 using ::simt::mma_bf16;
 using ::simt::mma_e4m3;
+using ::simt::mma_f16;
 #endif
 
 // ---- the same text in both builds ----

@@ -46,7 +46,7 @@ template <Kind kind>
 __device__ __forceinline__ void widen_w(const uint4& raw,
                                         std::uint32_t (&pair)[2 * Of<kind>::kMmas]) {
   if constexpr (kind == Kind::f8) {
-    widen16(raw, pair);
+    widen16<Half::bf16>(raw, pair);
   } else {
     pair[0] = raw.x, pair[1] = raw.y, pair[2] = raw.z, pair[3] = raw.w;
   }
@@ -57,7 +57,7 @@ __device__ __forceinline__ void widen_a(
     const uint4 (&raw)[Of<kind>::kAWords / 4],
     std::uint32_t (&pair)[Of<kind>::kParts][2 * Of<kind>::kMmas]) {
   if constexpr (kind == Kind::f8) {
-    widen16(raw[0], pair[0]);
+    widen16<Half::bf16>(raw[0], pair[0]);
   } else if constexpr (kind == Kind::bf16) {
     pair[0][0] = raw[0].x, pair[0][1] = raw[0].y, pair[0][2] = raw[0].z, pair[0][3] = raw[0].w;
   } else {
@@ -357,7 +357,7 @@ struct TileRows {
   }
   static __device__ __forceinline__ void put16(unsigned char* row, int at, int chunk, uint4 codes) {
     std::uint32_t pair[8];
-    widen16(codes, pair);
+    widen16<Half::bf16>(codes, pair);
     *reinterpret_cast<uint4*>(row + place_w(at, 2 * chunk)) =
         make_uint4(pair[0], pair[1], pair[2], pair[3]);
     *reinterpret_cast<uint4*>(row + place_w(at, 2 * chunk + 1)) =

@@ -79,6 +79,7 @@ enum class Op : std::uint8_t {
   reduce_or,
   reduce_and,
   mma_bf16,
+  mma_f16,
   mma_e4m3,
   ldmatrix,
   ldmatrix_trans,
@@ -94,6 +95,7 @@ unsigned ballot(unsigned mask, bool predicate, Loc at);
 unsigned match_any(unsigned mask, unsigned long long value, Loc at);
 unsigned reduce(Op op, unsigned mask, unsigned value, Loc at);
 void mma_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2] SIMT_AT);
+void mma_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2] SIMT_AT);
 void mma_e4m3(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2] SIMT_AT);
 void ldmatrix_x4(std::uint32_t (&r)[4], const void* row SIMT_AT);
 void ldmatrix_x4_trans(std::uint32_t (&r)[4], const void* row SIMT_AT);

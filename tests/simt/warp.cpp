@@ -15,8 +15,8 @@ constexpr const char* kNames[] = {
     "__shfl_up_sync",    "__shfl_down_sync",  "a vote",
     "__match_any_sync",  "__reduce_add_sync", "__reduce_min_sync",
     "__reduce_max_sync", "__reduce_or_sync",  "__reduce_and_sync",
-    "mma.sync (bf16)",   "mma.sync (e4m3)",   "ldmatrix",
-    "ldmatrix.trans",    "bar.arrive",
+    "mma.sync (bf16)",   "mma.sync (f16)",    "mma.sync (e4m3)",
+    "ldmatrix",          "ldmatrix.trans",    "bar.arrive",
 };
 const char* name_of(Op op) {
   return kNames[static_cast<int>(op)];
@@ -98,6 +98,13 @@ struct Fragments {
 
 float bf16(std::uint32_t pair, int half) {
   return std::bit_cast<float>(half == 0 ? pair << 16 : pair & 0xffff0000U);
+}
+float f16(std::uint32_t pair, int half) {
+  const std::uint32_t code = (half == 0 ? pair : pair >> 16) & 0xffffU, magnitude = code & 0x7fffU;
+  const float value = magnitude >= 0x7c00U
+                          ? std::bit_cast<float>(0x7f800000U | ((magnitude & 0x3ffU) << 13))
+                          : std::bit_cast<float>(magnitude << 13) * 0x1p112F;
+  return (code & 0x8000U) != 0 ? -value : value;
 }
 float e4m3(std::uint32_t four, int which) {
   const std::uint32_t code = (four >> (8 * which)) & 0xffU, magnitude = code & 0x7fU;
@@ -211,6 +218,8 @@ void compute(Meeting& meeting, int set, const Thread& last) {
     }
     case Op::mma_bf16:
       return multiply<2>(meeting, set, bf16);
+    case Op::mma_f16:
+      return multiply<2>(meeting, set, f16);
     case Op::mma_e4m3:
       return multiply<4>(meeting, set, e4m3);
     case Op::ldmatrix:
@@ -294,6 +303,9 @@ unsigned match_any(unsigned mask, unsigned long long value, Loc at) {
 }
 void mma_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], Loc at) {
   multiply_here(Op::mma_bf16, c, a, b, at);
+}
+void mma_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], Loc at) {
+  multiply_here(Op::mma_f16, c, a, b, at);
 }
 void mma_e4m3(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], Loc at) {
   multiply_here(Op::mma_e4m3, c, a, b, at);
