@@ -4,7 +4,8 @@
 //   (1) A thread waits only in a barrier or a meeting of lanes; there it is neither running nor
 //       ready. Whoever completes the meeting makes the others ready and goes on itself.
 //   (2) Nothing is ready and some wait: a deadlock; the table of who waits where is the message.
-//   (3) fail() leaves all stacks as they are; the next block arms them anew.
+//   (3) fail() ends the thread that calls it; the others are left where they wait. The next block
+//       arms all stacks anew.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -23,15 +24,21 @@ std::mutex one_launch;
 
 void run_next(bool leaving);
 
+struct Unwind {};  // from fail() to the beginning of the thread's stack
+
 void thread_main() {
   Context somebody;  // main's bounds are learnt by the first thread of a block
   Stacks::entered(std::exchange(rt->from_main, false) ? rt->main : somebody);
-  rt->body(rt->context);
   Thread& me = *rt->current;
-  me.state = State::left;
-  ++rt->left;
-  lane_left(me);
-  run_next(true);
+  try {
+    rt->body(rt->context);
+    me.state = State::left;
+    ++rt->left;
+    lane_left(me);
+    run_next(true);
+  } catch (const Unwind&) {
+    leave_context(me.context, rt->main);
+  }
 }
 
 void enter(Thread& next) {
@@ -206,7 +213,10 @@ void fail(const std::string& what, Loc at) {
   rt->failure += "\n  in block (" + std::to_string(b.x) + ", " + std::to_string(b.y) + ", " +
                  std::to_string(b.z) + "), thread " + std::to_string(rt->current->linear) +
                  deadlock_table();
-  leave_context(rt->current->context, rt->main);
+  // What the failing thread holds is destroyed on the way. Not where the compiler's calls before
+  // each access end here: the code around them does not expect an exception.
+  if (race_checked()) leave_context(rt->current->context, rt->main);
+  throw Unwind{};
 }
 
 void run_grid(const Grid& grid, void (*body)(const void* context), const void* context) {
