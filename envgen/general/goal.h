@@ -52,6 +52,11 @@ struct Choice {  // choose(x1..xn | constraints)
   std::int64_t limit = 0;
   bool optimum = false;  // the total must be the smallest possible
   int differ = -1;       // attribute whose values must differ
+  int each = -1;         // attribute that each chosen one must have within a bound; or -1
+  bool least = false;    // the bound is a least value
+  std::int64_t bound = 0;
+  int some = -1;  // attribute that at least one of them must have a value of; or -1
+  std::int64_t some_value = 0;
   std::vector<std::pair<int, std::int64_t>> filters;
   std::vector<std::int64_t> best;   // one right choice
   std::vector<std::int64_t> wrong;  // one that breaks exactly one constraint

@@ -186,7 +186,8 @@ std::optional<Goal> Drawer::conditional() {
       }
       if (two.size() < 2) return std::nullopt;
       c.phrase = "the " + d.noun + " of " + ref->phrase + " " + be(d.noun) + " " +
-                 (rng.chance(1, 2) ? "greater than " : "above ") + std::to_string(bound);
+                 (rng.chance(1, 2) ? "greater than " : "above ") + std::to_string(bound) +
+                 (d.domain.type == Type::cents ? " cents" : "");
       g.operations.push_back(two[c.holds ? 0 : 1]);
       g.other.push_back(two[c.holds ? 1 : 0]);
       g.requests.push_back("if " + c.phrase + ", " + two[0].phrase + "; otherwise " +

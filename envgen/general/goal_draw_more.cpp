@@ -270,10 +270,10 @@ std::optional<Goal> Drawer::restore() {
           "{}; there is an obstacle at the moment, so remove that first"};
       std::string text = replace_all(kCalls[rng.below(3)], "{}", o->phrase);
       if (hint)
-        text +=
-            rng.chance(1, 2)
-                ? ", with no other means than one call of " + l.surface.said(fix->transition)
-                : "; use " + l.surface.said(fix->transition) + " once for that and nothing else";
+        text += rng.chance(1, 2) ? ", and the only thing that you may use for it is " +
+                                       l.surface.label(fix->transition) + ", once"
+                                 : "; use " + l.surface.label(fix->transition) +
+                                       " once for that and nothing else";
       g.requests.push_back(text);
       g.operations.push_back(*fix);
       g.operations.push_back(*std::move(o));
@@ -384,10 +384,10 @@ std::optional<Goal> Drawer::saga() {
         g.requests.push_back(first->phrase);
         g.requests.push_back("then " + second->phrase +
                              (rng.chance(1, 2)
-                                  ? "; should that be refused, take the first step back ("
+                                  ? "; should that be refused, take the first step back with "
                                   : "; if it turns out to be impossible, undo the first "
-                                    "step (") +
-                             l.surface.said(x.undo) + ")");
+                                    "step with ") +
+                             l.surface.label(x.undo));
         g.operations.push_back(*std::move(first));
         if (fails) {
           g.blocked.push_back({*second, 1});

@@ -103,10 +103,13 @@ std::optional<Goal> Drawer::ask() {
                                                      : "number";
     // The request again, with the hidden value left open.
     std::string phrase = rng.pick(l.skin.says[at(t)]);
+    static const char* const kAgreed[] = {"(you know which kind)", "(whatever we agreed on)",
+                                          "(ask me which kind)"};
+    const std::string kind = kAgreed[rng.below(3)];
     for (std::size_t i = 0; i < x.params.size(); ++i) {
       const bool open = static_cast<int>(i) == hidden;
       const std::string vague = d.type == Type::ref    ? "the right " + what
-                                : d.type == Type::word ? "(you know which kind)"
+                                : d.type == Type::word ? kind
                                                        : "the usual " + what;
       const std::string words = open ? vague
                                 : x.params[i].domain.type == Type::ref

@@ -185,16 +185,13 @@ void Binder::say(const std::vector<std::string>& phrases_of_goal) {
       const Domain& domain = s.given[i].domain;
       const std::string what = domain.type == Type::ref     ? d.say.noun(domain.target)
                                : domain.type == Type::cents ? "amount"
-                               : domain.type == Type::word  ? "kind"
                                : domain.type == Type::date  ? "date"
                                                             : "number";
       goal.hidden_value =
           domain.type == Type::ref ? d.say.name(domain.target, slots[i]) : phrases[i];
       goal.hidden_keyword = what;
       goal.hidden_text = secret_text(domain.type == Type::ref, goal.hidden_value, d.rng);
-      words = domain.type == Type::ref    ? "a certain " + what
-              : domain.type == Type::word ? "the usual kind"
-                                          : "the usual " + what;
+      words = domain.type == Type::ref ? "a certain " + what : "the usual " + what;
     }
     words_of.emplace_back(s.given[i].name, std::move(words));
   }
@@ -209,10 +206,12 @@ std::optional<Goal> Drawer::bind_scheme(int scheme, bool hide) {
   const GoalScheme& s = w.goals[at(scheme)];
   Binder b{*this, s, s.symbol, {}, {}, {}, -1, {}};
   if (!b.give()) return std::nullopt;
-  if (hide) {  // a value, or a fact that has a name
+  if (hide) {  // an amount, a number, a date, or a fact that has a name; a word stands where no
+               // "the usual ..." can: "whichever cracked shell"
     std::vector<int> able;
     for (std::size_t i = 0; i < s.given.size(); ++i)
-      if (s.given[i].domain.type != Type::ref || b.refs[i].by_name)
+      if (s.given[i].domain.type == Type::ref ? b.refs[i].by_name
+                                              : s.given[i].domain.type != Type::word)
         able.push_back(static_cast<int>(i));
     if (able.empty()) return std::nullopt;
     b.hidden = rng.pick(able);

@@ -1,4 +1,6 @@
 // Goals that only read: a value behind a reference, a set of facts joined over two mechanisms.
+#include <set>
+
 #include "envgen/general/goal_drawer.h"
 
 namespace seedbed::envgen {
@@ -30,7 +32,34 @@ std::optional<Filters> Drawer::some_filters(int c, std::size_t lo, std::size_t h
   return std::nullopt;
 }
 
+// A fact named outright, or as what a record of another mechanism refers to.
+std::optional<Drawer::Owner> Drawer::owner_of(int concept_id) {
+  if (rng.chance(4, 5))
+    for (const int c : own_concepts()) {
+      const auto links = attrs_of(
+          c, [&](const Domain& x) { return x.type == Type::ref && x.target == concept_id; });
+      if (links.empty()) continue;
+      const Row& row = rows(c)[static_cast<std::size_t>(rng.below(rows(c).size()))];
+      if (row.values[at(links[0])] == kNone) continue;
+      auto ref = refer(l, l.facts, c, row.key, rng);
+      const bool said = ref && std::any_of(ref->filters.begin(), ref->filters.end(),
+                                           [&](const auto& f) { return f.first == links[0]; });
+      if (!ref || said) continue;
+      const std::string text = "the " + noun(c, links[0]) + " of " + ref->phrase;
+      return Owner{row.values[at(links[0])], text,
+                   w.concepts[at(c)].symbol + "." + attr(c, links[0]).name, *std::move(ref),
+                   Need{Need::Kind::attribute, c, {}, {}, row.key, links[0], 0, nullptr, 0}};
+    }
+  const std::int64_t key =
+      rows(concept_id)[static_cast<std::size_t>(rng.below(rows(concept_id).size()))].key;
+  auto ref = refer(l, l.facts, concept_id, key, rng);
+  if (!ref) return std::nullopt;
+  const std::string text = ref->phrase;
+  return Owner{key, text, "", *std::move(ref), {}};
+}
+
 std::optional<Goal> Drawer::lookup() {
+  static const char* const kNth[] = {"first", "second", "third"};
   Goal g;
   g.kind = "lookup";
   if (!w.derived.empty() && rng.chance(3, 5)) {
@@ -49,45 +78,41 @@ std::optional<Goal> Drawer::lookup() {
         l.surface.tools.begin(), l.surface.tools.end(),
         [&](const ToolForm& f) { return f.concept_id == d.over && !f.derived.empty(); });
     if (!shown) return std::nullopt;
-    // Named outright, or as what a record of another mechanism refers to.
-    std::int64_t key = rows(d.over)[static_cast<std::size_t>(rng.below(rows(d.over).size()))].key;
-    std::optional<Reference> ref;
-    std::string whose, path;
-    if (rng.chance(4, 5))
-      for (const int c : own_concepts()) {
-        const auto links =
-            attrs_of(c, [&](const Domain& x) { return x.type == Type::ref && x.target == d.over; });
-        if (links.empty()) continue;
-        const Row& row = rows(c)[static_cast<std::size_t>(rng.below(rows(c).size()))];
-        if (row.values[at(links[0])] == kNone) continue;
-        ref = refer(l, l.facts, c, row.key, rng);
-        const bool said = ref && std::any_of(ref->filters.begin(), ref->filters.end(),
-                                             [&](const auto& f) { return f.first == links[0]; });
-        if (!ref || said) {
-          ref.reset();
-          continue;
-        }
-        key = row.values[at(links[0])];
-        whose = "the " + noun(c, links[0]) + " of " + ref->phrase;
-        path = w.concepts[at(c)].symbol + "." + attr(c, links[0]).name;
-        g.needs.push_back({Need::Kind::attribute, c, {}, {}, row.key, links[0], 0, nullptr, 0});
-        break;
-      }
-    if (!ref) {
-      ref = refer(l, l.facts, d.over, key, rng);
-      if (!ref) return std::nullopt;
-      whose = ref->phrase;
-    }
+    // Of one fact, or of two or three beside each other.
     Names names = names_for(w, d.mechanism);
-    auto term = names.derived(d.symbol.substr(d.symbol.find('.') + 1), fact_ref(d.over, key), 0);
-    if (!term.ok()) return std::nullopt;
-    g.answers.push_back(value_answer("value", *term, -1, -1, "the " + d.noun));
-    g.answers.push_back(id_answer("record_id", d.over, key, "the id of that " + say.noun(d.over)));
-    g.needs.push_back({Need::Kind::derived, d.over, {}, {}, key, order[0], 0, nullptr, 0});
-    g.requests.push_back(std::string(rng.chance(1, 2) ? "tell me the " : "find out the ") + d.noun +
-                         " of " + whose + ", together with the id of that " + say.noun(d.over));
-    g.mentions.push_back(*std::move(ref));
-    g.expression = "answer(" + d.symbol + "(" + path + "))";
+    const std::size_t wanted = rng.chance(1, 3) ? static_cast<std::size_t>(rng.between(2, 3)) : 1;
+    std::vector<std::string> whose, paths;
+    std::set<std::int64_t> keys;
+    for (int attempt = 0; attempt < 8 && keys.size() < wanted; ++attempt) {
+      auto owner = owner_of(d.over);
+      if (!owner || !keys.insert(owner->key).second) continue;
+      const std::string field = wanted == 1 ? "" : "_" + std::to_string(keys.size());
+      auto term =
+          names.derived(d.symbol.substr(d.symbol.find('.') + 1), fact_ref(d.over, owner->key), 0);
+      if (!term.ok()) return std::nullopt;
+      const std::string of = wanted == 1 ? "" : " of the " + std::string(kNth[keys.size() - 1]);
+      g.answers.push_back(value_answer("value" + field, *term, -1, -1, "the " + d.noun + of));
+      g.answers.push_back(id_answer(
+          "record_id" + field, d.over, owner->key,
+          "the id of " +
+              (wanted == 1 ? "that " : "the " + std::string(kNth[keys.size() - 1]) + " ") +
+              say.noun(d.over)));
+      if (owner->need) g.needs.push_back(*owner->need);
+      g.needs.push_back({Need::Kind::derived, d.over, {}, {}, owner->key, order[0], 0, nullptr, 0});
+      whose.push_back(owner->said);
+      paths.push_back(owner->path);
+      g.mentions.push_back(std::move(owner->mention));
+    }
+    if (keys.size() < wanted || keys.empty()) return std::nullopt;
+    std::string text = std::string(rng.chance(1, 2) ? "tell me the " : "find out the ") + d.noun;
+    for (std::size_t i = 0; i < whose.size(); ++i)
+      text += (i == 0 ? " of " : i + 1 < whose.size() ? ", of " : " and of ") + whose[i];
+    text += wanted == 1 ? ", together with the id of that " + say.noun(d.over)
+                        : ", in this order, each with the id of the " + say.noun(d.over);
+    g.requests.push_back(std::move(text));
+    g.expression = "answer(" + d.symbol + "(";
+    for (std::size_t i = 0; i < paths.size(); ++i) g.expression += (i > 0 ? "," : "") + paths[i];
+    g.expression += "))";
     return g;
   }
   for (const int c : own_concepts()) {

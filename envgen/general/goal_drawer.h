@@ -23,6 +23,14 @@ struct Drawer {
   Speaker say;
   Rng rng;
 
+  // A fact as somebody speaks of it.
+  struct Owner {
+    std::int64_t key = kNone;
+    std::string said, path;
+    Reference mention;
+    std::optional<Goal::Need> need;  // what must be read to know which it is
+  };
+  std::optional<Owner> owner_of(int concept_id);
   std::optional<Goal> lookup();
   std::optional<Goal> aggregate();
   std::optional<Goal> achieve();

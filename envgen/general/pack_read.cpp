@@ -182,6 +182,23 @@ Step read_duty(const std::string& name,
   return r.done();
 }
 
+// One duty an operation, and none on what a duty has done: so a duty is done when its second
+// operation is.
+Step check_duties(const Mechanism& m, const std::string& where) {
+  for (std::size_t i = 0; i < m.duties.size(); ++i)
+    for (std::size_t j = 0; j < m.duties.size(); ++j) {
+      const std::string then = m.duties[i].then.substr(0, m.duties[i].then.find('('));
+      const bool twice = i < j && m.duties[i].on == m.duties[j].on;
+      if (!twice && then != m.duties[j].on) continue;
+      return make_error(Where::pack, where, "/duties/" + m.duties[j].name,
+                        "found " + std::string(twice ? "a second duty" : "a duty") + " on " +
+                            m.duties[j].on + (twice ? "" : ", which a duty has done") +
+                            ", wanted one duty an operation and none on what a duty has done",
+                        "make one duty of them, or a reaction");
+    }
+  return std::nullopt;
+}
+
 Step read_query(const std::string& name,
                 const Value& v,
                 const std::string& where,
@@ -344,6 +361,7 @@ Result<Mechanism> read_mechanism(const Value& json, const std::string& where) {
   });
   if (auto e = r.done()) return *e;
   if (auto e = check_cycles(m, where)) return *e;
+  if (auto e = check_duties(m, where)) return *e;
   return m;
 }
 

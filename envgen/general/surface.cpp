@@ -239,6 +239,21 @@ std::string Surface::said(int transition) const {
   return form->name + (form->action.empty() ? "" : " (action " + form->action + ")");
 }
 
+std::string Surface::label(int transition) const {
+  const ToolForm* form = offer(transition);
+  if (form == nullptr) return "";
+  const auto words = [](const std::string& name) {
+    std::string out = "\"";
+    for (const char c : name) {
+      if (c >= 'A' && c <= 'Z') out += ' ';
+      out.push_back(c == '_' ? ' ' : c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
+    }
+    return out + "\"";
+  };
+  return form->action.empty() ? words(form->name)
+                              : words(form->action) + " of " + words(form->name);
+}
+
 std::string error_code(const Surface& surface, const std::string& code) {
   if (!surface.upper_codes) return code;
   std::string out;

@@ -67,6 +67,8 @@ struct Surface {
   // none does).
   [[nodiscard]] const ToolForm* offer(int transition) const;
   [[nodiscard]] std::string said(int transition) const;
+  // The same for people, as the label of a button: "pay instalment", quotes included.
+  [[nodiscard]] std::string label(int transition) const;
 };
 inline constexpr const char* kSurfacePasses[] = {
     "naming",       "name_lookup", "pages", "projection", "error_words", "bare_descriptions",

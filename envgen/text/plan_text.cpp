@@ -253,7 +253,7 @@ void Recover::line(const Node& n, Goal& g) {
     a.attribute = index(n.kids[3], kMaxAttributes);
     (n.kids[4].atom == "set" ? a.condition : a.term) = term(n.kids[5]);
     g.answers.push_back(std::move(a));
-  } else if (what == "choose" && list(n, 7)) {
+  } else if (what == "choose" && list(n, 12)) {
     Choice c;
     c.concept_id = index(n.kids[1], concepts());
     c.count = index(n.kids[2], 16);
@@ -261,7 +261,12 @@ void Recover::line(const Node& n, Goal& g) {
     c.limit = number(n.kids[4]);
     c.optimum = number(n.kids[5]) == 1;
     c.differ = index(n.kids[6], attributes(c.concept_id));
-    c.filters = filters(n, c.concept_id, 7);
+    c.each = index(n.kids[7], attributes(c.concept_id));
+    c.least = number(n.kids[8]) == 1;
+    c.bound = number(n.kids[9]);
+    c.some = index(n.kids[10], attributes(c.concept_id));
+    c.some_value = number(n.kids[11]);
+    c.filters = filters(n, c.concept_id, 12);
     g.choice = c;
   } else if (what == "refuse" && list(n, 4)) {
     Refusal r;
@@ -305,11 +310,14 @@ std::string plan_text(const Lowered& l, const Goal& g) {
     print(a.term ? *a.term : *a.condition, out);
     out += ")";
   }
-  if (g.choice)
-    out += "\n(choose " + std::to_string(g.choice->concept_id) + " " +
-           std::to_string(g.choice->count) + " " + std::to_string(g.choice->number) + " " +
-           number(g.choice->limit) + (g.choice->optimum ? " 1 " : " 0 ") +
-           std::to_string(g.choice->differ) + filters_text(g.choice->filters) + ")";
+  if (g.choice) {
+    const Choice& c = *g.choice;
+    out += "\n(choose " + std::to_string(c.concept_id) + " " + std::to_string(c.count) + " " +
+           std::to_string(c.number) + " " + number(c.limit) + (c.optimum ? " 1 " : " 0 ") +
+           std::to_string(c.differ) + " " + std::to_string(c.each) + (c.least ? " 1 " : " 0 ") +
+           number(c.bound) + " " + std::to_string(c.some) + " " + number(c.some_value) +
+           filters_text(c.filters) + ")";
+  }
   if (g.refusal) {
     out += "\n(refuse " + quoted(g.refusal->code) + " " + std::to_string(g.refusal->rule) + " " +
            std::to_string(g.refusal->gate);

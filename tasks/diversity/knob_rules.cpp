@@ -22,20 +22,23 @@ constexpr KindRule kKindRules[] = {
     {"aggregate", "writes", 0, 0, "an aggregate only tells"},
     {"choose", "writes", 0, 0, "a choice is submitted, not carried out"},
     {"refuse", "writes", 0, 0, "a refusal changes nothing"},
-    {"achieve", "writes", 1, kAny, "it achieves by an operation"},
+    {"achieve", "writes", 1, 2, "it achieves by an operation, which may have one duty"},
     {"each", "writes", 2, kAny, "it is done for each of two rows or more"},
-    {"if", "writes", 1, kAny, "each branch is an operation"},
-    {"exception", "writes", 1, kAny, "what the exception allows is done"},
+    {"if", "writes", 1, 2, "each branch is an operation, which may have one duty"},
+    {"exception", "writes", 1, 2, "what the exception allows is done, and its one duty"},
     {"restore", "writes", 2, kAny, "the obstacle is cleared, then the operation is done"},
-    {"fallback", "writes", 1, kAny, "the second best is done"},
+    {"fallback", "writes", 1, 2, "the second best is done, and its one duty"},
     {"saga", "writes", 2, kAny, "the first step is done, then the second, or the way back"},
     {"multi", "writes", 1, kAny, "its first part is an operation"},
     {"talk", "writes", 1, kAny, "its first part is an operation"},
-    {"ask", "writes", 1, kAny, "what is asked for is part of an operation"},
+    {"ask", "writes", 1, 2, "what is asked for is part of an operation, which may have one duty"},
     {"choose", "interactions", 0, 0, "records are chosen by attributes of their own"},
     {"choose", "plan_mechanisms", 0, 1, "records of one concept are chosen"},
     {"choose", "level", 1, 5, "neither an obligation nor an interaction bears on a choice"},
-    {"duty", "writes", 2, kAny, "an operation and what the handbook ties to it"},
+    {"choose", "plan_calls", 3, 14,
+     "one list is read: at most six pages and eight records one by one"},
+    {"saga", "plan_mechanisms", 2, kAny, "its two steps are of different mechanisms"},
+    {"duty", "writes", 2, 2, "an operation and what the handbook ties to it"},
     {"duty", "duties", 1, kAny, "a duty is what it is about"},
     {"restore", "obstacles", 1, kAny, "something stands in the way"},
     {"fallback", "obstacles", 1, kAny, "the first choice is not possible"},
@@ -70,6 +73,9 @@ std::string kind_against(const std::string& kind, const KnobDomain& knob, const 
   return "";
 }
 
+// Words of the shortest prompt that asks for an operation and says that there is more to come.
+constexpr std::int64_t kTalkWords = 14;
+
 // The least points that a task with this value has (docs/levels.md): three calls, one use of a
 // result, and a blind search among eight tools for the plan's calls and the submission.
 std::int64_t least_points(const KnobDomain& knob, const KnobValue& v) {
@@ -83,6 +89,11 @@ std::int64_t least_points(const KnobDomain& knob, const KnobValue& v) {
   if (knob.name == "kind" && v.name == "refuse") {
     h.refusal = 1;
     h.obligations = 1;
+  }
+  if (knob.name == "kind" && v.name == "talk") {  // an operation, then something else, announced
+    h.hidden = 1;
+    h.writes = h.verbs = h.each_size = 1;
+    h.prompt_words = kTalkWords;
   }
   if (knob.name == "tools" && v.low >= 16) tools_bits = 4;
   h.plan_calls = std::max({h.plan_calls, h.writes});
@@ -104,6 +115,8 @@ std::string numbers_against(const std::string& a,
                             const std::string& b,
                             const KnobValue& y) {
   if (a == "plan_calls" && b == "writes" && x.high < y.low) return "each operation is a call";
+  if (a == "mechanisms" && b == "tools" && x.low >= 5 && y.high < 16)
+    return "five mechanisms have more records and operations than fifteen tools can offer";
   if (a == "plan_mechanisms" && b == "mechanisms" && x.low > y.high)
     return "a plan touches no more mechanisms than the environment has";
   if (a == "writes" && b == "duties" && y.low > 0 && x.high < 2)

@@ -1,11 +1,10 @@
 // SIGKILL at random moments of writing: what was committed stays, every record is whole, resuming
 // gives the undisturbed store.
+#include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <chrono>
 
 #include "tests/tasks/store_fixture.h"
 
@@ -15,22 +14,25 @@ namespace {
 constexpr std::int64_t kSlots = 600;
 constexpr std::int64_t kSamples = 40;
 
-// What `gen` then `run` do, resuming: true where all is done.
-bool work(const std::string& path) {
+// What `gen` then `run` do, resuming: true where all is done. Says each slot (s) and each episode
+// (e) that was committed into `said`.
+bool work(const std::string& path, int said = -1) {
+  const auto say = [said](char what) { return said < 0 || write(said, &what, 1) == 1; };
   auto opened = Store::open(path, {.create = true});
   if (!opened.ok()) return false;
   Store& store = **opened;
   if (store.set_request(request_of(40))) return false;
   const auto done = store.finished_slots();
   for (std::int64_t slot = 0; slot < kSlots; ++slot)
-    if (done->count(slot) == 0 && store.put_slot(slot_of(slot))) return false;
+    if (done->count(slot) == 0 && (store.put_slot(slot_of(slot)) || !say('s'))) return false;
   if (store.select()) return false;
   const auto run = store.begin_run(run_of());
   const auto finished = store.finished_episodes(*run);
   const auto tasks = store.task_ids();
   for (const auto& task : *tasks)
     for (std::int64_t sample = 0; sample < kSamples; ++sample)
-      if (finished->count({task, sample}) == 0 && put(store, *run, task, sample)) return false;
+      if (finished->count({task, sample}) == 0 && (put(store, *run, task, sample) || !say('e')))
+        return false;
   return !store.checkpoint();
 }
 
@@ -85,13 +87,17 @@ Progress check_killed(const std::string& path) {
   return {.slots = counts.integer("slots"), .episodes = counts.integer("episodes_stored")};
 }
 
-// Four stores, each killed five times (a kill that came too late does not count) and then finished.
+// Waits until `child` has said `what` so often, or has ended.
+void hear(int said, char what, std::uint64_t times) {
+  char got = 0;
+  while (times > 0 && read(said, &got, 1) == 1) times -= got == what ? 1 : 0;
+}
+
+// Four stores, each killed twice among its slots and three times among its episodes (a kill that
+// came too late does not count), and then finished. The moment is so many commits and a random
+// while, so that a slow machine is hit in the same places as a fast one.
 TEST_F(StoreTest, KilledAtRandomMomentsAndResumedIsTheUndisturbedStore) {
-  const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(work(at("calm.db")));
-  const auto work_us = std::chrono::duration_cast<std::chrono::microseconds>(
-                           std::chrono::steady_clock::now() - begin)
-                           .count();
   const std::string calm = whole(at("calm.db"));
   Rng rng(17);
   int hits = 0, in_slots = 0, in_episodes = 0;
@@ -100,12 +106,19 @@ TEST_F(StoreTest, KilledAtRandomMomentsAndResumedIsTheUndisturbedStore) {
     Progress last;
     int kills = 0;
     for (int tries = 0; kills < 5 && tries < 40; ++tries) {
+      int pipe_ends[2];
+      ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
       const pid_t child = fork();
       ASSERT_GE(child, 0);
-      if (child == 0) _exit(work(path) ? 0 : 1);
-      usleep(1000 + static_cast<useconds_t>(
-                        rng.below(static_cast<std::uint64_t>(work_us) / (kills < 2 ? 6 : 3) + 1)));
+      if (child == 0) _exit(work(path, pipe_ends[1]) ? 0 : 1);
+      close(pipe_ends[1]);
+      if (kills < 2)
+        hear(pipe_ends[0], 's', rng.below(kSlots / 3));
+      else
+        hear(pipe_ends[0], 'e', 1 + rng.below(kSlots));
+      usleep(static_cast<useconds_t>(rng.below(3000)));
       kill(child, SIGKILL);
+      close(pipe_ends[0]);
       int status = 0;
       ASSERT_EQ(waitpid(child, &status, 0), child);
       if (WIFEXITED(status)) {
