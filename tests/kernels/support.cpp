@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tests/kernels/device.h"
+
 #if defined(SEEDBED_WITH_SIMT)
 #include "kernels/cuda/table.h"
 #include "tests/simt/runtime.h"
@@ -33,6 +35,9 @@ std::vector<Backend> all_backends() {
   all.push_back(cpu_backend<Isa::scalar>("cpu.scalar"));
   all.push_back(cpu_backend<Isa::avx2>("cpu.avx2"));
   all.push_back(cpu_backend<Isa::avx512>("cpu.avx512"));
+  // A build without CUDA has one case that says so (device_test.cpp), not one a row.
+  if (cuda_ops() != nullptr)
+    all.push_back({"cuda", device_ops, [] { return why_no_device().empty(); }});
   return all;
 }
 
@@ -58,13 +63,17 @@ bool has_ops(const Ops& o, const std::string& suite) {
   if (named("Moe")) return o.moe_route != nullptr && o.moe_permute != nullptr;
   if (named("Topk")) return o.topk_select != nullptr;
   if (named("MapSlots")) return o.map_slots != nullptr;
-  if (named("Table")) return o.sample != nullptr && o.index_logits != nullptr;
+  if (named("Table")) {
+    for (const char* later : {"GemmRows", "LmHead", "Index", "Mla", "Moe", "Topk", "MapSlots"})
+      if (!has_ops(o, later)) return false;
+  }
   return true;
 }
 }  // namespace
 
 std::string why_skipped(const Backend& backend) {
-  if (!backend.supported()) return "not supported by this machine";
+  if (!backend.supported())
+    return std::string(backend.name) == "cuda" ? why_no_device() : "not supported by this machine";
   std::string suite = testing::UnitTest::GetInstance()->current_test_info()->test_suite_name();
   suite.erase(0, suite.find('/') + 1);
   if (!has_ops(backend.ops(), suite)) return "has no op for " + suite + " yet";
