@@ -84,6 +84,10 @@ void Stacks::arm(Context& context, std::size_t index, void (*entry)()) {
   context = {top, low, bytes_, nullptr};
 }
 
+bool Stacks::holds(const void* p) const {
+  return p >= region_ && p < region_ + count_ * step_;
+}
+
 void Stacks::forget_poison() {
 #if defined(__SANITIZE_ADDRESS__)
   for (std::size_t i = 0; i < count_; ++i)

@@ -26,6 +26,7 @@ class Stacks {
   void arm(Context& context, std::size_t index, void (*entry)());
   // The first thing that `entry` does; `from` is who switched to it.
   static void entered(Context& from);
+  [[nodiscard]] bool holds(const void* p) const;
   // Stacks left in the middle of something may be used again.
   void forget_poison();
 

@@ -1,9 +1,9 @@
 // The race check. Kernels are compiled with -fsanitize=thread but without its library: the calls
-// that the compiler puts before each access end here. What is known of each byte of shared memory
-// (and of watched global memory): who wrote it last, two who read it since. Two accesses of
-// different threads, one a write, not both atomic, must be ordered by a barrier (clocks a warp) or
-// by __syncwarp (clocks a lane); shuffles and votes order nothing, as on the device. The check
-// depends on no schedule: a missing barrier is found although the result came out right.
+// that the compiler puts before each access end here. What is known of each byte of shared memory,
+// and of global memory that a kernel wrote to: who wrote it last, two who read it since. Two
+// accesses of different threads, one a write, not both atomic, must be ordered by a barrier (clocks
+// a warp) or by __syncwarp (clocks a lane); shuffles and votes order nothing, as on the device. The
+// check depends on no schedule: a missing barrier is found although the result came out right.
 //   Beside races it sees accesses outside of the arrays, reads of bytes that nobody wrote in this
 // block, and accesses to what a cp.async has not yet been waited for.
 #include <link.h>
@@ -12,7 +12,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <set>
+#include <unordered_map>
 
 #include "tests/simt/state.h"
 
@@ -22,8 +24,6 @@ namespace simt {
 bool race_checked() {
   return false;
 }
-Watch::Watch(const void*, std::size_t) {}
-Watch::~Watch() = default;
 namespace race {
 void begin_block() {}
 void join_warp(int, unsigned) {}
@@ -50,17 +50,35 @@ struct Cell {  // one byte
   Event write, read[2];
   bool copying;  // a cp.async is under way to here
 };
-struct Watched {
-  const std::byte* begin;
-  std::vector<Cell> cells;
+// Global memory is known by the page, from the first write of a kernel on.
+constexpr std::uintptr_t kPageBytes = 4096;
+struct Page {
+  Cell cells[kPageBytes];
 };
+constexpr std::size_t kNearPages = 1024, kPagesAtMost = 300;  // 120 MiB
 struct Shadow {
   std::vector<Cell> shared{std::vector<Cell>(shared_capacity())};
-  std::vector<std::unique_ptr<Watched> > watched;
+  std::unordered_map<std::uintptr_t, std::unique_ptr<Page> > pages;
+  struct Near {
+    std::uintptr_t number = 0;
+    Page* page = nullptr;  // null: there is none
+  };
+  Near near[kNearPages];  // what was looked up last
   std::array<std::uint32_t, kWarps> barrier[kBarriers]{};
   std::set<std::string> texts;  // of places, kept for the messages
 };
 Shadow* shadow = nullptr;
+
+Page* page_of(std::uintptr_t number, bool make) {
+  Shadow::Near& near = shadow->near[number % kNearPages];
+  if (near.number == number && (near.page != nullptr || !make)) return near.page;
+  const auto found = shadow->pages.find(number);
+  Page* page = found == shadow->pages.end() ? nullptr : found->second.get();
+  if (page == nullptr && make)
+    page = shadow->pages.emplace(number, std::make_unique<Page>()).first->second.get();
+  near = {number, page};
+  return page;
+}
 
 // The lines of the source behind an address of code, inlined ones included, innermost first.
 std::string lines_of(const void* pc) {
@@ -116,11 +134,10 @@ const char* verb(race::Access access) {
       return "copies to (cp.async)";
   }
 }
-std::string place(const void* p, const Watched* global) {
-  return global == nullptr
-             ? shared_name(p)
-             : "byte " + std::to_string(static_cast<const std::byte*>(p) - global->begin) +
-                   " of watched memory";
+std::string place(const void* p, bool global) {
+  char text[48];
+  std::snprintf(text, sizeof text, "global memory at %p", p);
+  return global ? text : shared_name(p);
 }
 [[noreturn]] void report(const std::string& what, Where where) {
   const std::string text = text_of(where);  // file:line, perhaps with callers
@@ -151,68 +168,79 @@ void check(Cell& cell,
            race::Access access,
            const Event& now,
            const Thread& by,
-           const Watched* global) {
+           bool global) {
   const bool writes = access != race::Access::read;
   if (cell.copying && access != race::Access::copy_done && cell.write.block == now.block)
     report(std::string(verb(access)) + " " + place(p, global) + ", where the cp.async of " +
                text_of(cell.write.where) + " has not been waited for",
            now.where);
-  if (!ordered(cell.write, by, global != nullptr) && !(cell.write.atomic && now.atomic))
+  if (!ordered(cell.write, by, global) && !(cell.write.atomic && now.atomic))
     report_race(cell.write, true, access, by, now.where, place(p, global));
   if (writes) {
     for (const Event& read : cell.read)
-      if (!ordered(read, by, global != nullptr) && !(read.atomic && now.atomic))
+      if (!ordered(read, by, global) && !(read.atomic && now.atomic))
         report_race(read, false, access, by, now.where, place(p, global));
     cell.write = now;
     cell.read[0].block = cell.read[1].block = 0;
     cell.copying = access == race::Access::copy_issued;
   } else if (cell.read[0].block != now.block || cell.read[0].thread == now.thread ||
-             ordered(cell.read[0], by, global != nullptr)) {
+             ordered(cell.read[0], by, global)) {
     cell.read[0] = now;
   } else {
     cell.read[1] = now;
   }
 }
 
+void check_bytes(Cell* cells,
+                 const std::byte* at,
+                 std::size_t bytes,
+                 race::Access access,
+                 const Event& now,
+                 const Thread& by,
+                 bool global,
+                 bool plain) {
+  ++rt->counts.checked_accesses;
+  for (std::size_t i = 0; i < bytes; ++i) {
+    if (plain && !global && (access == race::Access::read || now.atomic) &&
+        cells[i].write.block != rt->block)
+      report(std::string(verb(access)) + " " + shared_name(at + i) +
+                 ", which nobody wrote in this block",
+             now.where);
+    check(cells[i], at + i, access, now, by, global);
+  }
+}
+
+// plain: an access of the kernel's own, which must find the bytes written.
 void access_memory(race::Access access,
                    const Thread& by,
                    const void* p,
                    std::size_t bytes,
                    Where where,
                    bool plain) {
-  if (shadow == nullptr) return;
   const auto* at = static_cast<const std::byte*>(p);
-  Cell* cells = nullptr;
-  const Watched* global = nullptr;
-  if (in_shared(p, bytes)) {
-    if (!in_array(p, bytes))
-      report(std::string(verb(access)) + " " + std::to_string(bytes) +
-                 " bytes out of bounds: " + shared_name(p),
-             where);
-    cells = &shadow->shared[shared_offset(p)];
-  } else {
-    for (const auto& watched : shadow->watched)
-      if (at >= watched->begin && at + bytes <= watched->begin + watched->cells.size()) {
-        global = watched.get();
-        cells = &watched->cells[static_cast<std::size_t>(at - watched->begin)];
-      }
-  }
-  if (cells == nullptr) return;
-  ++rt->counts.checked_accesses;
-  const bool atomic = access == race::Access::atomic;
+  const bool global = !in_shared(p, bytes);
+  if (global && rt->stacks->holds(p)) return;
   const Event now{where,
                   rt->warp[by.warp].clock[static_cast<std::size_t>(by.warp)],
                   by.clock[static_cast<std::size_t>(by.lane)],
                   rt->block,
                   static_cast<std::uint16_t>(by.linear),
-                  atomic};
-  for (std::size_t i = 0; i < bytes; ++i) {
-    if (plain && global == nullptr && (access == race::Access::read || atomic) &&
-        cells[i].write.block != rt->block)
-      report(std::string(verb(access)) + " " + shared_name(at + i) +
-                 ", which nobody wrote in this block",
+                  access == race::Access::atomic};
+  if (!global) {
+    if (!in_array(p, bytes))
+      report(std::string(verb(access)) + " " + std::to_string(bytes) +
+                 " bytes out of bounds: " + shared_name(p),
              where);
-    check(cells[i], at + i, access, now, by, global);
+    return check_bytes(&shadow->shared[shared_offset(p)], at, bytes, access, now, by, false, plain);
+  }
+  for (std::size_t done = 0; done < bytes;) {
+    const auto address = reinterpret_cast<std::uintptr_t>(at + done);
+    const std::size_t rest = std::min<std::size_t>(bytes - done, kPageBytes - address % kPageBytes);
+    Page* page = page_of(address / kPageBytes, access != race::Access::read);
+    if (page != nullptr)
+      check_bytes(&page->cells[address % kPageBytes], at + done, rest, access, now, by, true,
+                  plain);
+    done += rest;
   }
 }
 }  // namespace
@@ -220,18 +248,14 @@ void access_memory(race::Access access,
 bool race_checked() {
   return true;
 }
-Watch::Watch(const void* begin, std::size_t bytes) {
-  if (shadow == nullptr) shadow = new Shadow;
-  shadow->watched.push_back(std::make_unique<Watched>(
-      Watched{static_cast<const std::byte*>(begin), std::vector<Cell>(bytes)}));
-}
-Watch::~Watch() {
-  shadow->watched.pop_back();
-}
 
 namespace race {
 void begin_block() {
   if (shadow == nullptr) shadow = new Shadow;
+  if (rt->block == rt->launch_begin && shadow->pages.size() > kPagesAtMost) {
+    shadow->pages.clear();  // launches are ordered: what was before matters no more
+    std::fill(std::begin(shadow->near), std::end(shadow->near), Shadow::Near{});
+  }
   for (int w = 0; w < kWarps; ++w) {
     rt->warp[w].clock.fill(0);
     rt->warp[w].clock[static_cast<std::size_t>(w)] = 1;

@@ -22,7 +22,8 @@ class Failure : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// In which order threads that could go on do so; a kernel must give the same bits in each.
+// In which order blocks run (ascending, descending, any) and threads of a block that could go on do
+// so; a kernel must give the same bits in each.
 enum class Order : std::uint8_t { fifo, lifo, random };
 void set_order(Order order, std::uint64_t seed = 1);
 
@@ -32,15 +33,6 @@ void set_strict(bool strict);
 
 // The race check, in programs whose kernels were built for it (see CMakeLists.txt).
 bool race_checked();
-// Global memory that the check watches too, until the end of the scope: blocks that meet there
-// without atomics race.
-class Watch {
- public:
-  Watch(const void* begin, std::size_t bytes);
-  ~Watch();
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-};
 
 struct Counts {  // since the program began
   std::uint64_t launches = 0, blocks = 0, switches = 0, checked_accesses = 0;

@@ -1,6 +1,7 @@
-// Theory of operation. A launch runs its blocks one after another on the calling thread. A block
-// begins with all threads ready, each with a stack of its own; the scheduler is no thread: whoever
-// must wait switches straight to the next that is ready, and the last to leave switches to main.
+// Theory of operation. A launch runs its blocks one after another, in the order asked for, on the
+// calling thread. A block begins with all threads ready, each with a stack of its own; the
+// scheduler is no thread: whoever must wait switches straight to the next that is ready, and the
+// last to leave switches to main.
 //   (1) A thread waits only in a barrier or a meeting of lanes; there it is neither running nor
 //       ready. Whoever completes the meeting makes the others ready and goes on itself.
 //   (2) Nothing is ready and some wait: a deadlock; the table of who waits where is the message.
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "tests/simt/builtins.h"
@@ -230,12 +232,17 @@ void run_grid(const Grid& grid, void (*body)(const void* context), const void* c
   rt->launch_begin = rt->block + 1;
   ++rt->counts.launches;
   set_sizes(grid.grid, grid.block);
-  for (std::uint32_t z = 0; z < grid.grid.z; ++z)
-    for (std::uint32_t y = 0; y < grid.grid.y; ++y)
-      for (std::uint32_t x = 0; x < grid.grid.x; ++x) {
-        run_block({x, y, z});
-        if (!rt->failure.empty()) throw Failure(std::exchange(rt->failure, {}));
-      }
+  const std::uint64_t x = grid.grid.x, y = grid.grid.y, blocks = x * y * grid.grid.z;
+  // Any order: from somewhere in steps that meet every block once.
+  std::uint64_t step = rt->order == Order::random ? rt->random % blocks | 1 : 1;
+  while (std::gcd(step, blocks) != 1) step += 2;
+  std::uint64_t at = rt->order == Order::random ? (rt->random >> 32) % blocks : 0;
+  for (std::uint64_t i = 0; i < blocks; ++i, at = (at + step) % blocks) {
+    const std::uint64_t b = rt->order == Order::lifo ? blocks - 1 - at : at;
+    run_block({static_cast<std::uint32_t>(b % x), static_cast<std::uint32_t>(b / x % y),
+               static_cast<std::uint32_t>(b / (x * y))});
+    if (!rt->failure.empty()) throw Failure(std::exchange(rt->failure, {}));
+  }
 }
 
 }  // namespace simt

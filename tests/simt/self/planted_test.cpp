@@ -82,7 +82,6 @@ TEST(Planted, CorrectTwinsAreCleanAndGiveTheSameBitsInEveryOrder) {
     std::vector<float> first;
     for (const Order order : kOrders) {
       Buffers b;
-      const ::simt::Watch watch(b.out.data(), b.out.size() * sizeof(float));
       ::simt::set_order(order);
       ASSERT_NO_THROW(planted->run(false, b.in.data(), b.out.data())) << planted->name;
       if (first.empty()) first = b.out;
@@ -145,7 +144,6 @@ TEST_P(Checked, IsFoundWithItsLineInEveryOrder) {
   for (const Order order : kOrders) {
     ::simt::set_order(order);
     Buffers b;
-    const ::simt::Watch watch(b.out.data(), b.out.size() * sizeof(float));
     std::string what;
     try {
       GetParam()->run(true, b.in.data(), b.out.data());

@@ -183,7 +183,6 @@ TEST(Block, AtomicsCountEachOnce) {
   for (const int x : in) ++want[static_cast<std::size_t>(x)];
   in_each_order([&] {
     std::vector<int> out(16, 0);
-    const ::simt::Watch watch(out.data(), out.size() * sizeof(int));
     histogram(in.data(), 1000, out.data());
     EXPECT_EQ(out, want);
   });
