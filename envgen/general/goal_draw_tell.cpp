@@ -59,7 +59,7 @@ std::optional<Drawer::Owner> Drawer::owner_of(int concept_id) {
 }
 
 std::optional<Goal> Drawer::lookup() {
-  static const char* const kNth[] = {"first", "second", "third"};
+  static const char* const kNth[] = {"first", "second", "third", "fourth"};
   Goal g;
   g.kind = "lookup";
   if (!w.derived.empty() && rng.chance(3, 5)) {
@@ -78,12 +78,12 @@ std::optional<Goal> Drawer::lookup() {
         l.surface.tools.begin(), l.surface.tools.end(),
         [&](const ToolForm& f) { return f.concept_id == d.over && !f.derived.empty(); });
     if (!shown) return std::nullopt;
-    // Of one fact, or of two or three beside each other.
+    // Of one fact, or of two to four beside each other.
     Names names = names_for(w, d.mechanism);
-    const std::size_t wanted = rng.chance(1, 3) ? static_cast<std::size_t>(rng.between(2, 3)) : 1;
+    const std::size_t wanted = rng.chance(1, 3) ? static_cast<std::size_t>(rng.between(2, 4)) : 1;
     std::vector<std::string> whose, paths;
     std::set<std::int64_t> keys;
-    for (int attempt = 0; attempt < 8 && keys.size() < wanted; ++attempt) {
+    for (int attempt = 0; attempt < 10 && keys.size() < wanted; ++attempt) {
       auto owner = owner_of(d.over);
       if (!owner || !keys.insert(owner->key).second) continue;
       const std::string field = wanted == 1 ? "" : "_" + std::to_string(keys.size());

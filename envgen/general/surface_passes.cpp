@@ -35,7 +35,7 @@ void trim(Builder& b, std::size_t wish, Rng drop) {
     }
   // Then operations that take part in nothing, while their mechanism keeps two; then finding by
   // name where lists show all. Where very few tools are wished for, operations that take part in
-  // something go as well, and a mechanism keeps one.
+  // something go as well.
   std::vector<int> spare, rest;
   for (int t = 0; t < static_cast<int>(world.transitions.size()); ++t) {
     const Transition& x = world.transitions[at(t)];
@@ -56,7 +56,7 @@ void trim(Builder& b, std::size_t wish, Rng drop) {
     int left = 0;
     for (std::size_t t = 0; t < world.transitions.size(); ++t)
       left += world.transitions[t].mechanism == m && b.offered[t] ? 1 : 0;
-    if (left <= (wish < kFewTools ? 1 : 2)) continue;
+    if (left <= 2) continue;
     b.offered[at(spare[i])] = false;
     build(b);
   }

@@ -115,8 +115,8 @@ std::string numbers_against(const std::string& a,
                             const std::string& b,
                             const KnobValue& y) {
   if (a == "plan_calls" && b == "writes" && x.high < y.low) return "each operation is a call";
-  if (a == "mechanisms" && b == "tools" && x.low >= 5 && y.high < 16)
-    return "five mechanisms have more records and operations than fifteen tools can offer";
+  if (a == "mechanisms" && b == "tools" && x.low >= 4 && y.high < 16)
+    return "each mechanism keeps two operations, each kind of record a tool that reads it";
   if (a == "plan_mechanisms" && b == "mechanisms" && x.low > y.high)
     return "a plan touches no more mechanisms than the environment has";
   if (a == "writes" && b == "duties" && y.low > 0 && x.high < 2)
