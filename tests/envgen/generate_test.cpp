@@ -105,9 +105,8 @@ TEST(Generate, ASlotCoversTheKindsAndItsTasksCrossMechanisms) {
       EXPECT_EQ(t.draft().task.prompt.find('{'), std::string::npos) << t.draft().task.prompt;
       std::set<std::string> gates;
       for (const auto& g : t.certificate().gates) gates.insert(g.gate);
-      for (const char* g :
-           {"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G13", "G14",
-            "G15", "G17", "G18"})
+      for (const char* g : {"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11",
+                            "G12", "G13", "G14", "G15", "G17", "G18"})
         EXPECT_EQ(gates.count(g), 1U) << g;
     }
   }
@@ -173,6 +172,24 @@ TEST(Packs, AnUnknownKeyNamesTheNearest) {
   auto packs = load_packs({f.path.string()});
   ASSERT_FALSE(packs.ok());
   EXPECT_NE(packs.error().message.find("about"), std::string::npos) << packs.error().message;
+}
+
+TEST(Packs, ASecondDutyOnOneOperationIsRefused) {
+  for (const auto& [on, found] : {std::pair{"open", "a second duty on open"},
+                                  std::pair{"close", "a duty on close, which a duty has done"}}) {
+    const Folder f;
+    fs::create_directories(f.path / "mechanisms");
+    const std::string head =
+        R"json({"mechanism": "door", "about": "x", "roles": {"p": "Party"},
+    "concepts": {"d": {"words": [["door", "doors"]], "attrs": {"owner": {"type": "ref p"}}}}, "transitions": {}, "duties": {
+    "shut": {"on": "open", "if": "1 = 1", "then": "close(d)", "say": ["Also close it."]}, "more": {"on": ")json";
+    std::ofstream(f.file("mechanisms/door.json"))
+        << head << on
+        << R"json(", "if": "1 = 1", "then": "lock(d)", "say": ["Also lock it."]}}})json";
+    auto packs = load_packs({f.path.string()});
+    ASSERT_FALSE(packs.ok());
+    EXPECT_NE(packs.error().message.find(found), std::string::npos) << packs.error().message;
+  }
 }
 
 TEST(Packs, TheBuiltInOnesAreEnough) {
