@@ -1,5 +1,7 @@
 // gemm and lm_head: see gemm_mma.cuh and gemm_f32.cuh for the arithmetic.
 #include "kernels/cuda/gemm_f32.cuh"
+#include "kernels/cuda/gemm_few.cuh"
+#include "kernels/cuda/gemm_tile.cuh"
 #include "kernels/gemm.h"
 
 namespace seedbed::kernels::KN_NS {

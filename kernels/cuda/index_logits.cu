@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kIndexThreads, 1) index_decode_kernel(IndexJob
 // Many tokens: one tile of keys stays in registers, tokens go by; the next one's queries are on
 // their way while one is scored.
 template <bool kF8, bool kAligned>
-__global__ void __launch_bounds__(kIndexThreads, 1)
+__global__ void __launch_bounds__(kIndexThreads, 2)
     index_prefill_kernel(IndexJob job, int tokens_a_block) {
   KN_DYN_SMEM(smem);
   using Block = IndexBlock<kF8, kAligned>;
@@ -68,13 +68,8 @@ __global__ void __launch_bounds__(kIndexThreads, 1)
     const int slot = (token - first) % 2;
     if (token + 1 < last) block.put(1 - slot, token + 1, queries);
     if (token + 2 < last) block.fetch(token + 2, queries);
-    if (token == next) {
-      const typename Block::Place place =
-          block.place(token, tile, block.end_of_run(token, last, next));
-      uint4 raw[2][2][Block::kSteps];
-      block.load_keys(place, raw);
-      block.take_keys(place, raw, block.load_scale(place));
-    }
+    if (token == next)
+      block.read_keys(block.place(token, tile, block.end_of_run(token, last, next)));
     block.run_row(token, slot, tile);
   }
 }

@@ -125,43 +125,47 @@ struct IndexBlock {
   }
 
   // ---- keys ----
-  // Where this warp's 32 keys of the tile at `first` lie; null: nowhere. `end`: keys beyond are not
-  // asked for, nor is their place in the table.
+  // Where this warp's 32 keys of the tile at `first` lie; count 0: nowhere. `end`: keys beyond are
+  // not asked for, nor is their place in the table.
   struct Place {
-    const std::byte *keys = nullptr, *scales = nullptr;
-    int count = 0;  // of the 32
+    const std::byte *keys = nullptr, *scales = nullptr;  // never null
+    int count = 0;                                       // of the 32
   };
   __device__ __forceinline__ Place place(int token, int first, int end) const {
-    Place at;
+    Place at{job.q, job.q, 0};
     const int s = first + warp * kWarpKeys;
     if (s >= end) return at;
-    at.count = min(kWarpKeys, end - s);
     if (!job.paged) {
+      at.count = min(kWarpKeys, end - s);
       at.keys = job.k + static_cast<std::int64_t>(s) * job.dim * kBytes;
-      at.scales = reinterpret_cast<const std::byte*>(job.k_scale + s);
+      if constexpr (kF8) at.scales = reinterpret_cast<const std::byte*>(job.k_scale + s);
       return at;
     }
     const std::int32_t page =
         job.table.table[sequence_of(job, token) * job.table.table_stride + s / kPageTokens];
-    if (page < 0 || page >= job.pages.count) return {};
+    if (page < 0 || page >= job.pages.count) return at;
+    at.count = min(kWarpKeys, end - s);
     const std::byte* base = job.pages.base + page * job.pages.stride;
     at.keys = base + s % kPageTokens * job.dim * kBytes;
     at.scales = base + kPageTokens * job.dim + s % kPageTokens * 4;
     return at;
   }
+  // Row 16m + 8h + g of the warp's keys, this lane's chunks.
+  __device__ __forceinline__ void load_row(const Place& at,
+                                           int m,
+                                           int h,
+                                           uint4 (&raw)[kSteps]) const {
+    const int row = 16 * m + 8 * h + lane / 4;
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      const int from = 64 * step + 16 * (lane % 4), left = job.dim * kBytes - from;
+      raw[step] = load16<kAligned>(at.keys + row * job.dim * kBytes + from,
+                                   row < at.count ? min(left, 16) : 0);
+    }
+  }
   __device__ __forceinline__ void load_keys(const Place& at, uint4 (&raw)[2][2][kSteps]) const {
 #pragma unroll
-    for (int m = 0; m < 2; ++m)
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int row = 16 * m + 8 * h + lane / 4;
-#pragma unroll
-        for (int step = 0; step < kSteps; ++step) {
-          const int from = 64 * step + 16 * (lane % 4), left = job.dim * kBytes - from;
-          raw[m][h][step] = load16<kAligned>(at.keys + row * job.dim * kBytes + from,
-                                             row < at.count ? min(left, 16) : 0);
-        }
-      }
+    for (int i = 0; i < 4; ++i) load_row(at, i / 2, i % 2, raw[i / 2][i % 2]);
   }
   __device__ __forceinline__ float load_scale(const Place& at) const {
     if (!kF8 || stored_key() >= at.count) return 1;
@@ -171,27 +175,38 @@ struct IndexBlock {
     else
       return __uint_as_float(load16_bytes(scale, 4).x);
   }
+  __device__ __forceinline__ void take_row(int m, int h, const uint4 (&raw)[kSteps]) {
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      if constexpr (kF8) {
+        std::uint32_t pair[8];
+        widen16<kHalf>(raw[step], pair);
+#pragma unroll
+        for (int i = 0; i < 8; ++i) key[m][h][8 * step + i] = pair[i];
+      } else {
+        const uint4& x = raw[step];
+        key[m][h][4 * step] = x.x, key[m][h][4 * step + 1] = x.y;
+        key[m][h][4 * step + 2] = x.z, key[m][h][4 * step + 3] = x.w;
+      }
+    }
+  }
   __device__ __forceinline__ void take_keys(const Place& at,
                                             const uint4 (&raw)[2][2][kSteps],
                                             float scale) {
 #pragma unroll
-    for (int m = 0; m < 2; ++m)
-#pragma unroll
-      for (int h = 0; h < 2; ++h)
-#pragma unroll
-        for (int step = 0; step < kSteps; ++step) {
-          if constexpr (kF8) {
-            std::uint32_t pair[8];
-            widen16<kHalf>(raw[m][h][step], pair);
-#pragma unroll
-            for (int i = 0; i < 8; ++i) key[m][h][8 * step + i] = pair[i];
-          } else {
-            const uint4& x = raw[m][h][step];
-            key[m][h][4 * step] = x.x, key[m][h][4 * step + 1] = x.y;
-            key[m][h][4 * step + 2] = x.z, key[m][h][4 * step + 3] = x.w;
-          }
-        }
+    for (int i = 0; i < 4; ++i) take_row(i / 2, i % 2, raw[i / 2][i % 2]);
     key_scale = scale;
+    key_there = stored_key() < at.count;
+  }
+  // Both at once, row by row: no registers for what is on its way.
+  __device__ __forceinline__ void read_keys(const Place& at) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      uint4 raw[kSteps];
+      load_row(at, i / 2, i % 2, raw);
+      take_row(i / 2, i % 2, raw);
+    }
+    key_scale = load_scale(at);
     key_there = stored_key() < at.count;
   }
   // Lane 4g + t stores key 8t + g of the warp's.

@@ -25,6 +25,8 @@ __device__ __forceinline__ float record_number(const MlaJob& job, const std::byt
   };
   switch (job.pages.dtype) {
     case DType::f32:
+      if (reinterpret_cast<std::uintptr_t>(record) % 4 == 0)
+        return reinterpret_cast<const float*>(record)[i];
       return __uint_as_float(bytes(4 * static_cast<std::int64_t>(i), 4));
     case DType::bf16:
       return __uint_as_float(bytes(2 * static_cast<std::int64_t>(i), 2) << 16);

@@ -24,53 +24,10 @@
 // 2 * (c + r + c) FLOP an entry and head; parts make it 1.5 (f8) or 2 (bf16)
 // times that here.
 #pragma once
-#include "kernels/cuda/mla_job.cuh"
+#include "kernels/cuda/mla_record.cuh"
 
 namespace seedbed::kernels::KN_NS {
 namespace {
-
-constexpr int kMlaBlock = 32;                      // entries at a time
-constexpr int kMlaBlocks = kMlaSplit / kMlaBlock;  // of a split
-constexpr int kMlaHeads = 16, kMlaThreads = 128;   // of a group
-constexpr int kPartialPitch = kMlaBlock + 4;       // floats
-constexpr int kWeightPitch = kMlaBlock + 8;        // floats
-constexpr int kSlotRing = 4;
-
-// A record in shared memory, padded to 512 + 64 channels. Rows of f8 records are 656 bytes long as
-// stored, rows of bf16 ones get 16 more: four rows on are 64 bytes on modulo all banks.
-template <bool kF8>
-struct Record {
-  static constexpr int kPitch = kF8 ? 656 : 1168;
-  static constexpr int kChunks = kF8 ? 41 : 72;  // of 16 bytes, in the published shape
-  static constexpr int kScales = 512;            // f8: where they begin
-  static constexpr int kKey = kF8 ? 528 : 1024;
-  static constexpr int kSteps = kF8 ? 2 : 4;  // of a quarter: 64 bytes of a row
-  static constexpr int kQuarter = kF8 ? 128 : 256;
-};
-
-struct MlaShared {  // offsets in bytes
-  int partial, weight, fade, top, total, unit, ring, acc, bytes;
-};
-template <bool kF8>
-__host__ __device__ __forceinline__ MlaShared mla_shared(int groups, int stages, bool keeps_acc) {
-  MlaShared s{};
-  s.partial = stages * kMlaBlock * Record<kF8>::kPitch;
-  s.weight = s.partial + groups * 4 * kMlaHeads * kPartialPitch * 4;
-  s.fade = s.weight + groups * kMlaHeads * kWeightPitch * 4;
-  s.top = s.fade + groups * kMlaHeads * 4;
-  s.total = s.top + groups * kMlaHeads * 4;
-  s.unit = s.total + groups * kMlaHeads * 4;
-  s.ring = s.unit + groups * kMlaHeads * 4;
-  s.acc = s.ring + kSlotRing * kMlaBlock * 4;
-  s.bytes = s.acc + (keeps_acc ? groups * kMlaThreads * 64 * 4 : 0);
-  return s;
-}
-
-// The entry of a block of eight that column n of the scores' mma stands for: neighbours are four
-// rows apart, see Record.
-__device__ __forceinline__ int entry_of(int n) {
-  return (n & 1) * 4 + (n >> 1);
-}
 
 template <bool kF8, bool kFast, int kGroups>
 struct MlaRow {
@@ -169,7 +126,7 @@ struct MlaRow {
         for (int from = 0; from < 4; ++from)
           largest[h] = fmaxf(largest[h], partial()[(from * kMlaHeads + g + 8 * h) * kPartialPitch]);
         const std::uint32_t power = power_of(largest[h]);
-        inverse[h] = __uint_as_float(0x7f000000U - power);
+        inverse[h] = inverse_power(__uint_as_float(power));
         if (warp == 0 && t == 0) of_head(at.unit)[g + 8 * h] = __uint_as_float(power);
       }
     }
@@ -192,6 +149,9 @@ struct MlaRow {
   static __device__ __forceinline__ std::uint32_t power_of(float x) {
     const std::uint32_t power = __float_as_uint(x) & 0x7f800000U;
     return power == 0 || power >= 0x7f000000U ? 0x3f800000U : power;
+  }
+  static __device__ __forceinline__ float inverse_power(float power) {
+    return __uint_as_float(0x7f000000U - __float_as_uint(power));
   }
 
   // ---- records to shared memory ----
@@ -312,11 +272,11 @@ struct MlaRow {
           *reinterpret_cast<const unsigned*>(records + lane * R::kPitch + R::kScales + 4 * warp));
       const float largest = __uint_as_float(bits & 0x7f800000U);
       if (largest > scale_unit) {
-        const float ratio = __fdividef(scale_unit, largest);  // of powers of two
+        const float ratio = __fmul_rn(scale_unit, inverse_power(largest));
         low = __fmul_rn(low, ratio), high = __fmul_rn(high, ratio);
         scale_unit = largest;
       }
-      inverse = scale_unit == 0 ? 0.0F : __fdividef(kWeightUnit, scale_unit);
+      inverse = scale_unit == 0 ? 0.0F : __fmul_rn(kWeightUnit, inverse_power(scale_unit));
     }
     if (__all_sync(kFullMask, low == 1 && high == 1)) return inverse;
 #pragma unroll

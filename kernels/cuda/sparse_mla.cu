@@ -97,6 +97,7 @@ __global__ void __launch_bounds__(kMlaThreads) mla_combine_kernel(MlaJob job, Ml
   const std::int64_t row = blockIdx.x, token = row / job.heads;
   const int head = static_cast<int>(row % job.heads), channel = 4 * static_cast<int>(threadIdx.x);
   const int splits = (list_length(job, token) + kMlaSplit - 1) / kMlaSplit;
+  KN_CHECK(splits <= parts.splits, splits, parts.splits);
   float top = -INFINITY, total = 0;
   float4 sum = make_float4(0, 0, 0, 0);
   for (int split = 0; split < splits; ++split) {
