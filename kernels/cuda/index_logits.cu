@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kIndexThreads, 1) index_decode_kernel(IndexJob
 // Many tokens: one tile of keys stays in registers, tokens go by; the next one's queries are on
 // their way while one is scored.
 template <bool kF8, bool kAligned>
-__global__ void __launch_bounds__(kIndexThreads, 2)
+__global__ void __launch_bounds__(kIndexThreads, kF8&& kAligned ? 2 : 1)
     index_prefill_kernel(IndexJob job, int tokens_a_block) {
   KN_DYN_SMEM(smem);
   using Block = IndexBlock<kF8, kAligned>;
