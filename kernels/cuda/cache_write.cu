@@ -1,5 +1,5 @@
 #include "kernels/cache_write.h"
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/records.cuh"
 
 namespace seedbed::kernels::KN_NS {
 
@@ -7,32 +7,14 @@ namespace {
 
 constexpr int kWarps = 4;  // of a block, each with its own units of a token
 
-__device__ __forceinline__ std::byte* page_of(const Pages& pages, std::int64_t slot) {
-  return pages.base + slot / kPageTokens * pages.stride;
-}
-__device__ __forceinline__ bool valid_slot(const Pages& pages, std::int64_t slot) {
-  return slot >= 0 && slot < std::int64_t{kPageTokens} * pages.count;
-}
-
-// Numbers i .. i+3 of a row of n, stored as kType from `to` on (its number 0). kAligned: all at
-// multiples of their size.
-template <DType kType, bool kAligned>
-__device__ __forceinline__ void store_numbers(std::byte* to, int i, int n, float4 v) {
-  const int left = n - i < 4 ? n - i : 4;
-  if constexpr (kType == DType::bf16)
-    store_bytes<kAligned, 8>(to + 2 * i, bf16x4(v), 2 * left);
-  else
-    store_bytes<kAligned, 16>(to + 4 * i, v, 4 * left);
-}
-
 // A unit is up to 128 numbers of a token, four a lane: first those of the latent, then those of
 // the key. A block is a token; its warps take units in turn. Floor at c = 512, r = 64, f8: 2304
 // bytes read and 656 written a token.
 template <DType kType, bool kWide, bool kAligned>
 __global__ void __launch_bounds__(32 * kWarps) kv_write_kernel(KvWriteParams p, int record_bytes) {
   const std::int64_t t = blockIdx.x, slot = p.slots[t];
-  if (!valid_slot(p.pages, slot)) return;
-  std::byte* record = page_of(p.pages, slot) + slot % kPageTokens * record_bytes;
+  if (!slot_exists(p.pages, slot)) return;
+  std::byte* record = page_holding(p.pages, slot) + slot % kPageTokens * record_bytes;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int blocks = quant_blocks(p.c), units = blocks + quant_blocks(p.r);
   const int key_at = kType == DType::f8 ? p.c + 4 * blocks : p.c * bytes_of(kType);
@@ -43,9 +25,7 @@ __global__ void __launch_bounds__(32 * kWarps) kv_write_kernel(KvWriteParams p, 
     const float* row = latent ? p.latent + t * p.latent_step : p.key + t * p.key_step;
     const float4 v = i < n ? load4<kWide>(row, i, n) : make_float4(0, 0, 0, 0);
     if (kType == DType::f8 && latent) {
-      const float scale = latent_scale(warp_max(magnitude4(v)));
-      if (lane == 0) store_bytes<kAligned, 4>(record + p.c + 4 * unit, scale, 4);
-      if (i < n) store_bytes<kAligned, 4>(record + i, quantise4(v, scale, true), n - i);
+      store_latent_f8<kAligned>(record, i, n, v);
     } else if (i < n) {
       constexpr DType kStored = kType == DType::f8 ? DType::bf16 : kType;
       store_numbers<kStored, kAligned>(record + (latent ? 0 : key_at), i, n, v);
@@ -59,8 +39,8 @@ __global__ void __launch_bounds__(32 * kWarps) index_write_kernel(IndexWritePara
   const std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   if (t >= p.tokens) return;
   const std::int64_t slot = p.slots[t];
-  if (!valid_slot(p.pages, slot)) return;
-  std::byte* page = page_of(p.pages, slot);
+  if (!slot_exists(p.pages, slot)) return;
+  std::byte* page = page_holding(p.pages, slot);
   const int lane = static_cast<int>(threadIdx.x % 32), token = static_cast<int>(slot % kPageTokens);
   std::byte* key = page + std::int64_t{token} * p.d * bytes_of(kType);
   if constexpr (kType == DType::f8) {
@@ -85,16 +65,14 @@ __global__ void __launch_bounds__(32 * kWarps) index_write_kernel(IndexWritePara
 
 template <DType kType>
 void kv_write_as(const KvWriteParams& p) {
-  const int record = kv_record_bytes(kType, p.c, p.r), unit = kType == DType::f32 ? 16 : 8;
   const bool wide = p.c % 4 == 0 && p.r % 4 == 0 && p.latent_step % 4 == 0 && p.key_step % 4 == 0 &&
                     aligned(p.latent, 16) && aligned(p.key, 16);
-  const bool align = wide && aligned(p.pages.base, static_cast<std::size_t>(unit)) &&
-                     p.pages.stride % unit == 0 && record % unit == 0 &&
-                     (record - p.r * (kType == DType::f32 ? 4 : 2)) % unit == 0;
+  const bool align = wide && records_aligned(p.pages, p.c, p.r);
   launch(align  ? kv_write_kernel<kType, true, true>
          : wide ? kv_write_kernel<kType, true, false>
                 : kv_write_kernel<kType, false, false>,
-         dim3(static_cast<unsigned>(p.tokens)), dim3(32 * kWarps), 0, here().stream, p, record);
+         dim3(static_cast<unsigned>(p.tokens)), dim3(32 * kWarps), 0, here().stream, p,
+         kv_record_bytes(kType, p.c, p.r));
 }
 
 template <DType kType>

@@ -1,4 +1,4 @@
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/norms.cuh"
 #include "kernels/norm.h"
 
 namespace seedbed::kernels::KN_NS {
@@ -23,10 +23,6 @@ __device__ __forceinline__ std::int64_t row_here() {
   return kLanes == 32 ? static_cast<std::int64_t>(blockIdx.x) * kWarpRows + threadIdx.x / 32
                       : static_cast<std::int64_t>(blockIdx.x);
 }
-__device__ __forceinline__ float square4(float sum, float4 v) {
-  return fmaf(v.w, v.w, fmaf(v.z, v.z, fmaf(v.y, v.y, fmaf(v.x, v.x, sum))));
-}
-
 template <int kLanes, int kPieces, bool kWide>
 __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
     rms_norm_kernel(RmsNormParams p) {
@@ -60,8 +56,7 @@ __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
     for (int v = 0; v < kPieces; ++v) sum = square4(sum, h[v]);
   }
   sum = row_sum<kLanes>(sum, scratch);
-  const float scale =
-      __frcp_rn(__fsqrt_rn(__fadd_rn(__fdiv_rn(sum, static_cast<float>(dim)), p.eps)));
+  const float scale = inverse_root(__fdiv_rn(sum, static_cast<float>(dim)), p.eps);
   float* out = p.out + t * p.ldo;
   const float* again = residual != nullptr ? residual : x;
   for (int span = 0; span < dim; span += kSpan) {
@@ -71,9 +66,7 @@ __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
       if (i >= dim) continue;
       if (dim > kSpan) h[v] = load4<kWide>(again, i, dim);
       const float4 w = load4<kWide>(p.weight, i, dim);
-      store4<kWide>(out, i, dim,
-                    make_float4(w.x * (h[v].x * scale), w.y * (h[v].y * scale),
-                                w.z * (h[v].z * scale), w.w * (h[v].w * scale)));
+      store4<kWide>(out, i, dim, scaled4(h[v], scale, w));
     }
   }
 }
@@ -116,8 +109,7 @@ __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
   }
   rest = __fdiv_rn(row_sum<kLanes>(rest, scratch), count);
   squares = __fdiv_rn(row_sum<kLanes>(squares, scratch), count);
-  const float variance = fmaxf(squares - rest * rest, 0.0F);
-  const float scale = __frcp_rn(__fsqrt_rn(__fadd_rn(variance, p.eps)));
+  const float scale = inverse_root(left_variance(squares, rest), p.eps);
   float* out = p.out + t * dim;
   for (int span = 0; span < dim; span += kSpan) {
 #pragma unroll
@@ -129,11 +121,7 @@ __global__ void __launch_bounds__(kLanes == 32 ? 32 * kWarpRows : kLanes)
         d[v] = make_float4(y.x - mean, y.y - mean, y.z - mean, y.w - mean);
       }
       const float4 w = load4<kWide>(p.weight, i, dim), b = load4<kWide>(p.bias, i, dim);
-      store4<kWide>(out, i, dim,
-                    make_float4(fmaf((d[v].x - rest) * scale, w.x, b.x),
-                                fmaf((d[v].y - rest) * scale, w.y, b.y),
-                                fmaf((d[v].z - rest) * scale, w.z, b.z),
-                                fmaf((d[v].w - rest) * scale, w.w, b.w)));
+      store4<kWide>(out, i, dim, normed4(d[v], rest, scale, w, b));
     }
   }
 }

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/turns.cuh"
 #include "kernels/quant.h"
 
 namespace seedbed::kernels::KN_NS {
@@ -38,17 +38,6 @@ __global__ void __launch_bounds__(256) act_quant_kernel(ActQuantParams p, int bl
   if (i >= p.dim) return;
   store_bytes<kWide, 4>(reinterpret_cast<std::byte*>(p.out + t * p.dim + i),
                         quantise4(v, scale, p.ue8m0), p.dim - i);
-}
-
-// One butterfly of stride 4 * lanes between the lanes of a warp.
-__device__ __forceinline__ float across(float own, int lanes, bool upper) {
-  const float other = __shfl_xor_sync(kFullMask, own, lanes);
-  return upper ? other - own : own + other;
-}
-__device__ __forceinline__ void butterfly(float& a, float& b) {
-  const float sum = a + b, difference = a - b;
-  a = sum;
-  b = difference;
 }
 
 // A warp takes kBlocks blocks of 128 numbers, four a lane in each, of one row (kBlocks > 1: dim is

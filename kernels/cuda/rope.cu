@@ -1,15 +1,9 @@
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/turns.cuh"
 #include "kernels/rope.h"
 
 namespace seedbed::kernels::KN_NS {
 
 namespace {
-
-// (a, b) turned by an angle; each product and sum rounded once.
-__device__ __forceinline__ float2 turned(float a, float b, float c, float s) {
-  return make_float2(__fsub_rn(__fmul_rn(a, c), __fmul_rn(b, s)),
-                     __fadd_rn(__fmul_rn(b, c), __fmul_rn(a, s)));
-}
 
 // A piece is two neighbouring pairs (interleaved) or four numbers and their partners half a head
 // on. A row is a token; its heads lie behind each other in the pieces, so that all of them share

@@ -1,10 +1,12 @@
+#include "kernels/cuda/fused.h"
 #include "kernels/cuda/topk_row.cuh"
-#include "kernels/cuda/topk_slots.h"
 #include "kernels/topk_select.h"
 
 namespace seedbed::kernels::KN_NS {
 
 namespace {
+
+constexpr int kMaxTopkRow = 1 << 19;  // longest row: its bits must fit in shared memory
 
 // A block a row. Floor: 4 bytes a score, once. Rows are not split over blocks: a row of 65,536 is
 // read by one multiprocessor in about 3 us and the steps around it take as long again; joining
