@@ -11,6 +11,7 @@ Exit code: 0 all hold, 1 something does not, 2 it could not be tried.
 """
 
 import argparse
+import copy
 import os
 import pathlib
 import subprocess
@@ -56,7 +57,7 @@ def check_dpo(folder, data, tokenizer):
     with tempfile.TemporaryDirectory() as out:
         settings = trl.DPOConfig(output_dir=out, max_steps=1, per_device_train_batch_size=1, max_length=None, report_to=[], save_strategy="no",
                                  use_cpu=True, bf16=False, disable_tqdm=True, logging_strategy="no", gradient_checkpointing=False)
-        trainer = trl.DPOTrainer(model=model, args=settings, train_dataset=small, processing_class=tokenizer)
+        trainer = trl.DPOTrainer(model=model, ref_model=copy.deepcopy(model), args=settings, train_dataset=small, processing_class=tokenizer)
         loss = trainer.train().training_loss
     want(loss == loss and loss > 0, f"{folder}: the step's loss is {loss}")
     return loss
