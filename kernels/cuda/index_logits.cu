@@ -47,10 +47,16 @@ __global__ void __launch_bounds__(kIndexThreads, 1) index_decode_kernel(IndexJob
   }
 }
 
+// 128 registers hold the f8 kernel where ptxas builds for sm_90; for sm_80 it would spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+constexpr int kPrefillBlocks = 2;
+#else
+constexpr int kPrefillBlocks = 1;
+#endif
 // Many tokens: one tile of keys stays in registers, tokens go by; the next one's queries are on
 // their way while one is scored.
 template <bool kF8, bool kAligned>
-__global__ void __launch_bounds__(kIndexThreads, kF8&& kAligned ? 2 : 1)
+__global__ void __launch_bounds__(kIndexThreads, kF8&& kAligned ? kPrefillBlocks : 1)
     index_prefill_kernel(IndexJob job, int tokens_a_block) {
   KN_DYN_SMEM(smem);
   using Block = IndexBlock<kF8, kAligned>;
