@@ -36,9 +36,8 @@ constexpr KindRule kKindRules[] = {
     {"choose", "plan_mechanisms", 0, 1, "records of one concept are chosen"},
     {"choose", "level", 1, 5, "neither an obligation nor an interaction bears on a choice"},
     {"lookup", "level", 1, 9,
-     "a shared quantity is a count, told as it is shown: all that is left to be hard at its most "
-     "is "
-     "worth 13,100 points, the last level begins at 13,200"},
+     "a shared quantity is a count, told as it is shown: all else at its most is worth 13,100 "
+     "points, and the last level begins at 13,200"},
     {"choose", "plan_calls", 3, 14,
      "one list is read: at most six pages and eight records one by one"},
     {"saga", "plan_mechanisms", 2, kAny, "its two steps are of different mechanisms"},
