@@ -47,36 +47,9 @@ void take_turns([[maybe_unused]] int order) {
 #endif
 }
 
-namespace {
-// The ops that a suite calls, for backends that do not have all of them yet.
-bool has_ops(const Ops& o, const std::string& suite) {
-  const auto named = [&](const char* part) { return suite.find(part) != std::string::npos; };
-  if (named("Cache")) return o.kv_write != nullptr && o.index_write != nullptr;
-  if (named("Format")) return o.act_quant != nullptr && o.cast_bf16 != nullptr && o.gemm != nullptr;
-  if (named("GemmRows") || named("GroupedGemm"))
-    return o.gemm != nullptr && o.grouped_gemm != nullptr;
-  if (named("LmHead")) return o.lm_head != nullptr;
-  if (named("Gemm")) return o.gemm != nullptr;
-  if (named("Index")) return o.index_logits != nullptr && o.index_logits_paged != nullptr;
-  if (named("Mla") || named("Mha"))
-    return o.sparse_mla != nullptr && o.dense_mla != nullptr && o.dense_mha != nullptr;
-  if (named("Moe")) return o.moe_route != nullptr && o.moe_permute != nullptr;
-  if (named("Topk")) return o.topk_select != nullptr;
-  if (named("MapSlots")) return o.map_slots != nullptr;
-  if (named("Table")) {
-    for (const char* later : {"GemmRows", "LmHead", "Index", "Mla", "Moe", "Topk", "MapSlots"})
-      if (!has_ops(o, later)) return false;
-  }
-  return true;
-}
-}  // namespace
-
 std::string why_skipped(const Backend& backend) {
   if (!backend.supported())
     return std::string(backend.name) == "cuda" ? why_no_device() : "not supported by this machine";
-  std::string suite = testing::UnitTest::GetInstance()->current_test_info()->test_suite_name();
-  suite.erase(0, suite.find('/') + 1);
-  if (!has_ops(backend.ops(), suite)) return "has no op for " + suite + " yet";
   return "";
 }
 

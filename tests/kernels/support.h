@@ -34,8 +34,8 @@ struct Named {
 };
 std::string test_name(const std::string& text);  // letters, digits and _ alone
 
-// Skips, by name and counted, what the machine lacks and what a backend leaves out.
-std::string why_skipped(const Backend& backend);  // the test that runs; empty: it is run
+// Skips, by name and counted, what the machine lacks.
+std::string why_skipped(const Backend& backend);  // empty: it is there
 #define SEEDBED_SKIP_UNLESS_SUPPORTED(backend)                    \
   if (const std::string why = why_skipped(backend); !why.empty()) \
   GTEST_SKIP() << (backend).name << ": " << why

@@ -44,18 +44,19 @@ struct Event {
   std::uint32_t clock, lane_clock;
   std::uint64_t block;
   std::uint16_t thread;
+  std::uint8_t bytes;  // of the cell, a bit each
   bool atomic;
 };
-struct Cell {  // one byte
+struct Cell {  // one byte of shared memory, four of global memory
   Event write, read[2];
   bool copying;  // a cp.async is under way to here
 };
 // Global memory is known by the page, from the first write of a kernel on.
 constexpr std::uintptr_t kPageBytes = 4096;
 struct Page {
-  Cell cells[kPageBytes];
+  Cell cells[kPageBytes / 4];
 };
-constexpr std::size_t kNearPages = 1024, kPagesAtMost = 300;  // 120 MiB
+constexpr std::size_t kNearPages = 4096, kPagesAtMost = 3000;  // 300 MiB
 struct Shadow {
   std::vector<Cell> shared{std::vector<Cell>(shared_capacity())};
   std::unordered_map<std::uintptr_t, std::unique_ptr<Page> > pages;
@@ -174,13 +175,17 @@ void check(Cell& cell,
     report(std::string(verb(access)) + " " + place(p, global) + ", where the cp.async of " +
                text_of(cell.write.where) + " has not been waited for",
            now.where);
-  if (!ordered(cell.write, by, global) && !(cell.write.atomic && now.atomic))
-    report_race(cell.write, true, access, by, now.where, place(p, global));
+  const auto meet = [&](const Event& e) {
+    return (e.bytes & now.bytes) != 0 && !(e.atomic && now.atomic) && !ordered(e, by, global);
+  };
+  if (meet(cell.write)) report_race(cell.write, true, access, by, now.where, place(p, global));
   if (writes) {
     for (const Event& read : cell.read)
-      if (!ordered(read, by, global) && !(read.atomic && now.atomic))
-        report_race(read, false, access, by, now.where, place(p, global));
+      if (meet(read)) report_race(read, false, access, by, now.where, place(p, global));
+    const Event before = cell.write;
     cell.write = now;
+    if (before.thread == now.thread && before.block == now.block && before.clock == now.clock)
+      cell.write.bytes |= before.bytes;
     cell.read[0].block = cell.read[1].block = 0;
     cell.copying = access == race::Access::copy_issued;
   } else if (cell.read[0].block != now.block || cell.read[0].thread == now.thread ||
@@ -191,22 +196,34 @@ void check(Cell& cell,
   }
 }
 
-void check_bytes(Cell* cells,
-                 const std::byte* at,
-                 std::size_t bytes,
-                 race::Access access,
-                 const Event& now,
-                 const Thread& by,
-                 bool global,
-                 bool plain) {
-  ++rt->counts.checked_accesses;
+void check_shared(const std::byte* at,
+                  std::size_t bytes,
+                  race::Access access,
+                  const Event& now,
+                  const Thread& by,
+                  bool plain) {
+  if (!in_array(at, bytes))
+    report(std::string(verb(access)) + " " + std::to_string(bytes) +
+               " bytes out of bounds: " + shared_name(at),
+           now.where);
+  Cell* const cells = &shadow->shared[shared_offset(at)];
   for (std::size_t i = 0; i < bytes; ++i) {
-    if (plain && !global && (access == race::Access::read || now.atomic) &&
-        cells[i].write.block != rt->block)
+    if (plain && (access == race::Access::read || now.atomic) && cells[i].write.block != rt->block)
       report(std::string(verb(access)) + " " + shared_name(at + i) +
                  ", which nobody wrote in this block",
              now.where);
-    check(cells[i], at + i, access, now, by, global);
+    check(cells[i], at + i, access, now, by, false);
+  }
+}
+void check_global(
+    const std::byte* p, std::size_t bytes, race::Access access, Event now, const Thread& by) {
+  auto at = reinterpret_cast<std::uintptr_t>(p);
+  for (const std::uintptr_t end = at + bytes; at < end;) {
+    const std::uintptr_t word = at & ~std::uintptr_t{3}, next = std::min(end, word + 4);
+    now.bytes = static_cast<std::uint8_t>(((1U << (next - at)) - 1) << (at - word));
+    if (Page* page = page_of(word / kPageBytes, access != race::Access::read); page != nullptr)
+      check(page->cells[word % kPageBytes / 4], p, access, now, by, true);
+    at = next;
   }
 }
 
@@ -217,31 +234,21 @@ void access_memory(race::Access access,
                    std::size_t bytes,
                    Where where,
                    bool plain) {
-  const auto* at = static_cast<const std::byte*>(p);
   const bool global = !in_shared(p, bytes);
   if (global && rt->stacks->holds(p)) return;
+  ++rt->counts.checked_accesses;
   const Event now{where,
                   rt->warp[by.warp].clock[static_cast<std::size_t>(by.warp)],
                   by.clock[static_cast<std::size_t>(by.lane)],
                   rt->block,
                   static_cast<std::uint16_t>(by.linear),
+                  1,
                   access == race::Access::atomic};
-  if (!global) {
-    if (!in_array(p, bytes))
-      report(std::string(verb(access)) + " " + std::to_string(bytes) +
-                 " bytes out of bounds: " + shared_name(p),
-             where);
-    return check_bytes(&shadow->shared[shared_offset(p)], at, bytes, access, now, by, false, plain);
-  }
-  for (std::size_t done = 0; done < bytes;) {
-    const auto address = reinterpret_cast<std::uintptr_t>(at + done);
-    const std::size_t rest = std::min<std::size_t>(bytes - done, kPageBytes - address % kPageBytes);
-    Page* page = page_of(address / kPageBytes, access != race::Access::read);
-    if (page != nullptr)
-      check_bytes(&page->cells[address % kPageBytes], at + done, rest, access, now, by, true,
-                  plain);
-    done += rest;
-  }
+  const auto* at = static_cast<const std::byte*>(p);
+  if (global)
+    check_global(at, bytes, access, now, by);
+  else
+    check_shared(at, bytes, access, now, by, plain);
 }
 }  // namespace
 
