@@ -47,9 +47,28 @@ void take_turns([[maybe_unused]] int order) {
 #endif
 }
 
+#if defined(SEEDBED_WITH_SIMT)
+namespace {
+bool every_access_is_looked_at() {
+#if defined(__SANITIZE_ADDRESS__)
+  return true;
+#else
+  return ::simt::race_checked();
+#endif
+}
+}  // namespace
+#endif
+
 std::string why_skipped(const Backend& backend) {
   if (!backend.supported())
     return std::string(backend.name) == "cuda" ? why_no_device() : "not supported by this machine";
+#if defined(SEEDBED_WITH_SIMT)
+  // Minutes of the same kernels with other numbers of rows.
+  const std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
+  if (std::string(backend.name) == "simt" && every_access_is_looked_at() &&
+      test.starts_with("AnyNumberOfRows"))
+    return "too long where every access is looked at; other rows run the same kernels";
+#endif
   return "";
 }
 
