@@ -1,7 +1,7 @@
 // Scores of the lightning indexer (DeepGEMM README, "V3.2 MQA kernels"):
 //   out[t][s] = k_scale[s] * sum_h w[t][h] * relu(dot(q[t][h], k[s]))      key_begin[t] <= s <
 //   key_end[t] out[t][s] = -inf elsewhere in [0, columns)
-// Heads are added in ascending order. q's scale, dim^-0.5 and heads^-0.5 are folded into w by the
+// Heads are added in an order that is fixed for a backend and a head count. q's scale, dim^-0.5 and heads^-0.5 are folded into w by the
 // caller. The k scale is outside the relu because it is positive; with f8 and dim > 128 (several
 // scales a key) the scaled partial dots are summed before the relu. One output's bits do not depend
 // on rows, columns or threads. Accumulation f32. f8 and bf16 inputs: products are exact. Tolerance

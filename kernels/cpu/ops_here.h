@@ -29,4 +29,36 @@ void moe_unpermute(const MoeUnpermuteParams& p);
 void silu_mul(const SiluMulParams& p);
 void sample(const SampleParams& p);
 
+// The table of them. Of internal linkage, as everything that is built for instructions that the
+// machine may lack.
+[[maybe_unused]] static constexpr Ops table_here(const char* name) {
+  return {
+      .name = name,
+      .embed = embed,
+      .gemm = gemm,
+      .grouped_gemm = grouped_gemm,
+      .lm_head = lm_head,
+      .cast_bf16 = cast_bf16,
+      .act_quant = act_quant,
+      .hadamard_quant = hadamard_quant,
+      .rms_norm = rms_norm,
+      .layer_norm = layer_norm,
+      .rope = rope,
+      .kv_write = kv_write,
+      .index_write = index_write,
+      .index_logits = index_logits,
+      .index_logits_paged = index_logits_paged,
+      .topk_select = topk_select,
+      .map_slots = map_slots,
+      .sparse_mla = sparse_mla,
+      .dense_mla = dense_mla,
+      .dense_mha = dense_mha,
+      .moe_route = moe_route,
+      .moe_permute = moe_permute,
+      .moe_unpermute = moe_unpermute,
+      .silu_mul = silu_mul,
+      .sample = sample,
+  };
+}
+
 }  // namespace seedbed::kernels::SEEDBED_ISA

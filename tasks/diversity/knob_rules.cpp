@@ -35,9 +35,6 @@ constexpr KindRule kKindRules[] = {
     {"choose", "interactions", 0, 0, "records are chosen by attributes of their own"},
     {"choose", "plan_mechanisms", 0, 1, "records of one concept are chosen"},
     {"choose", "level", 1, 5, "neither an obligation nor an interaction bears on a choice"},
-    {"lookup", "level", 1, 9,
-     "a shared quantity is a count, told as it is shown: all else at its most is worth 13,100 "
-     "points, and the last level begins at 13,200"},
     {"choose", "plan_calls", 3, 14,
      "one list is read: at most six pages and eight records one by one"},
     {"saga", "plan_mechanisms", 2, kAny, "its two steps are of different mechanisms"},
@@ -76,9 +73,6 @@ std::string kind_against(const std::string& kind, const KnobDomain& knob, const 
   return "";
 }
 
-// Words of the shortest prompt that asks for an operation and says that there is more to come.
-constexpr std::int64_t kTalkWords = 14;
-
 // The least points that a task with this value has (docs/levels.md): three calls, one use of a
 // result, and a blind search among eight tools for the plan's calls and the submission.
 std::int64_t least_points(const KnobDomain& knob, const KnobValue& v) {
@@ -92,11 +86,6 @@ std::int64_t least_points(const KnobDomain& knob, const KnobValue& v) {
   if (knob.name == "kind" && v.name == "refuse") {
     h.refusal = 1;
     h.obligations = 1;
-  }
-  if (knob.name == "kind" && v.name == "talk") {  // an operation, then something else, announced
-    h.hidden = 1;
-    h.writes = h.verbs = h.each_size = 1;
-    h.prompt_words = kTalkWords;
   }
   if (knob.name == "tools" && v.low >= 16) tools_bits = 4;
   h.plan_calls = std::max({h.plan_calls, h.writes});
@@ -118,8 +107,6 @@ std::string numbers_against(const std::string& a,
                             const std::string& b,
                             const KnobValue& y) {
   if (a == "plan_calls" && b == "writes" && x.high < y.low) return "each operation is a call";
-  if (a == "mechanisms" && b == "tools" && x.low >= 4 && y.high < 16)
-    return "each mechanism keeps two operations, each kind of record a tool that reads it";
   if (a == "plan_mechanisms" && b == "mechanisms" && x.low > y.high)
     return "a plan touches no more mechanisms than the environment has";
   if (a == "writes" && b == "duties" && y.low > 0 && x.high < 2)
