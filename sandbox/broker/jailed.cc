@@ -88,8 +88,10 @@ int Jails::program_copy(int program) {
     if (n == 0) break;  // shorter than it said: exec will say what is wrong with it
   }
   if (::fchmod(copy.get(), 0111) != 0) return -1;
-  if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
-      0)
+  // Nobody else has had this descriptor, so no writable mapping is there for F_SEAL_WRITE to refuse;
+  // it would also wait for whoever holds a page for a moment (reclaim, a pipe) and fail with EBUSY.
+  if (::fcntl(copy.get(), F_ADD_SEALS,
+              F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) != 0)
     return -1;
   if (programs_.size() >= 8)
     programs_.erase(programs_.begin());  // rebuilt programs, one after the other
