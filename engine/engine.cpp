@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::int64_t kMostCacheTokens = 1 << 20;
 constexpr std::int64_t kPage = kernels::kPageTokens;
+constexpr std::int64_t kMostPages = 1 << 24;
 constexpr std::chrono::milliseconds kHeldEvery{50};
 constexpr std::int64_t kFewNodes = 4096;
 
@@ -28,6 +29,13 @@ std::int64_t default_cache_tokens(const ModelConfig& config, DType dtype) {
                       static_cast<std::int64_t>(sysconf(_SC_PAGESIZE));
   const std::int64_t pages = memory / 4 / cache_bytes_per_page(config, dtype);
   return std::clamp<std::int64_t>(pages * kPage, kPage, kMostCacheTokens);
+}
+
+Error too_many(const char* what, std::int64_t tokens) {
+  return make_error(
+      Where::usage, "key-value cache", what,
+      std::to_string(tokens) + ", wanted at most " + std::to_string(kMostPages * kPage),
+      "ask for less");
 }
 
 // The first setting in which two models differ, how weights are stored left out; "" where none.
@@ -48,6 +56,7 @@ struct Engine::Impl {
   ModelConfig config;
   std::unique_ptr<Model> model;
   std::unique_ptr<PageCache> cache;
+  std::unique_ptr<HostPages> host_pages;  // null: none
   std::unique_ptr<Scheduler> scheduler;  // the engine's thread alone
 
   std::mutex mutex;  // what follows
@@ -164,15 +173,18 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
                                   ? options.cache_tokens
                                   : default_cache_tokens(impl->config, options.kv_dtype);
   const std::int64_t pages = (wanted + kPage - 1) / kPage;
-  if (pages > (1 << 24))
-    return make_error(Where::usage, "key-value cache", "cache_tokens",
-                      std::to_string(wanted) + ", wanted at most " +
-                          std::to_string(std::int64_t{1 << 24} * kPage),
-                      "ask for less");
+  if (pages > kMostPages) return too_many("cache_tokens", wanted);
   SEEDBED_TRY(impl->cache,
               PageCache::make(impl->config, options.kv_dtype, static_cast<int>(pages),
                               impl->model->moe_layers() * impl->config.num_experts_per_tok));
-  impl->scheduler = std::make_unique<Scheduler>(*impl->model, *impl->cache, options);
+  if (options.host_cache_tokens > 0 && options.prefix_cache) {
+    const std::int64_t host_pages = (options.host_cache_tokens + kPage - 1) / kPage;
+    if (host_pages > kMostPages) return too_many("host_cache_tokens", options.host_cache_tokens);
+    SEEDBED_TRY(impl->host_pages,
+                HostPages::make(impl->cache->page_bytes(), static_cast<int>(host_pages)));
+  }
+  impl->scheduler = std::make_unique<Scheduler>(*impl->model, *impl->cache, options,
+                                                impl->host_pages.get());
   impl->publish(true);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }

@@ -34,6 +34,9 @@ struct EngineOptions {
   DType kv_dtype = DType::f8;
   std::int64_t cache_tokens =
       0;  // room for so many tokens over all sequences; 0: as memory allows, at most 1 Mi tokens
+  // Tokens whose pages stay in the host's memory when the cache gives them up, and come back when a
+  // prompt begins with them; results do not change. 0: none.
+  std::int64_t host_cache_tokens = 0;
   int chunk = 128;     // prompt tokens a forward pass, over all sequences
   int max_batch = 64;  // sequences computed at once
   bool speculative =

@@ -17,8 +17,8 @@ std::size_t common(std::span<const std::int32_t> a, std::span<const std::int32_t
 }
 }  // namespace
 
-PrefixTree::PrefixTree(PageCache& cache, bool exact_hidden)
-    : cache_(cache), exact_hidden_(exact_hidden) {}
+PrefixTree::PrefixTree(PageCache& cache, bool exact_hidden, HostPages* host)
+    : cache_(cache), host_(host), exact_hidden_(exact_hidden) {}
 
 PrefixTree::~PrefixTree() {
   clear();

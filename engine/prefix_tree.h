@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/cache.h"
+#include "engine/host_pages.h"
 
 namespace seedbed::engine {
 
@@ -37,7 +38,8 @@ class PrefixTree {
   };
 
   // exact_hidden: a match ends where a node does, so that `hidden` goes with it.
-  PrefixTree(PageCache& cache, bool exact_hidden);
+  // host: where pages go that the cache gives up; null: nowhere.
+  PrefixTree(PageCache& cache, bool exact_hidden, HostPages* host = nullptr);
   ~PrefixTree();
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
@@ -89,6 +91,7 @@ class PrefixTree {
   void remove(Node* node);  // pins move to the parent; the page is not given
 
   PageCache& cache_;
+  HostPages* host_;
   bool exact_hidden_;
   Node root_;
   std::map<Place, Node*> leaves_;

@@ -15,8 +15,11 @@ bool Sequence::penalised() const {
   return p.repetition_penalty != 1.0 || p.presence_penalty != 0.0 || p.frequency_penalty != 0.0;
 }
 
-Scheduler::Scheduler(Model& model, PageCache& cache, const EngineOptions& options)
-    : model_(&model), cache_(cache), options_(options), tree_(cache, speculative()) {
+Scheduler::Scheduler(Model& model,
+                     PageCache& cache,
+                     const EngineOptions& options,
+                     HostPages* host)
+    : model_(&model), cache_(cache), options_(options), tree_(cache, speculative(), host) {
   options_.chunk = std::max(1, options_.chunk);
   options_.max_batch = std::max(1, options_.max_batch);
 }
@@ -201,6 +204,7 @@ void Scheduler::forward() {
   batch.page_table = table_;
   batch.table_stride = static_cast<std::int64_t>(stride);
   batch.logit_rows = wanted_;
+  batch.host_logits = false;
   batch.want_hidden = speculative();
   batch.want_routing = cache_.routed() > 0;
   batch.want_selection = selection;

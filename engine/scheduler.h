@@ -67,8 +67,12 @@ struct Sequence {
 
 class Scheduler {
  public:
-  // The model is used until set_model; the cache outlives the scheduler.
-  Scheduler(Model& model, PageCache& cache, const EngineOptions& options);
+  // The model is used until set_model; the cache outlives the scheduler, and so does `host`, where
+  // what the cache gives up is kept (null: nowhere).
+  Scheduler(Model& model,
+            PageCache& cache,
+            const EngineOptions& options,
+            HostPages* host = nullptr);
   ~Scheduler();
 
   void submit(std::unique_ptr<Sequence> sequence);
