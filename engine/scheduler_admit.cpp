@@ -35,39 +35,23 @@ Sequence* Scheduler::worth_waiting_for(const Sequence& s, std::int64_t have) con
   return nullptr;
 }
 
-// What of the prompt lies in pages becomes the sequence's.
+// What of the prompt lies in pages, or lay in them, becomes the sequence's.
 void Scheduler::take_match(Sequence& s) {
   // The last token is always computed: its logits are wanted.
   auto match = tree_.match(std::span(s.tokens).first(s.tokens.size() - 1));
-  for (PrefixTree::Node* node : match.nodes) {
-    cache_.share(node->page);
-    s.pages.push_back(node->page);
-    s.node = node;
-  }
+  if (s.whole_pages) match.leave_partial();
+  std::vector<float> hidden;
+  if (match.partial != nullptr) hidden = match.partial->hidden;  // the node may go
+  tree_.take(match, s.pages);
+  s.node = match.nodes.empty() ? nullptr : match.nodes.back();
   s.in_tree = static_cast<std::int64_t>(match.nodes.size());
-  s.computed = s.in_tree * kPage;
-  const std::vector<float>* hidden = s.node != nullptr ? &s.node->hidden : nullptr;
-  std::vector<float> partial_hidden;
-  if (s.node != nullptr) tree_.touch(s.node);
-  if (match.partial != nullptr && !s.whole_pages) {
-    PrefixTree::Node* node = match.partial;
-    partial_hidden = node->hidden;
-    const std::int32_t page = node->page;
-    const auto whole = match.partial_count == static_cast<int>(node->tokens.size());
-    if (whole && tree_.take_over(node)) {
-      s.pages.push_back(page);
-    } else {
-      cache_.share(page);  // copied before it is written
-      tree_.touch(node);
-      s.pages.push_back(page);
-    }
-    s.computed += match.partial_count;
-    hidden = &partial_hidden;
-  }
+  s.computed = match.tokens();
   if (speculative() && s.computed > 0) {
-    SEEDBED_CHECK(hidden != nullptr && !hidden->empty());
+    if (match.partial_count == 0) hidden = s.node->hidden;
+    SEEDBED_CHECK(!hidden.empty());
     s.predicted = s.computed - 1;
-    s.waiting = *hidden;
+    s.last_hidden = hidden;
+    s.waiting = std::move(hidden);
   }
 }
 
@@ -81,12 +65,25 @@ void Scheduler::release(Sequence& s) {
 }
 
 std::int32_t Scheduler::take_page() {
-  const std::int32_t page = cache_.take();
-  if (page >= 0) return page;
-  return tree_.evict() ? cache_.take() : -1;
+  return tree_.take_page();
+}
+
+// The part of a page at the end of what is computed, for when the sequence is resumed.
+void Scheduler::keep_tail(const Sequence& s) {
+  const std::int64_t tail = s.computed - s.in_tree * kPage;
+  if (!options_.prefix_cache || tail == 0 || (speculative() && s.last_hidden.empty())) return;
+  const std::int32_t page = s.pages[static_cast<std::size_t>(s.in_tree)];
+  if (cache_.holders(page) > 1) return;  // others need it for themselves
+  PrefixTree::Node* node =
+      tree_.insert(s.node == nullptr ? tree_.root() : s.node,
+                   std::span(s.tokens).subspan(static_cast<std::size_t>(s.in_tree * kPage),
+                                               static_cast<std::size_t>(tail)),
+                   page);
+  if (node->hidden.empty()) node->hidden = s.last_hidden;
 }
 
 void Scheduler::put_back(Sequence& s) {
+  keep_tail(s);
   release(s);
   s.resumed = true;
   s.running = false;
@@ -166,9 +163,9 @@ void Scheduler::begin(Sequence& s) {
 // evictable: pages that the tree alone holds.
 bool Scheduler::try_admit(std::unique_ptr<Sequence>& owner, std::int64_t evictable) {
   Sequence& s = *owner;
-  const std::int64_t have =
-      options_.prefix_cache ? tree_.match(std::span(s.tokens).first(s.tokens.size() - 1)).tokens()
-                            : 0;
+  PrefixTree::Match match;
+  if (options_.prefix_cache) match = tree_.match(std::span(s.tokens).first(s.tokens.size() - 1));
+  const std::int64_t have = match.tokens();
   if (Sequence* leader = worth_waiting_for(s, have)) {
     // The very same prompt, read for the first time: the leader's logits serve both.
     if (s.resumed || leader->resumed || leader->tokens != s.tokens) return false;
@@ -179,9 +176,10 @@ bool Scheduler::try_admit(std::unique_ptr<Sequence>& owner, std::int64_t evictab
     return true;
   }
   // A page of growth for everybody, besides what the prompt needs.
-  const std::int64_t need = pages_for(static_cast<std::int64_t>(s.tokens.size()) + 1) -
-                            have / kPage + static_cast<std::int64_t>(running_.size());
-  if (!running_.empty() && need > cache_.free_pages() + evictable - have / kPage) return false;
+  const std::int64_t there = match.whole_pages_in_cache();
+  const std::int64_t need = pages_for(static_cast<std::int64_t>(s.tokens.size()) + 1) - there +
+                            static_cast<std::int64_t>(running_.size());
+  if (!running_.empty() && need > cache_.free_pages() + evictable - there) return false;
   if (options_.prefix_cache) take_match(s);
   begin(s);
   running_.push_back(std::move(owner));

@@ -33,6 +33,7 @@ struct EngineStats {
   std::int64_t pages = 0, pages_free = 0;
   std::int64_t pages_cached = 0;  // held by the prefix tree alone: given up when needed
   std::int64_t pages_pinned = 0;  // of those, held for a session: given up last
+  std::int64_t host_pages = 0, host_pages_used = 0;  // of the host tier
   std::int64_t sessions = 0;
   bool paused = false;
   std::int32_t policy = 1;
@@ -43,7 +44,9 @@ struct EngineStats {
   std::int64_t recomputed_tokens = 0;  // prefilled again after a preemption or new weights
   std::int64_t forks = 0;              // requests that took another's prompt whole, logits included
   std::int64_t copied_pages = 0;       // copy-on-write
-  std::int64_t evicted_pages = 0, preemptions = 0, reloads = 0;
+  std::int64_t spilled_pages = 0, restored_pages = 0;  // to the host tier, and back
+  std::int64_t evicted_pages = 0;                      // lost, from the cache or the host tier
+  std::int64_t preemptions = 0, reloads = 0;
   std::int64_t drafted = 0, accepted = 0;
   std::int64_t steps = 0;                     // forward passes
   std::array<std::int64_t, 5> finished = {};  // by Finish; the last: refused after admission

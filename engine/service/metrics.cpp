@@ -105,6 +105,10 @@ void write_own(const Service& service, const EngineStats& s, Writer& out) {
   out.gauge("seedbed_pages_cached", "Pages held for later prompts alone.",
             as_double(s.pages_cached));
   out.gauge("seedbed_pages_pinned", "Cached pages held for a session.", as_double(s.pages_pinned));
+  out.gauge("seedbed_host_pages", "Pages that the host tier has room for.",
+            as_double(s.host_pages));
+  out.gauge("seedbed_host_pages_used", "Pages that lie in the host tier.",
+            as_double(s.host_pages_used));
   out.gauge("seedbed_sessions", "Sessions with pages.", as_double(s.sessions));
   out.gauge("seedbed_paused", "1 while no step is made.", s.paused ? 1 : 0);
   out.gauge("seedbed_policy", "Number of the weights in use.", as_double(s.policy));
@@ -128,7 +132,12 @@ void write_own(const Service& service, const EngineStats& s, Writer& out) {
               as_double(s.forks));
   out.counter("seedbed_pages_copied_total", "Pages copied before a write.",
               as_double(s.copied_pages));
-  out.counter("seedbed_pages_evicted_total", "Cached pages given up.", as_double(s.evicted_pages));
+  out.counter("seedbed_pages_spilled_total", "Cached pages that went to the host tier.",
+              as_double(s.spilled_pages));
+  out.counter("seedbed_pages_restored_total", "Pages that came back from the host tier.",
+              as_double(s.restored_pages));
+  out.counter("seedbed_pages_evicted_total", "Cached pages given up for good.",
+              as_double(s.evicted_pages));
   out.counter("seedbed_preemptions_total", "Requests put back for want of pages.",
               as_double(s.preemptions));
   out.counter("seedbed_reloads_total", "Times that other weights were taken.",
