@@ -1,5 +1,6 @@
 // What a prefix cache is worth to an agent, and what a fork costs: a conversation as agents have
-// it, turn by turn, with the cache and without; then many samples of one long prompt.
+// it, turn by turn, with the cache and without; several by turns in a cache for one, with a host
+// tier and without; then many samples of one long prompt.
 //   bench_replay [--model NAME] [--turns N] [--forks N]
 //
 // Sizes after published traces of coding agents: 33 turns in the median, replies of a few hundred
@@ -34,6 +35,7 @@ constexpr int kSystemTokens = 2'048;  // what the place is, and the tools
 constexpr int kReplyTokens = 150;
 constexpr int kResultTokens = 350;
 constexpr int kForkedPrompt = 4'096;
+constexpr int kConversations = 4;  // in a cache for one
 
 struct Setup {
   std::string model = "nano";
@@ -69,41 +71,86 @@ struct Replay {
   std::vector<std::int32_t> sampled;
 };
 
+std::int64_t room_for(int turns) {
+  return kSystemTokens + (turns + 1) * (kReplyTokens + kResultTokens) + 64 * 64;
+}
+
+struct Conversation {
+  std::uint64_t session = 0;
+  std::vector<std::int32_t> tokens;
+  std::size_t known = 0;  // of them, after the last turn
+};
+
+void turn(Engine& engine, Ids& ids, Conversation& with, Replay& out) {
+  ids.add(with.tokens, kResultTokens);
+  Request request;
+  request.prompt = with.tokens;
+  request.session = with.session;
+  request.params.max_tokens = kReplyTokens;
+  request.params.ignore_eos = true;
+  request.params.sampling.seed = 7;
+  const Generated made = must(engine.run(std::move(request)));
+  out.prompt += static_cast<std::int64_t>(with.tokens.size());
+  out.attainable += static_cast<std::int64_t>(with.known);
+  out.hit += made.cached_tokens;
+  out.computed += made.prompt_tokens;
+  out.prefill_seconds += made.prefill_seconds;
+  out.decode_seconds += made.decode_seconds;
+  for (const auto& token : made.tokens) {
+    with.tokens.push_back(token.id);
+    out.sampled.push_back(token.id);
+  }
+  with.known = with.tokens.size();
+}
+
 Replay replay(const std::string& dir, const Setup& setup, bool prefix_cache) {
   EngineOptions options;
   options.model_dir = dir;
   options.prefix_cache = prefix_cache;
-  options.cache_tokens =
-      kSystemTokens + (setup.turns + 1) * (kReplyTokens + kResultTokens) + 64 * 64;
+  options.cache_tokens = room_for(setup.turns);
   const auto engine = must(Engine::open(options));
   Ids ids(engine->config().vocab_size, "conversation");
-  const std::uint64_t session = engine->new_session();
-  std::vector<std::int32_t> tokens;
-  ids.add(tokens, kSystemTokens);
+  Conversation conversation{.session = engine->new_session(), .tokens = {}};
+  ids.add(conversation.tokens, kSystemTokens);
   Replay out;
-  for (int turn = 0; turn < setup.turns; ++turn) {
-    const std::size_t known = turn == 0 ? 0 : tokens.size();
-    ids.add(tokens, kResultTokens);
-    Request request;
-    request.prompt = tokens;
-    request.session = session;
-    request.params.max_tokens = kReplyTokens;
-    request.params.ignore_eos = true;
-    request.params.sampling.seed = 7;
-    const Generated made = must(engine->run(std::move(request)));
-    out.prompt += static_cast<std::int64_t>(tokens.size());
-    out.attainable += static_cast<std::int64_t>(known);
-    out.hit += made.cached_tokens;
-    out.computed += made.prompt_tokens;
-    out.prefill_seconds += made.prefill_seconds;
-    out.decode_seconds += made.decode_seconds;
-    for (const auto& token : made.tokens) {
-      tokens.push_back(token.id);
-      out.sampled.push_back(token.id);
-    }
-  }
-  engine->end_session(session);
+  for (int at = 0; at < setup.turns; ++at) turn(*engine, ids, conversation, out);
+  engine->end_session(conversation.session);
   return out;
+}
+
+// Several conversations, a turn of each in turn, in a cache that has room for one.
+bool tier(const std::string& dir, const Setup& setup) {
+  const int turns = std::max(2, setup.turns / kConversations);
+  std::vector<Replay> replays;
+  for (const std::int64_t host_tokens : {std::int64_t{0}, kConversations * room_for(turns)}) {
+    EngineOptions options;
+    options.model_dir = dir;
+    options.cache_tokens = room_for(turns);
+    options.host_cache_tokens = host_tokens;
+    const auto engine = must(Engine::open(options));
+    std::vector<Conversation> conversations(kConversations);
+    Ids ids(engine->config().vocab_size, "conversations");
+    for (auto& one : conversations) {
+      one.session = engine->new_session();
+      ids.add(one.tokens, kSystemTokens);
+    }
+    Replay& out = replays.emplace_back();
+    for (int at = 0; at < turns; ++at)
+      for (auto& one : conversations) turn(*engine, ids, one, out);
+    const EngineStats stats = engine->stats();
+    std::printf(
+        "bench replay_tier model=%s conversations=%d turns=%d cache_tokens=%lld host_tokens=%lld "
+        "hit_tokens=%lld share_of_attainable=%.2f%% computed_tokens=%lld spilled_pages=%lld "
+        "restored_pages=%lld prefill_seconds=%.2f\n",
+        setup.model.c_str(), kConversations, turns, static_cast<long long>(options.cache_tokens),
+        static_cast<long long>(host_tokens), static_cast<long long>(out.hit),
+        100 * static_cast<double>(out.hit) /
+            static_cast<double>(std::max<std::int64_t>(1, out.attainable)),
+        static_cast<long long>(out.computed), static_cast<long long>(stats.spilled_pages),
+        static_cast<long long>(stats.restored_pages), out.prefill_seconds);
+    std::fflush(stdout);
+  }
+  return replays[0].sampled == replays[1].sampled;
 }
 
 void print(const Setup& setup, const Replay& r, bool prefix_cache) {
@@ -209,7 +256,9 @@ int main(int argc, char** argv) {
   std::printf("bench replay_ratio model=%s turns=%d prefill_times_less=%.1f same_tokens=%d\n",
               setup.model.c_str(), setup.turns, without.prefill_seconds / with.prefill_seconds,
               with.sampled == without.sampled ? 1 : 0);
+  const bool same = tier(dir.string(), setup);
+  if (!same) std::fprintf(stderr, "the host tier changed a token\n");
   forks(dir.string(), setup);
   std::filesystem::remove_all(dir);
-  return with.sampled == without.sampled ? 0 : 1;
+  return same && with.sampled == without.sampled ? 0 : 1;
 }
