@@ -1,7 +1,7 @@
 """Holds the engine's logits against Hugging Face transformers' own DeepSeek-V3.2 and GLM classes, live.
 
     ./dev acceptance
-    build/venv/bin/python tests/acceptance/model_parity.py [--seedbed PROGRAM] [--only NAME] [--token-seed N]
+    build/venv/bin/python tests/acceptance/model_parity.py [--seedbed PROGRAM] [--only NAME] [--token-seed N] [--device DEVICE]
 
 For each case of tests/goldens/cases.py: `seedbed engine make-model` writes seeded f32 weights, transformers and `seedbed
 engine logits --kv-dtype f32` compute logits of the same tokens. Error of a row: max |ours - theirs| / max |theirs|. A row
@@ -36,10 +36,11 @@ except ImportError as error:
     sys.exit(2)
 
 
-def logits_of(seedbed, folder, ids):
+def logits_of(seedbed, folder, ids, device):
     tokens, out = os.path.join(folder, "tokens.txt"), os.path.join(folder, "logits.npy")
     pathlib.Path(tokens).write_text(" ".join(map(str, ids)) + "\n", encoding="utf-8")
     command = [seedbed, "engine", "logits", "--model", folder, "--tokens", tokens, "--out", out, "--kv-dtype", "f32"]
+    command += ["--device", device] if device else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode != 0:
         sys.exit(f"model_parity: {' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()[-800:]}")
@@ -54,13 +55,13 @@ def near_tie_rows(trace, topk):
     return sorted(rows)
 
 
-def compare(seedbed, name, weights_seed, token_seed, positions):
+def compare(seedbed, name, weights_seed, token_seed, positions, device):
     with tempfile.TemporaryDirectory() as folder:
         cases.make_model(seedbed, name, weights_seed, "f32", folder)
         model = transformers_reference.load(folder)
         ids = reference.tokens(token_seed, positions, model.config.vocab_size)
         trace = transformers_reference.forward(model, ids)
-        ours = logits_of(seedbed, folder, ids)
+        ours = logits_of(seedbed, folder, ids, device)
     near = near_tie_rows(trace, model.config.index_topk)
     rows = near[0] if near else positions
     if tuple(ours.shape) != tuple(trace["logits"].shape):
@@ -74,6 +75,7 @@ def main():
     parser.add_argument("--seedbed", default=str(ROOT / os.environ.get("SEEDBED_BUILD", "build/release") / "seedbed"))
     parser.add_argument("--only", help="one case by its name")
     parser.add_argument("--token-seed", type=int, help="other tokens than the case's own")
+    parser.add_argument("--device", help="where the engine computes, as in `seedbed engine logits --device`")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'case':<15}{'rows compared':>14}{'of them sparse':>15}{'near ties':>10}{'relative error':>16}")
@@ -82,7 +84,7 @@ def main():
         if arguments.only not in (None, name):
             continue
         token_seed = arguments.token_seed or token_seed
-        error, rows, sparse, near = compare(arguments.seedbed, name, weights_seed, token_seed, positions)
+        error, rows, sparse, near = compare(arguments.seedbed, name, weights_seed, token_seed, positions, arguments.device)
         print(f"{name:<15}{rows:>14}{sparse:>15}{near:>10}{error:>16.2e}", flush=True)
         worst, count = max(worst, error), count + 1
         if not error <= cases.LIMIT:
