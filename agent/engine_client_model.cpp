@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/choose_device.h"
+
 namespace seedbed::agent {
 namespace {
 
@@ -16,11 +18,15 @@ Step check_counts(const EngineOptions& o) {
                       "found " + std::to_string(o.max_tokens) + " and " +
                           std::to_string(o.context) + ", wanted numbers to 16777216",
                       "correct them");
-  if (o.chunk < 1 || o.max_batch < 1 || o.cache_tokens < 0)
+  if (o.chunk < 0 || o.max_batch < 1 || o.cache_tokens < 0)
     return make_error(Where::usage, "run", "--chunk, --max-batch, --cache-tokens",
                       "found " + std::to_string(o.chunk) + ", " + std::to_string(o.max_batch) +
                           " and " + std::to_string(o.cache_tokens) + ", wanted at least 1, 1 and 0",
                       "correct them");
+  if (o.host_cache_tokens < 0)
+    return make_error(Where::usage, "run", "--host-cache-tokens",
+                      "found " + std::to_string(o.host_cache_tokens) + ", wanted 0 or more",
+                      "correct it");
   return std::nullopt;
 }
 
@@ -53,12 +59,16 @@ Result<std::unique_ptr<EngineModel>> EngineModel::open(const EngineOptions& opti
 
   engine::EngineOptions engine_options;
   engine_options.model_dir = options.model_dir;
+  SEEDBED_TRY(auto chosen, engine::choose_device(options.device));
+  model->note_ = std::move(chosen.note);
+  engine_options.model.device = std::move(chosen.device);
   engine_options.model.threads = options.threads;
   engine_options.kv_dtype = options.kv_dtype;
   // A whole episode must fit alone; what does not fit beside others waits.
   const std::int64_t least = (model->window_ + kPage - 1) / kPage * kPage + kPage;
   engine_options.cache_tokens =
       options.cache_tokens == 0 ? 0 : std::max(options.cache_tokens, least);
+  engine_options.host_cache_tokens = options.host_cache_tokens;
   engine_options.chunk = options.chunk;
   engine_options.max_batch = options.max_batch;
   engine_options.speculative = options.speculative;

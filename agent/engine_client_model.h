@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "agent/engine_options.h"
@@ -20,6 +21,8 @@ class EngineModel {
   [[nodiscard]] engine::Engine& engine() const { return *engine_; }
   [[nodiscard]] const EngineOptions& options() const { return options_; }
   [[nodiscard]] const engine::service::ChatVocabulary& vocabulary() const { return vocabulary_; }
+  // Why this build for GPUs computes on the host; else empty.
+  [[nodiscard]] const std::string& note() const { return note_; }
   [[nodiscard]] std::int64_t window() const { return window_; }  // tokens an episode may have
 
  private:
@@ -29,6 +32,7 @@ class EngineModel {
   EngineOptions options_;
   engine::service::ChatVocabulary vocabulary_;
   std::unique_ptr<engine::Engine> engine_;
+  std::string note_;
   std::int64_t window_ = 0;
 };
 

@@ -16,9 +16,11 @@ struct EngineOptions {
   bool thinking = true;
   engine::DType kv_dtype = engine::DType::f8;
   // How it is computed. Results never depend on these.
+  std::string device = "auto";    // engine::choose_device
   int threads = 0;                // 0: one for each core
   std::int64_t cache_tokens = 0;  // over all episodes; 0: as memory allows. At least one window
-  int chunk = 128;                // prompt tokens a step
+  std::int64_t host_cache_tokens = 0;  // kept in the host's memory beyond those; 0: none
+  int chunk = 0;                  // prompt tokens a step; 0: as the device likes it
   int max_batch = 64;             // replies computed at once
   bool speculative = false;       // draft with the prediction layer, where the model has one
   bool prefix_cache = true;       // prompts begin with what is in pages already

@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "cli/engine_commands.h"
 #include "engine/chat/render.h"
+#include "engine/choose_device.h"
 #include "engine/engine.h"
 #include "engine/text/detokenizer.h"
 #include "schemas/value.h"
@@ -78,8 +79,14 @@ std::string npy_header(std::size_t rows, std::size_t columns) {
   return out + dict;
 }
 
+Result<std::shared_ptr<kernels::Device>> device_of(Context& context, const std::string& choice) {
+  SEEDBED_TRY(auto chosen, engine::choose_device(choice));
+  if (!chosen.note.empty()) context.out.status(chosen.note + "; computing on the CPU");
+  return std::move(chosen.device);
+}
+
 struct LogitsRun {
-  std::string model, tokens, out, kv = "fp8";
+  std::string model, tokens, out, kv = "fp8", device = "auto";
   std::int64_t chunk = 128, threads = 0;
 };
 
@@ -90,7 +97,8 @@ Step write_logits(Context& context,
   const auto count = static_cast<std::int64_t>(tokens.size());
   const auto vocab = static_cast<std::size_t>(model.config().vocab_size);
   const std::int64_t pages = (count + kernels::kPageTokens - 1) / kernels::kPageTokens;
-  auto cache = engine::PageCache::make(model.config(), cache_type(run.kv), static_cast<int>(pages));
+  auto cache = engine::PageCache::make(model.config(), cache_type(run.kv), static_cast<int>(pages),
+                                       0, model.device());
   if (!cache.ok()) return cache.error();
   std::vector<std::int32_t> table;
   for (std::int64_t i = 0; i < pages; ++i) table.push_back((*cache)->take());
@@ -145,7 +153,7 @@ void note_backend(Context& context) {
 }
 
 struct GenerateRun {
-  std::string model, prompt, kv = "fp8", tokenizer;
+  std::string model, prompt, kv = "fp8", tokenizer, device = "auto";
   bool chat = false, thinking = false, speculative = false;
   std::int64_t max_tokens = 128, seed = 0, threads = 0, top_k = 0;
   double temperature = 1.0, top_p = 0.95, min_p = 0;
@@ -199,6 +207,8 @@ Result<int> engine_logits(Context& context, const Words& words) {
   options.text("--out", run.out, "FILE.npy", "where to write");
   options.choice("--kv-dtype", run.kv, kCacheTypes, "what the key-value cache stores");
   options.integer("--chunk", run.chunk, 1, 8192, "tokens a forward pass; changes no bit");
+  options.choice("--device", run.device, {"auto", "cpu", "cuda"},
+                 "where to compute; auto: on a GPU where this build finds one");
   options.integer("--threads", run.threads, 0, 1024, "threads; 0: one for each core");
   for (const char* name : {"--model", "--tokens", "--out"}) options.require(name);
   if (auto error = options.parse(words)) return *std::move(error);
@@ -206,6 +216,7 @@ Result<int> engine_logits(Context& context, const Words& words) {
   note_backend(context);
   engine::ModelOptions model_options;
   model_options.threads = static_cast<int>(run.threads);
+  SEEDBED_TRY(model_options.device, device_of(context, run.device));
   SEEDBED_TRY(auto model, engine::Model::load(run.model, model_options));
   SEEDBED_TRY(const auto tokens, read_tokens(run.tokens, model->config().vocab_size));
   if (static_cast<std::int64_t>(tokens.size()) > model->config().max_position_embeddings)
@@ -240,6 +251,8 @@ Result<int> engine_generate(Context& context, const Words& words) {
   options.flag("--speculative", run.speculative,
                "draft with the prediction layer; changes no token");
   options.choice("--kv-dtype", run.kv, kCacheTypes, "what the key-value cache stores");
+  options.choice("--device", run.device, {"auto", "cpu", "cuda"},
+                 "where to compute; auto: on a GPU where this build finds one");
   options.integer("--threads", run.threads, 0, 1024, "threads; 0: one for each core");
   json_option(options, common);
   options.require("--model");
@@ -254,6 +267,7 @@ Result<int> engine_generate(Context& context, const Words& words) {
   engine_options.model_dir = run.model;
   engine_options.kv_dtype = cache_type(run.kv);
   engine_options.model.threads = static_cast<int>(run.threads);
+  SEEDBED_TRY(engine_options.model.device, device_of(context, run.device));
   engine_options.speculative = run.speculative;
   SEEDBED_TRY(const auto ids, prompt_ids(run, tokenizer));
   engine_options.cache_tokens = static_cast<std::int64_t>(ids.size()) + run.max_tokens + 1;

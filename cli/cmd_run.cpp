@@ -16,7 +16,8 @@ struct RunArguments {
   std::int64_t seed = 1, samples = 1, limit = 0, jobs = core_count(), concurrency = 8,
                call_wall_ms = 5'000;
   std::int64_t max_turns = 0, max_calls = 0, wall_ms = 0, max_tokens = 0, timeout_ms = 120'000;
-  std::int64_t top_k = 0, threads = 0, context = 0, cache_tokens = 0, chunk = 128, max_batch = 64;
+  std::int64_t top_k = 0, threads = 0, context = 0, cache_tokens = 0, chunk = 0, max_batch = 64,
+               host_cache_tokens = 0;
   double temperature = -1, top_p = 0.95, min_p = 0;
   bool deterministic = false;
   std::string extra, thinking = "on", kv_dtype = "fp8";
@@ -29,12 +30,17 @@ void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions
                  "engine: reason before answering");
   options.integer("--context", arguments.context, 0, 1 << 24,
                   "engine: tokens an episode may have; 0 is the model's positions, at most 32768");
+  options.choice("--device", run.engine.device, {"auto", "cpu", "cuda"},
+                 "engine: where to compute; auto: on a GPU where this build finds one");
   options.integer("--threads", arguments.threads, 0, 1'024, "engine: 0 is one for each core");
   options.choice("--kv-dtype", arguments.kv_dtype, {"fp8", "bf16", "f32"},
                  "engine: what keys and values are stored as");
   options.integer("--cache-tokens", arguments.cache_tokens, 0, 1 << 30,
                   "engine: tokens in pages, over all episodes; 0 is as memory allows");
-  options.integer("--chunk", arguments.chunk, 1, 1 << 16, "engine: prompt tokens of one step");
+  options.integer("--host-cache-tokens", arguments.host_cache_tokens, 0, 1 << 30,
+                  "engine: tokens kept in the host's memory when the pages have no room for them");
+  options.integer("--chunk", arguments.chunk, 0, 1 << 16,
+                  "engine: prompt tokens of one step; 0: 128 on the cpu, 2048 on a GPU");
   options.integer("--max-batch", arguments.max_batch, 1, 4'096, "engine: replies made at once");
   options.flag("--speculative", run.engine.speculative,
                "engine: draft with the model's prediction layer, where it has one");
@@ -88,9 +94,9 @@ void declare(Options& options, RunArguments& arguments, agent::RunOptions& run) 
 
 Step settle_engine(const Options& options, const RunArguments& arguments, agent::RunOptions& run) {
   if (run.policy != "engine") {
-    for (const char* name :
-         {"--model", "--thinking", "--context", "--threads", "--kv-dtype", "--cache-tokens",
-          "--chunk", "--max-batch", "--speculative", "--deterministic"})
+    for (const char* name : {"--model", "--thinking", "--context", "--device", "--threads",
+                             "--kv-dtype", "--cache-tokens", "--host-cache-tokens", "--chunk",
+                             "--max-batch", "--speculative", "--deterministic"})
       if (options.given(name))
         return make_error(Where::usage, "seedbed run", name,
                           "given, and the policy '" + run.policy + "' has no use for it",
@@ -111,6 +117,7 @@ Step settle_engine(const Options& options, const RunArguments& arguments, agent:
   o.context = arguments.context;
   o.threads = static_cast<int>(arguments.threads);
   o.cache_tokens = arguments.cache_tokens;
+  o.host_cache_tokens = arguments.host_cache_tokens;
   o.chunk = static_cast<int>(arguments.chunk);
   o.max_batch = static_cast<int>(arguments.max_batch);
   o.kv_dtype = arguments.kv_dtype == "f32"    ? engine::DType::f32

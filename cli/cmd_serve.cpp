@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "cli/common.h"
+#include "engine/choose_device.h"
 #include "engine/server/server.h"
 #include "engine/service/api.h"
 
@@ -29,12 +30,13 @@ using engine::service::Profile;
 const std::vector<std::string> kCacheTypes = {"fp8", "bf16", "f32"};
 const std::vector<std::string> kProfiles = {"chat", "reasoner", "speciale"};
 constexpr int kSignals[] = {SIGINT, SIGTERM};
+constexpr std::int64_t kMostHostTokens = 1 << 30;
 
 struct ServeRun {
   std::string model, host = "127.0.0.1", profile = "chat", expires, key_variable, name;
   std::string device = "auto", kv = "fp8", weights_root;
-  std::int64_t port = 8000, cache_tokens = 0, max_batch = 64, chunk = 128, threads = 0;
-  std::int64_t max_requests = 2'048, max_tokens = 4'096;
+  std::int64_t port = 8000, cache_tokens = 0, max_batch = 64, chunk = 0, threads = 0;
+  std::int64_t host_cache_tokens = 0, max_requests = 2'048, max_tokens = 4'096;
   bool deterministic = false, speculative = false, json = false;
 };
 
@@ -196,6 +198,7 @@ engine::EngineOptions engine_options(const ServeRun& run) {
   out.model.threads = static_cast<int>(run.threads);
   out.kv_dtype = run.kv == "f32" ? DType::f32 : run.kv == "bf16" ? DType::bf16 : DType::f8;
   out.cache_tokens = run.cache_tokens;
+  out.host_cache_tokens = run.host_cache_tokens;
   out.chunk = static_cast<int>(run.chunk);
   out.max_batch = static_cast<int>(run.max_batch);
   out.speculative = run.speculative;
@@ -229,13 +232,15 @@ void say_ready(Context& context,
     schemas::Value out = schemas::Value::object();
     out.set("address", address).set("host", run.host).set("port", port).set("model", name);
     out.set("profile", run.profile).set("weights_version", engine.policy_version());
+    out.set("device", engine.device());
     out.set("cache_tokens", engine.cache_tokens()).set("max_batch", engine.max_batch());
     context.out.object(out);
   }
   // Flushes the object above, too.
   context.out.status("seedbed serve: " + name + ", weights " + engine.policy_version() + ", fits " +
                      format_count(engine.cache_tokens()) + " tokens at up to " +
-                     std::to_string(engine.max_batch()) + " sequences, " + address);
+                     std::to_string(engine.max_batch()) + " sequences on " + engine.device() +
+                     ", " + address);
 }
 
 void declare(Options& options, ServeRun& run) {
@@ -250,14 +255,19 @@ void declare(Options& options, ServeRun& run) {
   options.text("--api-key-env", run.key_variable, "VAR",
                "environment variable with the key that clients must send");
   options.text("--model-name", run.name, "N", "what clients call it; else the folder's name");
-  options.choice("--device", run.device, {"auto", "cpu"}, "where to compute");
+  options.choice("--device", run.device, {"auto", "cpu", "cuda"},
+                 "where to compute; auto: on a GPU where this build finds one");
   options.flag("--deterministic", run.deterministic,
                "the same tokens whatever the batch, the pieces and the cache: on cpu that holds "
                "in any case, at no cost");
   options.integer("--cache-tokens", run.cache_tokens, 0, std::int64_t{1} << 32,
                   "tokens that the cache holds over all requests; 0: as memory allows");
+  options.integer("--host-cache-tokens", run.host_cache_tokens, 0, kMostHostTokens,
+                  "tokens kept in the host's memory when the cache has no room for them; changes "
+                  "no token; 0: none");
   options.integer("--max-batch", run.max_batch, 1, 4'096, "sequences computed at once");
-  options.integer("--chunk", run.chunk, 1, 8'192, "prompt tokens a forward pass");
+  options.integer("--chunk", run.chunk, 0, 8'192,
+                  "prompt tokens a forward pass; 0: 128 on the cpu, 2048 on a GPU");
   options.choice("--kv-dtype", run.kv, kCacheTypes, "what the key-value cache stores");
   options.integer("--threads", run.threads, 0, 1'024, "threads; 0: one for each core");
   options.flag("--speculative", run.speculative,
@@ -285,7 +295,11 @@ Result<int> cmd_serve(Context& context, const Words& words) {
   const std::string name = asked.model_name;
   allow_descriptors();
   Signals signals;  // before any other thread
-  SEEDBED_TRY(const auto engine, engine::Engine::open(engine_options(run)));
+  SEEDBED_TRY(auto chosen, engine::choose_device(run.device));
+  if (!chosen.note.empty()) context.out.status(chosen.note + "; computing on the CPU");
+  auto how = engine_options(run);
+  how.model.device = std::move(chosen.device);
+  SEEDBED_TRY(const auto engine, engine::Engine::open(how));
   SEEDBED_TRY(const auto vocabulary,
               engine::service::ChatVocabulary::open(run.model, engine->config()));
   const auto listening = std::make_shared<std::weak_ptr<Server>>();

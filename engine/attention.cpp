@@ -2,8 +2,6 @@
 // indexer selects.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <numeric>
 
 #include "base/check.h"
 #include "engine/forward.h"
@@ -11,16 +9,12 @@
 namespace seedbed::engine {
 
 using kernels::Pages;
-using kernels::PageTable;
 
 namespace {
 
-PageTable table_from(const Batch& batch, int first_row) {
-  return {batch.page_table.data(), batch.table_stride, batch.sequence.data() + first_row};
-}
-
-// Scores of one call at most so many bytes: the rows of a run are cut accordingly.
-constexpr std::int64_t kScoreBytes = 32LL << 20;
+// Scores of one call at most so many bytes: the rows of a run are cut accordingly. A GPU is filled
+// by more of them.
+constexpr std::int64_t kScoreBytes = 32LL << 20, kDeviceScoreBytes = 256LL << 20;
 
 }  // namespace
 
@@ -36,8 +30,8 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
   ops.layer_norm({.rows = rows,
                   .dim = dim,
                   .x = key,
-                  .weight = w.norm_weight.data(),
-                  .bias = w.norm_bias.data(),
+                  .weight = w.norm_weight,
+                  .bias = w.norm_bias,
                   .eps = 1e-6F,
                   .out = key,
                   .pool = pool});
@@ -48,8 +42,8 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
             .x = key,
             .token_step = dim,
             .head_step = dim,
-            .cos = cos,
-            .sin = sin,
+            .cos = in.cos,
+            .sin = in.sin,
             .pool = pool});
   const void* stored_key = key;
   const float* key_scale = nullptr;
@@ -71,7 +65,7 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
                    .d = dim,
                    .k = stored_key,
                    .scale = key_scale,
-                   .slots = slots,
+                   .slots = in.slots,
                    .pages = pages,
                    .pool = pool});
 
@@ -88,8 +82,8 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
             .x = q,
             .token_step = std::int64_t{heads} * dim,
             .head_step = dim,
-            .cos = cos,
-            .sin = sin,
+            .cos = in.cos,
+            .sin = in.sin,
             .pool = pool});
   float* weight = b.index_w.get(std::int64_t{rows} * heads);
   linear_f32(x.f32(), rows, w.weights_proj, weight);
@@ -107,10 +101,10 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
                         .out = codes,
                         .scale = scale,
                         .pool = pool});
-    for (std::int64_t i = 0; i < all; ++i) weight[i] = weight[i] * fold * scale[i];
+    ops.fold_weights({.count = all, .w = weight, .fold = fold, .scale = scale, .pool = pool});
     query = codes;
   } else {
-    for (std::int64_t i = 0; i < all; ++i) weight[i] *= fold;
+    ops.fold_weights({.count = all, .w = weight, .fold = fold, .pool = pool});
     query = q;
     if (stored == DType::bf16) {
       std::uint16_t* rounded = b.index_q16.get(all * dim);
@@ -128,27 +122,28 @@ void Pass::score_and_choose(const void* query, const float* weight, int cache_la
   const int heads = config.index_n_heads, dim = config.index_head_dim, k = config.index_topk;
   std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
   const std::int64_t row_bytes = std::int64_t{heads} * dim * kernels::bytes_of(cache.dtype());
+  const std::int64_t score_bytes = device.is_host() ? kScoreBytes : kDeviceScoreBytes;
   for (const Run& stretch : stretches) {
     if (stretch.whole) continue;
     const int end = stretch.first + stretch.rows;
     for (int first = stretch.first, piece = 0; first < end; first += piece) {
-      std::int32_t columns = key_end[first];
+      std::int32_t most = std::max(columns, key_end[first]);
       for (piece = 1; first + piece < end; ++piece) {
-        const std::int32_t more = std::max(columns, key_end[first + piece]);
-        if (std::int64_t{more} * (piece + 1) * 4 > kScoreBytes) break;
-        columns = more;
+        const std::int32_t more = std::max(most, key_end[first + piece]);
+        if (std::int64_t{more} * (piece + 1) * 4 > score_bytes) break;
+        most = more;
       }
-      const std::int64_t ld = (std::int64_t{columns} + 15) / 16 * 16;
+      const std::int64_t ld = (std::int64_t{most} + 15) / 16 * 16;
       float* scores = b.index_scores.get(ld * piece);
       ops.index_logits_paged({.tokens = piece,
                               .heads = heads,
                               .dim = dim,
-                              .columns = columns,
+                              .columns = most,
                               .q = static_cast<const std::byte*>(query) + first * row_bytes,
                               .w = weight + std::int64_t{first} * heads,
                               .pages = cache.index_keys(cache_layer),
-                              .table = table_from(batch, first),
-                              .key_end = key_end + first,
+                              .table = table_from(first),
+                              .key_end = in.key_end + first,
                               .out = scores,
                               .ldo = ld,
                               .pool = pool});
@@ -156,7 +151,7 @@ void Pass::score_and_choose(const void* query, const float* weight, int cache_la
                        .k = k,
                        .scores = scores,
                        .lds = ld,
-                       .length = key_end + first,
+                       .length = in.key_end + first,
                        .out = positions + std::int64_t{first} * k,
                        .pool = pool});
     }
@@ -178,8 +173,8 @@ void Pass::attend_latents(const float* query, int cache_layer, float* result) {
                    .q = query + std::int64_t{first} * heads * (c + r),
                    .scale = scale,
                    .pages = pages,
-                   .table = table_from(batch, first),
-                   .key_end = key_end + first,
+                   .table = table_from(first),
+                   .key_end = in.key_end + first,
                    .out = result + std::int64_t{first} * heads * c,
                    .pool = pool});
   };
@@ -188,7 +183,7 @@ void Pass::attend_latents(const float* query, int cache_layer, float* result) {
     ops.map_slots({.rows = count,
                    .k = k,
                    .positions = b.positions.get(0) + std::int64_t{first} * k,
-                   .table = table_from(batch, first),
+                   .table = table_from(first),
                    .slots = chosen,
                    .pool = pool});
     ops.sparse_mla({.tokens = count,
@@ -214,20 +209,18 @@ void Pass::attend_latents(const float* query, int cache_layer, float* result) {
     return;
   }
   // Short and long contexts by turns: the whole ones become lists too (the same bits), for one
-  // call.
+  // call. Of a context that is selected whole the scores do not matter.
   std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
-  std::int32_t* lengths = b.lengths.get(rows);
-  std::fill(lengths, lengths + rows, k);
-  for (const Run& stretch : stretches) {
-    if (!stretch.whole) continue;
-    for (int row = stretch.first; row < stretch.first + stretch.rows; ++row) {
-      lengths[row] = key_end[row];
-      std::int32_t* list = positions + std::int64_t{row} * k;
-      std::iota(list, list + key_end[row], 0);
-      std::fill(list + key_end[row], list + k, -1);
-    }
-  }
-  sparse(0, rows, lengths);
+  for (const Run& stretch : stretches)
+    if (stretch.whole)
+      ops.topk_select({.rows = stretch.rows,
+                       .k = k,
+                       .scores = b.index_scores.get(std::int64_t{stretch.rows} * k),
+                       .lds = k,
+                       .length = in.key_end + stretch.first,
+                       .out = positions + std::int64_t{stretch.first} * k,
+                       .pool = pool});
+  sparse(0, rows, in.list_length);
 }
 
 void Pass::attend(const Layer& w, int cache_layer) {
@@ -246,7 +239,7 @@ void Pass::attend(const Layer& w, int cache_layer) {
             .w_dtype = w.absorbed_dtype,
             .a = q,
             .lda = std::int64_t{heads} * qk,
-            .w = w.w_uk.data(),
+            .w = w.w_uk,
             .out = full,
             .ldo = std::int64_t{heads} * (c + r),
             .batch = heads,
@@ -254,9 +247,13 @@ void Pass::attend(const Layer& w, int cache_layer) {
             .w_step = std::int64_t{c} * nope,
             .out_step = c + r,
             .pool = pool});
-  for (std::int64_t i = 0; i < std::int64_t{rows} * heads; ++i)
-    std::memcpy(full + i * (c + r) + c, q + i * qk + nope,
-                sizeof(float) * static_cast<std::size_t>(r));
+  ops.copy_rows({.rows = std::int64_t{rows} * heads,
+                 .dim = r,
+                 .x = q + nope,
+                 .ldx = qk,
+                 .out = full + c,
+                 .ldo = c + r,
+                 .pool = pool});
 
   float* out_latent = b.out_latent.get(std::int64_t{rows} * heads * c);
   attend_latents(full, cache_layer, out_latent);
@@ -269,7 +266,7 @@ void Pass::attend(const Layer& w, int cache_layer) {
             .w_dtype = w.absorbed_dtype,
             .a = out_latent,
             .lda = std::int64_t{heads} * c,
-            .w = w.w_uv.data(),
+            .w = w.w_uv,
             .out = b.out_heads.get(std::int64_t{rows} * heads * v),
             .ldo = std::int64_t{heads} * v,
             .batch = heads,
@@ -277,6 +274,23 @@ void Pass::attend(const Layer& w, int cache_layer) {
             .w_step = std::int64_t{v} * c,
             .out_step = v,
             .pool = pool});
+}
+
+void Pass::show_selections(int cache_layer) {
+  const std::int64_t k = config.index_topk;
+  for (const Run& run : runs) {
+    if (run.whole) continue;
+    std::int32_t* there = attention.positions.get(0) + std::int64_t{run.first} * k;
+    std::vector<std::int32_t> positions(static_cast<std::size_t>(run.rows * k));
+    const auto bytes = static_cast<std::int64_t>(positions.size() * sizeof(std::int32_t));
+    device.download(positions.data(), there, bytes);
+    if (batch.on_selection) {
+      batch.on_selection(cache_layer, run.first, run.rows, positions.data());
+      device.upload(there, positions.data(), bytes);
+    }
+    if (batch.want_selection)
+      out.selections.push_back({cache_layer, run.first, run.rows, std::move(positions)});
+  }
 }
 
 const float* Pass::self_attention(const Layer& w, int cache_layer, const float* normed) {
@@ -293,7 +307,7 @@ const float* Pass::self_attention(const Layer& w, int cache_layer, const float* 
   ops.rms_norm({.rows = rows,
                 .dim = q_rank,
                 .x = q_a,
-                .weight = w.q_a_norm.data(),
+                .weight = w.q_a_norm,
                 .eps = kLatentEps,
                 .out = q_a,
                 .pool = pool});
@@ -307,8 +321,8 @@ const float* Pass::self_attention(const Layer& w, int cache_layer, const float* 
             .x = q + config.qk_nope_head_dim,
             .token_step = std::int64_t{heads} * qk,
             .head_step = qk,
-            .cos = cos,
-            .sin = sin,
+            .cos = in.cos,
+            .sin = in.sin,
             .pool = pool});
 
   float* kv = b.kv_a.get(std::int64_t{rows} * (c + r));
@@ -318,7 +332,7 @@ const float* Pass::self_attention(const Layer& w, int cache_layer, const float* 
                 .dim = c,
                 .x = kv,
                 .ldx = c + r,
-                .weight = w.kv_a_norm.data(),
+                .weight = w.kv_a_norm,
                 .eps = kLatentEps,
                 .out = latent,
                 .ldo = c,
@@ -330,8 +344,8 @@ const float* Pass::self_attention(const Layer& w, int cache_layer, const float* 
             .x = kv + c,
             .token_step = c + r,
             .head_step = c + r,
-            .cos = cos,
-            .sin = sin,
+            .cos = in.cos,
+            .sin = in.sin,
             .pool = pool});
   ops.kv_write({.tokens = rows,
                 .c = c,
@@ -340,21 +354,12 @@ const float* Pass::self_attention(const Layer& w, int cache_layer, const float* 
                 .latent_step = c,
                 .key = kv + c,
                 .key_step = c + r,
-                .slots = slots,
+                .slots = in.slots,
                 .pages = cache.latents(cache_layer),
                 .pool = pool});
 
   if (w.indexer) select(*w.indexer, cache_layer, b.normed, b.q_latent);
-  for (const Run& run : runs) {
-    if (run.whole) continue;
-    std::int32_t* positions = b.positions.get(0) + std::int64_t{run.first} * config.index_topk;
-    if (batch.on_selection) batch.on_selection(cache_layer, run.first, run.rows, positions);
-    if (batch.want_selection)
-      out.selections.push_back(
-          {cache_layer, run.first, run.rows,
-           std::vector<std::int32_t>(positions,
-                                     positions + std::int64_t{run.rows} * config.index_topk)});
-  }
+  if (batch.want_selection || batch.on_selection) show_selections(cache_layer);
   if (form == AttentionForm::mha)
     attend_mha(w, cache_layer);
   else

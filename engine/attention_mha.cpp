@@ -9,14 +9,14 @@ namespace seedbed::engine {
 
 namespace {
 
-float absorbed_at(const std::vector<std::byte>& w, DType dtype, std::int64_t i) {
+float absorbed_at(const std::byte* w, DType dtype, std::int64_t i) {
   if (dtype == DType::f32) {
     float x = 0;
-    std::memcpy(&x, w.data() + i * 4, 4);
+    std::memcpy(&x, w + i * 4, 4);
     return x;
   }
   std::uint16_t x = 0;
-  std::memcpy(&x, w.data() + i * 2, 2);
+  std::memcpy(&x, w + i * 2, 2);
   return kernels::bf16_to_f32(x);
 }
 
@@ -47,6 +47,7 @@ void read_record(const std::byte* record, DType dtype, int c, int r, float* out)
 
 void Pass::attend_mha(const Layer& w, int cache_layer) {
   AttentionBuffers& b = attention;
+  SEEDBED_CHECK(device.is_host());  // Model::load refuses it elsewhere
   const int heads = config.num_attention_heads, c = config.kv_lora_rank,
             r = config.qk_rope_head_dim;
   const int nope = config.qk_nope_head_dim, qk = config.qk_head_dim(), v = config.v_head_dim;

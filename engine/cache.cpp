@@ -24,6 +24,14 @@ std::int64_t latent_page_bytes(const ModelConfig& config, DType dtype) {
 std::int64_t index_page_bytes(const ModelConfig& config, DType dtype) {
   return aligned(kernels::index_page_bytes(dtype, config.index_head_dim));
 }
+// Null where it is refused.
+std::byte* map(std::int64_t bytes) {
+  void* memory = mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  madvise(memory, static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
+  return static_cast<std::byte*>(memory);
+}
 int cached_layers(const ModelConfig& config) {
   return config.num_hidden_layers + config.num_nextn_predict_layers;
 }
@@ -37,7 +45,8 @@ std::int64_t cache_bytes_per_page(const ModelConfig& config, DType kv_dtype) {
 Result<std::unique_ptr<PageCache>> PageCache::make(const ModelConfig& config,
                                                    DType kv_dtype,
                                                    int pages,
-                                                   int routed) {
+                                                   int routed,
+                                                   std::shared_ptr<kernels::Device> device) {
   SEEDBED_CHECK(pages > 0, pages);
   const int d = config.index_head_dim;
   if (kv_dtype == DType::f8 && ((d & (d - 1)) != 0 || d > kernels::kQuantBlock))
@@ -50,20 +59,31 @@ Result<std::unique_ptr<PageCache>> PageCache::make(const ModelConfig& config,
   cache->dtype_ = kv_dtype;
   cache->latent_page_ = latent_page_bytes(config, kv_dtype);
   cache->index_page_ = index_page_bytes(config, kv_dtype);
-  const std::int64_t layer_bytes = std::int64_t{pages} * cache_bytes_per_page(config, kv_dtype);
   cache->routed_ = routed;
-  cache->bytes_ = layer_bytes + std::int64_t{pages} * kernels::kPageTokens * routed *
-                                    static_cast<std::int64_t>(sizeof(std::uint16_t));
-  void* memory = mmap(nullptr, static_cast<std::size_t>(cache->bytes_), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED)
-    return make_error(
-        Where::config, "key-value cache", std::to_string(pages) + " pages",
-        "memory refused for " + std::to_string(cache->bytes_) + " bytes: " + std::strerror(errno),
-        "ask for fewer cached tokens");
-  madvise(memory, static_cast<std::size_t>(cache->bytes_), MADV_HUGEPAGE);
-  cache->memory_ = static_cast<std::byte*>(memory);
-  cache->routing_ = reinterpret_cast<std::uint16_t*>(cache->memory_ + layer_bytes);
+  cache->device_ = device != nullptr ? std::move(device) : kernels::host_device();
+  kernels::Device& where = *cache->device_;
+  const auto refused = [&](std::int64_t bytes, const std::string& why) {
+    return make_error(Where::config, "key-value cache", std::to_string(pages) + " pages",
+                      "memory refused for " + std::to_string(bytes) + " bytes" + why,
+                      "ask for fewer cached tokens");
+  };
+  cache->bytes_ = std::int64_t{pages} * cache_bytes_per_page(config, kv_dtype);
+  if (where.is_host()) {
+    cache->memory_ = map(cache->bytes_);
+  } else {
+    where.bind();
+    cache->memory_ = where.allocate(cache->bytes_);
+  }
+  if (cache->memory_ == nullptr)
+    return refused(cache->bytes_, where.is_host() ? std::string(": ") + std::strerror(errno)
+                                                  : " on " + where.describe());
+  if (routed > 0) {
+    const std::int64_t bytes = std::int64_t{pages} * cache->routing_page();
+    cache->routing_memory_ = map(bytes);
+    if (cache->routing_memory_ == nullptr)
+      return refused(bytes, std::string(": ") + std::strerror(errno));
+    cache->routing_ = reinterpret_cast<std::uint16_t*>(cache->routing_memory_);
+  }
   cache->holders_.assign(static_cast<std::size_t>(pages), 0);
   cache->free_.resize(static_cast<std::size_t>(pages));
   for (int i = 0; i < pages; ++i) cache->free_[static_cast<std::size_t>(i)] = i;
@@ -72,7 +92,26 @@ Result<std::unique_ptr<PageCache>> PageCache::make(const ModelConfig& config,
 }
 
 PageCache::~PageCache() {
-  if (memory_ != nullptr) munmap(memory_, static_cast<std::size_t>(bytes_));
+  if (routing_memory_ != nullptr)
+    munmap(routing_memory_, static_cast<std::size_t>(std::int64_t{pages_} * routing_page()));
+  if (memory_ == nullptr) return;
+  if (device_->is_host()) {
+    munmap(memory_, static_cast<std::size_t>(bytes_));
+    return;
+  }
+  try {
+    device_->release(memory_);
+  } catch (const kernels::DeviceError&) {  // was told of before; its memory is gone with it
+  }
+}
+
+std::int64_t PageCache::routing_page() const {
+  return std::int64_t{kernels::kPageTokens} * routed_ *
+         static_cast<std::int64_t>(sizeof(std::uint16_t));
+}
+
+std::int64_t PageCache::page_bytes() const {
+  return layers_ * (latent_page_ + index_page_) + routing_page();
 }
 
 std::int32_t PageCache::take() {
@@ -96,18 +135,41 @@ void PageCache::give(std::int32_t page) {
   std::push_heap(free_.begin(), free_.end(), std::greater<>());
 }
 
-void PageCache::copy(std::int32_t from, std::int32_t to) {
-  SEEDBED_CHECK(from >= 0 && from < pages_ && to >= 0 && to < pages_ && from != to, from, to);
-  const auto move = [&](std::byte* base, std::int64_t bytes) {
-    std::memcpy(base + to * bytes, base + from * bytes, static_cast<std::size_t>(bytes));
-  };
+template <class Part>
+void PageCache::each_part(std::int32_t page, Part&& part) const {
+  SEEDBED_CHECK(page >= 0 && page < pages_, page, pages_);
   for (int layer = 0; layer < layers_; ++layer) {
-    move(latents(layer).base, latent_page_);
-    move(index_keys(layer).base, index_page_);
+    part(latents(layer).base + page * latent_page_, latent_page_);
+    part(index_keys(layer).base + page * index_page_, index_page_);
   }
-  move(reinterpret_cast<std::byte*>(routing_),
-       std::int64_t{kernels::kPageTokens} * routed_ *
-           static_cast<std::int64_t>(sizeof(std::uint16_t)));
+}
+
+void PageCache::copy(std::int32_t from, std::int32_t to) {
+  SEEDBED_CHECK(to >= 0 && to < pages_ && from != to, from, to);
+  device_->bind();
+  each_part(from, [&](std::byte* at, std::int64_t bytes) {
+    device_->copy(at + (to - from) * bytes, at, bytes);
+  });
+  if (routed_ > 0)
+    std::copy_n(routing(from, 0), std::int64_t{kernels::kPageTokens} * routed_, routing(to, 0));
+}
+
+void PageCache::read(std::int32_t page, std::byte* to) const {
+  device_->bind();
+  each_part(page, [&](const std::byte* at, std::int64_t bytes) {
+    device_->download(to, at, bytes);
+    to += bytes;
+  });
+  if (routed_ > 0) std::memcpy(to, routing(page, 0), static_cast<std::size_t>(routing_page()));
+}
+
+void PageCache::write(std::int32_t page, const std::byte* from) {
+  device_->bind();
+  each_part(page, [&](std::byte* at, std::int64_t bytes) {
+    device_->upload(at, from, bytes);
+    from += bytes;
+  });
+  if (routed_ > 0) std::memcpy(routing(page, 0), from, static_cast<std::size_t>(routing_page()));
 }
 
 // Memory: all latent pages layer by layer, then all index pages layer by layer.

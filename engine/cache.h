@@ -1,7 +1,7 @@
 // The pages that hold keys and values. One page id stands for 64 positions of one sequence in every
 // layer: latents, index keys, those of the multi-token-prediction layers, and which experts each
-// token went to. Pages are counted by who holds them: sequences that share a prefix share its
-// pages.
+// token went to (that alone is always in the host's memory). Pages are counted by who holds them:
+// sequences that share a prefix share its pages.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "kernels/device.h"
 #include "kernels/paged.h"
 
 namespace seedbed::engine {
@@ -20,12 +21,14 @@ std::int64_t cache_bytes_per_page(const ModelConfig& config, DType kv_dtype);
 
 class PageCache {
  public:
-  // Error{config} where the memory cannot be had. Memory is reserved at once and touched on first
-  // use. routed: numbers a token in the record of experts (MoE layers x experts a token).
+  // Error{config} where the memory cannot be had. Memory is reserved at once; on the host it is
+  // touched on first use. device null: the host. routed: numbers a token in the record of experts
+  // (MoE layers x experts a token).
   static Result<std::unique_ptr<PageCache>> make(const ModelConfig& config,
                                                  DType kv_dtype,
                                                  int pages,
-                                                 int routed = 0);
+                                                 int routed = 0,
+                                                 std::shared_ptr<kernels::Device> device = nullptr);
   ~PageCache();
   PageCache(const PageCache&) = delete;
   PageCache& operator=(const PageCache&) = delete;
@@ -38,6 +41,10 @@ class PageCache {
     return holders_[static_cast<std::size_t>(page)];
   }
   void copy(std::int32_t from, std::int32_t to);  // everything of a page, in every layer
+  // The same to and from an image in the host's memory, page_bytes() long.
+  void read(std::int32_t page, std::byte* to) const;
+  void write(std::int32_t page, const std::byte* from);
+  [[nodiscard]] std::int64_t page_bytes() const;
   // What one token's experts are, u16 [routed]; slot: 0 .. 63 of the page.
   [[nodiscard]] std::uint16_t* routing(std::int32_t page, int slot) const {
     return routing_ + (std::int64_t{page} * kernels::kPageTokens + slot) * routed_;
@@ -55,9 +62,15 @@ class PageCache {
   int pages_ = 0, layers_ = 0, routed_ = 0;
   DType dtype_ = DType::f8;
   std::int64_t latent_page_ = 0, index_page_ = 0;  // bytes
-  std::byte* memory_ = nullptr;
-  std::uint16_t* routing_ = nullptr;  // at the end of memory_
+  [[nodiscard]] std::int64_t routing_page() const;
+  // part(address, bytes) for all that the device holds of a page.
+  template <class Part>
+  void each_part(std::int32_t page, Part&& part) const;
+  std::shared_ptr<kernels::Device> device_;
+  std::byte* memory_ = nullptr;  // of the device
   std::int64_t bytes_ = 0;
+  std::byte* routing_memory_ = nullptr;  // of the host
+  std::uint16_t* routing_ = nullptr;
   std::vector<std::int32_t> free_;  // a heap, lowest first
   std::vector<std::int32_t> holders_;
 };

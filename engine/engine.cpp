@@ -22,12 +22,18 @@ constexpr std::int64_t kPage = kernels::kPageTokens;
 constexpr std::int64_t kMostPages = 1 << 24;
 constexpr std::chrono::milliseconds kHeldEvery{50};
 constexpr std::int64_t kFewNodes = 4096;
+constexpr int kHostChunk = 128, kDeviceChunk = 2048;
 
-// What the machine can spare: a quarter of its memory.
-std::int64_t default_cache_tokens(const ModelConfig& config, DType dtype) {
+// What the machine can spare: a quarter of its memory, or nine tenths of what a GPU has left.
+std::int64_t default_cache_tokens(const ModelConfig& config,
+                                  DType dtype,
+                                  const kernels::Device& device) {
+  const std::int64_t page = cache_bytes_per_page(config, dtype);
+  if (const std::int64_t left = device.is_host() ? -1 : device.free_bytes(); left >= 0)
+    return std::clamp<std::int64_t>(left / 10 * 9 / page * kPage, kPage, kMostCacheTokens);
   const auto memory = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) *
                       static_cast<std::int64_t>(sysconf(_SC_PAGESIZE));
-  const std::int64_t pages = memory / 4 / cache_bytes_per_page(config, dtype);
+  const std::int64_t pages = memory / 4 / page;
   return std::clamp<std::int64_t>(pages * kPage, kPage, kMostCacheTokens);
 }
 
@@ -36,6 +42,15 @@ Error too_many(const char* what, std::int64_t tokens) {
       Where::usage, "key-value cache", what,
       std::to_string(tokens) + ", wanted at most " + std::to_string(kMostPages * kPage),
       "ask for less");
+}
+
+// All that steps will need, at once.
+Step reserve(Model& model, const EngineOptions& options) {
+  const std::int64_t batch = std::max(1, options.max_batch);
+  const std::int64_t most = options.cache_tokens > 0 ? options.cache_tokens : kMostCacheTokens;
+  return model.reserve(options.kv_dtype, static_cast<int>(options.chunk + 2 * batch),
+                       static_cast<int>(2 * batch),
+                       std::min<std::int64_t>(most, model.config().max_position_embeddings));
 }
 
 // The first setting in which two models differ, how weights are stored left out; "" where none.
@@ -57,7 +72,7 @@ struct Engine::Impl {
   std::unique_ptr<Model> model;
   std::unique_ptr<PageCache> cache;
   std::unique_ptr<HostPages> host_pages;  // null: none
-  std::unique_ptr<Scheduler> scheduler;  // the engine's thread alone
+  std::unique_ptr<Scheduler> scheduler;   // the engine's thread alone
 
   std::mutex mutex;  // what follows
   std::condition_variable changed;
@@ -65,6 +80,9 @@ struct Engine::Impl {
   bool stop = false, paused = false;
   std::string version;
   std::int32_t policy = 1;
+  std::optional<Error> failed;
+
+  std::string device;  // for people; never changes
 
   mutable std::mutex stats_mutex;
   EngineStats stats;
@@ -97,6 +115,8 @@ struct Engine::Impl {
   }
   void publish(bool idle);
   void work();
+  void guarded(const std::function<void()>& what);
+  Result<std::unique_ptr<Model>> load(const std::string& dir);
   [[nodiscard]] std::shared_ptr<Remembered> sequence(SequenceId id) const {
     const std::lock_guard lock(sequences_mutex);
     const auto at = sequences.find(id);
@@ -120,6 +140,18 @@ void Engine::Impl::publish(bool idle) {
   stats = std::move(taken);
 }
 
+// A device that fails ends everybody's requests with the reason.
+void Engine::Impl::guarded(const std::function<void()>& what) {
+  try {
+    what();
+  } catch (const kernels::DeviceError& error) {
+    const std::lock_guard lock(mutex);
+    if (!failed)
+      failed = make_error(Where::config, "device", device, error.what(),
+                          "restart; if it comes again, see the driver's log (dmesg)");
+  }
+}
+
 void Engine::Impl::work() {
   bool busy = false;
   while (true) {
@@ -132,15 +164,22 @@ void Engine::Impl::work() {
       may_step = !paused;
       ending = stop;
     }
-    for (const auto& what : todo) what();
+    for (const auto& what : todo) guarded(what);
     if (ending) {
       scheduler->cancel_all();
       publish(true);
       scheduler->tell();
       return;
     }
-    if (pending && pending()) pending = nullptr;
-    busy = may_step ? scheduler->step() : busy || !todo.empty();
+    guarded([this] {
+      if (pending && pending()) pending = nullptr;
+    });
+    busy = busy || !todo.empty();
+    if (may_step) guarded([&] { busy = scheduler->step(); });
+    if (failed) {  // written by this thread alone
+      scheduler->fail_all(*failed);
+      busy = false;
+    }
     publish(!busy);
     scheduler->tell();
   }
@@ -169,22 +208,29 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   SEEDBED_TRY(impl->model, Model::load(options.model_dir, options.model));
   impl->config = impl->model->config();
   impl->version = impl->model->version();
+  impl->device = impl->model->device()->describe();
+  const kernels::Device& device = *impl->model->device();
+  EngineOptions& chosen = impl->options;
+  if (chosen.chunk <= 0) chosen.chunk = device.is_host() ? kHostChunk : kDeviceChunk;
+  if (!device.is_host())
+    if (auto error = reserve(*impl->model, chosen)) return *std::move(error);
   const std::int64_t wanted = options.cache_tokens > 0
                                   ? options.cache_tokens
-                                  : default_cache_tokens(impl->config, options.kv_dtype);
+                                  : default_cache_tokens(impl->config, options.kv_dtype, device);
   const std::int64_t pages = (wanted + kPage - 1) / kPage;
   if (pages > kMostPages) return too_many("cache_tokens", wanted);
   SEEDBED_TRY(impl->cache,
               PageCache::make(impl->config, options.kv_dtype, static_cast<int>(pages),
-                              impl->model->moe_layers() * impl->config.num_experts_per_tok));
+                              impl->model->moe_layers() * impl->config.num_experts_per_tok,
+                              impl->model->device()));
   if (options.host_cache_tokens > 0 && options.prefix_cache) {
     const std::int64_t host_pages = (options.host_cache_tokens + kPage - 1) / kPage;
     if (host_pages > kMostPages) return too_many("host_cache_tokens", options.host_cache_tokens);
     SEEDBED_TRY(impl->host_pages,
                 HostPages::make(impl->cache->page_bytes(), static_cast<int>(host_pages)));
   }
-  impl->scheduler = std::make_unique<Scheduler>(*impl->model, *impl->cache, options,
-                                                impl->host_pages.get());
+  impl->scheduler =
+      std::make_unique<Scheduler>(*impl->model, *impl->cache, chosen, impl->host_pages.get());
   impl->publish(true);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
@@ -251,7 +297,16 @@ Step Engine::Impl::check(const Request& request) const {
   return std::nullopt;
 }
 
+std::string Engine::device() const {
+  return impl_->device;
+}
+std::optional<Error> Engine::failed() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->failed;
+}
+
 Result<Engine::RequestId> Engine::submit(Request request, OnDone done) {
+  if (auto error = failed()) return *std::move(error);
   if (auto error = impl_->check(request)) return *std::move(error);
   auto s = std::make_shared<std::unique_ptr<Sequence>>(std::make_unique<Sequence>());
   const RequestId id = impl_->next_request++;
@@ -312,9 +367,30 @@ void Engine::drop_prefix_cache() {
   done->get_future().wait();
 }
 
+// Other weights beside the ones in use. A GPU is one thread's: there no step is made meanwhile.
+Result<std::unique_ptr<Model>> Engine::Impl::load(const std::string& dir) {
+  if (model->device()->is_host()) return Model::load(dir, options.model);
+  using Loaded = Result<std::unique_ptr<Model>>;
+  auto promise = std::make_shared<std::promise<Loaded>>();
+  auto future = promise->get_future();
+  command([this, promise, dir] {
+    try {
+      auto loaded = Model::load(dir, options.model);
+      if (loaded.ok())
+        if (auto error = reserve(**loaded, options)) loaded = *std::move(error);
+      promise->set_value(std::move(loaded));
+    } catch (const kernels::DeviceError& error) {
+      promise->set_value(make_error(Where::model, "device", device, error.what(), "restart"));
+      throw;
+    }
+  });
+  return future.get();
+}
+
 Step Engine::reload(const std::string& dir, Reload how) {
   const std::lock_guard one(impl_->reload_mutex);
-  auto loaded = Model::load(dir, impl_->options.model);
+  if (auto error = failed()) return error;
+  auto loaded = impl_->load(dir);
   if (!loaded.ok()) return Error{Where::model, loaded.error().message};
   if (auto other = difference((*loaded)->config(), impl_->config); !other.empty())
     return make_error(Where::model, "weights", dir,

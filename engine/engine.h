@@ -11,12 +11,14 @@
 //   (2) Nothing is admitted that cannot end: a request alone always fits, or was refused.
 //   (3) After reload() no page of the old weights is read again; every token says which weights
 //       gave it.
-//   (4) Callbacks run on the engine's thread: they must be quick and must not call the engine,
+//   (4) A device that is lost ends this engine, not the process, nor another engine.
+//   (5) Callbacks run on the engine's thread: they must be quick and must not call the engine,
 //       except submit, abort and end_session.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,7 +39,8 @@ struct EngineOptions {
   // Tokens whose pages stay in the host's memory when the cache gives them up, and come back when a
   // prompt begins with them; results do not change. 0: none.
   std::int64_t host_cache_tokens = 0;
-  int chunk = 128;     // prompt tokens a forward pass, over all sequences
+  int chunk = 0;       // prompt tokens a forward pass, over all sequences; 0: 128 on the host, 2048
+                       // elsewhere
   int max_batch = 64;  // sequences computed at once
   bool speculative =
       false;  // draft with the prediction layer, if there is one; results do not change
@@ -140,6 +143,10 @@ class Engine {
   [[nodiscard]] std::int64_t cache_tokens() const;
   [[nodiscard]] int max_batch() const;
   [[nodiscard]] EngineStats stats() const;
+  [[nodiscard]] std::string device() const;  // what computes, for people
+  // Error{config}: why nothing is computed any more, the device was lost. Every request ended with
+  // it, and submit refuses with it.
+  [[nodiscard]] std::optional<Error> failed() const;
 
   using RequestId = std::int64_t;
   using OnDone = std::function<void(Result<Generated>)>;

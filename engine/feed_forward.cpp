@@ -27,7 +27,10 @@ const float* Pass::feed(const Layer& w, int moe_layer, const float* normed) {
   const int inner = config.moe_intermediate_size, choices = rows * topk;
   float* logits = b.router.get(std::int64_t{rows} * experts);
   linear_f32(normed, rows, e.router, logits);
-  std::int32_t* ids = b.ids.get(choices);
+  // What is to be shown lies in a list of all layers, fetched when the pass is over.
+  std::int32_t* ids = routing_ids != nullptr && moe_layer >= 0
+                          ? routing_ids + std::int64_t{moe_layer} * choices
+                          : b.ids.get(choices);
   float* weights = b.weights.get(choices);
   ops.moe_route({.tokens = rows,
                  .experts = experts,
@@ -35,19 +38,12 @@ const float* Pass::feed(const Layer& w, int moe_layer, const float* normed) {
                  .topk_groups = config.topk_group,
                  .topk = topk,
                  .logits = logits,
-                 .bias = e.bias.data(),
+                 .bias = e.bias,
                  .normalise = config.norm_topk_prob,
                  .scale = static_cast<float>(config.routed_scaling_factor),
                  .ids = ids,
                  .weights = weights,
                  .pool = pool});
-  if (batch.want_routing && moe_layer >= 0) {
-    const std::int64_t layers = static_cast<std::int64_t>(out.routing.size()) / choices;
-    for (int t = 0; t < rows; ++t)
-      for (int j = 0; j < topk; ++j)
-        out.routing[static_cast<std::size_t>((std::int64_t{t} * layers + moe_layer) * topk + j)] =
-            static_cast<std::uint16_t>(ids[t * topk + j]);
-  }
   float* permuted = b.permuted.get(std::int64_t{choices} * hidden);
   std::int32_t* offsets = b.offsets.get(experts + 1);
   std::int32_t* row_of = b.row_of.get(choices);
@@ -62,8 +58,7 @@ const float* Pass::feed(const Layer& w, int moe_layer, const float* normed) {
                    .out = permuted,
                    .pool = pool});
 
-  auto grouped = [&](Activation& x, const std::vector<const void*>& matrices,
-                     const std::vector<const float*>& scales, int cols, int k, float* y) {
+  auto grouped = [&](Activation& x, const Experts::Matrices& matrices, int cols, int k, float* y) {
     const Operand a = operand(x, e.dtype);
     ops.grouped_gemm({.groups = experts,
                       .cols = cols,
@@ -73,20 +68,20 @@ const float* Pass::feed(const Layer& w, int moe_layer, const float* normed) {
                       .w_dtype = e.dtype,
                       .a = a.a,
                       .a_scale = a.scale,
-                      .w = matrices.data(),
-                      .w_scale = scales.empty() ? nullptr : scales.data(),
+                      .w = matrices.w,
+                      .w_scale = matrices.scale,
                       .out = y,
                       .pool = pool});
   };
   b.expert_in.set(permuted, choices, hidden);
   const std::int64_t count = std::int64_t{choices} * inner;
   float *gate = b.expert_gate.get(count), *up = b.expert_up.get(count);
-  grouped(b.expert_in, e.gate, e.gate_scale, inner, hidden, gate);
-  grouped(b.expert_in, e.up, e.up_scale, inner, hidden, up);
+  grouped(b.expert_in, e.gate, inner, hidden, gate);
+  grouped(b.expert_in, e.up, inner, hidden, up);
   ops.silu_mul({.count = count, .gate = gate, .up = up, .out = gate, .pool = pool});
   b.expert_hidden.set(gate, choices, inner);
   float* routed = b.expert_out.get(std::int64_t{choices} * hidden);
-  grouped(b.expert_hidden, e.down, e.down_scale, hidden, inner, routed);
+  grouped(b.expert_hidden, e.down, hidden, inner, routed);
 
   const float* shared = e.shared ? feed_dense(*e.shared, b.normed, b.shared) : nullptr;
   float* result = b.shared.get(std::int64_t{rows} * hidden);

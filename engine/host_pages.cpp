@@ -27,6 +27,7 @@ Result<std::unique_ptr<HostPages>> HostPages::make(std::int64_t page_bytes, int 
   void* memory = mmap(nullptr, static_cast<std::size_t>(images * page_bytes),
                       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return refused(std::strerror(errno));
+  madvise(memory, static_cast<std::size_t>(images * page_bytes), MADV_HUGEPAGE);
   std::unique_ptr<HostPages> made(new HostPages);
   made->page_bytes_ = page_bytes;
   made->pages_ = pages;

@@ -1,5 +1,6 @@
-// The transformer: weights and one forward pass over an op table. Stateless between calls; what
-// remains lies in the pages.
+// The transformer: weights and one forward pass over the op table of a device. Stateless between
+// calls; what remains lies in the pages. Where the device records, a decode step that comes again
+// in the same shape is played from its recording.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,7 +11,7 @@
 
 #include "engine/cache.h"
 #include "engine/config.h"
-#include "kernels/ops.h"
+#include "kernels/device.h"
 #include "kernels/pool.h"
 
 namespace seedbed::engine {
@@ -22,8 +23,9 @@ class Checkpoint;
 enum class AttentionForm : std::uint8_t { absorbed, mha };
 
 struct ModelOptions {
-  const kernels::Ops* ops = nullptr;  // null: the processor's best
-  int threads = 0;                    // 0: one for each core
+  std::shared_ptr<kernels::Device> device;  // null: the host
+  const kernels::Ops* ops = nullptr;        // of the host; null: the processor's best
+  int threads = 0;                          // 0: one for each core
   AttentionForm attention = AttentionForm::absorbed;
   bool check_finite = true;  // refuse NaN and infinite weights; reads every weight once
 };
@@ -37,6 +39,7 @@ struct Batch {
   std::span<const std::int32_t> page_table;  // [sequences, table_stride]
   std::int64_t table_stride = 0;
   std::span<const std::int32_t> logit_rows;  // rows whose logits are wanted
+  bool host_logits = true;                   // fetch the logits; else they are on the device alone
   bool want_hidden = false;  // last layer's output after the final norm, for prediction layers
   bool want_routing = false;
   bool want_selection = false;
@@ -52,9 +55,10 @@ struct Selection {  // of one layer and run of rows
 };
 
 struct Outputs {
-  std::vector<float> logits;           // f32 [logit_rows, vocab]
-  std::vector<float> hidden;           // f32 [rows, hidden]
-  std::vector<std::uint16_t> routing;  // [rows, moe layers, experts per token], descending choice
+  std::vector<float> logits;             // f32 [logit_rows, vocab], where they are fetched
+  const float* device_logits = nullptr;  // the same on the device, until the model's next pass
+  std::vector<float> hidden;             // f32 [rows, hidden]
+  std::vector<std::uint16_t> routing;    // [rows, moe layers, experts per token], descending choice
   std::vector<Selection> selections;
 };
 
@@ -67,15 +71,23 @@ class Model {
   Model& operator=(const Model&) = delete;
 
   [[nodiscard]] const ModelConfig& config() const;
-  [[nodiscard]] const kernels::Ops& ops() const;
+  [[nodiscard]] const std::shared_ptr<kernels::Device>& device() const;
   [[nodiscard]] kernels::Pool& pool() const;
   // Hash of the weights' headers and a sample of their bytes: which policy this is.
   [[nodiscard]] const std::string& version() const;
   [[nodiscard]] int moe_layers() const;
 
+  // Takes the memory for passes of up to so many rows and logits over contexts of so many tokens,
+  // in one block: such passes allocate nothing. Error{config}: the device has no room for it.
+  Step reserve(DType kv_dtype, int rows, int logits, std::int64_t context);
+  // What reserve() took, or passes since.
+  [[nodiscard]] std::int64_t buffer_bytes() const;
+
   // Runs the batch: writes its tokens' latents and index keys into the cache, fills out (its
   // vectors are reused). Broken contracts (ids out of the vocabulary, positions without a page) are
   // checked and abort; callers validate what comes from outside. Not for two threads at once.
+  // Throws OutOfDeviceMemory (engine/arena.h), after which the tokens of the batch are as not
+  // computed, and kernels::DeviceError.
   void forward(const Batch& batch, PageCache& cache, Outputs& out);
 
   // Multi-token prediction: row i holds `hidden` (f32 [rows, hidden_size], what forward gave as

@@ -2,7 +2,9 @@
 #include "engine/sampling.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 
 namespace seedbed::engine {
 
@@ -50,8 +52,16 @@ void SeenTokens::add(std::int32_t id, bool output) {
   outputs_[static_cast<std::size_t>(i)] += output ? 1 : 0;
 }
 
-void Sampler::draw(const kernels::Ops& ops,
-                   kernels::Pool* pool,
+template <class T>
+std::size_t Sampler::Block::add(std::span<const T> values) {
+  constexpr std::size_t kAlign = 64;
+  const std::size_t at = (bytes_.size() + kAlign - 1) / kAlign * kAlign;
+  bytes_.resize(at + values.size_bytes());
+  if (!values.empty()) std::memcpy(bytes_.data() + at, values.data(), values.size_bytes());
+  return at;
+}
+
+void Sampler::draw(kernels::Pool* pool,
                    const float* logits,
                    int vocab,
                    std::span<const Draw> draws,
@@ -60,27 +70,23 @@ void Sampler::draw(const kernels::Ops& ops,
   // Kept sets may be as large as the vocabulary: so many rows at once.
   constexpr std::size_t kKept = 1U << 21;
   const std::size_t most = std::max<std::size_t>(1, kKept / static_cast<std::size_t>(vocab));
+  device_->bind();
   for (std::size_t at = 0; at < draws.size(); at += most) {
     const std::size_t rows = std::min(most, draws.size() - at);
-    draw_some(ops, pool, logits + at * static_cast<std::size_t>(vocab), vocab,
-              draws.subspan(at, rows), std::span(out).subspan(at, rows));
+    draw_some(pool, logits + at * static_cast<std::size_t>(vocab), vocab, draws.subspan(at, rows),
+              std::span(out).subspan(at, rows));
   }
 }
 
-void Sampler::draw_some(const kernels::Ops& ops,
-                        kernels::Pool* pool,
-                        const float* logits,
-                        int vocab,
-                        std::span<const Draw> draws,
-                        std::span<TokenOut> out) {
-  const std::size_t rows = draws.size(), words = (static_cast<std::size_t>(vocab) + 31) / 32;
+// Puts all that the op reads into block_.
+Sampler::Places Sampler::describe(int vocab, std::span<const Draw> draws) {
+  const std::size_t words = (static_cast<std::size_t>(vocab) + 31) / 32;
   rows_.clear();
   for (auto* list : {&seen_ids_, &seen_outputs_, &bias_ids_}) list->clear();
   bias_.clear();
   seen_offsets_.assign(1, 0);
   bias_offsets_.assign(1, 0);
-  std::size_t top = 0;
-  bool masked = false;
+  Places at{};
   for (const Draw& draw : draws) {
     const SamplingParams& p = *draw.params;
     rows_.push_back({.temperature = p.temperature,
@@ -102,58 +108,95 @@ void Sampler::draw_some(const kernels::Ops& ops,
       bias_.push_back(value);
     }
     bias_offsets_.push_back(static_cast<std::int32_t>(bias_ids_.size()));
-    top = std::max(top, static_cast<std::size_t>(std::min(p.top_logprobs, vocab)));
-    masked |= draw.allowed != nullptr;
+    at.masked |= draw.allowed != nullptr;
   }
-  if (masked) {
-    allowed_.resize(rows * words);
-    for (std::size_t i = 0; i < rows; ++i) {
-      auto* to = allowed_.data() + i * words;
-      if (draws[i].allowed != nullptr)
-        std::copy_n(draws[i].allowed, words, to);
-      else
-        std::fill_n(to, words, ~std::uint32_t{0});
-    }
+  allowed_.resize(at.masked ? draws.size() * words : 0);
+  for (std::size_t i = 0; i < draws.size() && at.masked; ++i) {
+    auto* to = allowed_.data() + i * words;
+    if (draws[i].allowed != nullptr)
+      std::copy_n(draws[i].allowed, words, to);
+    else
+      std::fill_n(to, words, ~std::uint32_t{0});
   }
-  for (auto* list : {&ids_, &kept_count_}) list->resize(rows);
-  for (auto* list : {&logprob_, &raw_logprob_, &entropy_}) list->resize(rows);
-  kept_.resize(rows * static_cast<std::size_t>(vocab));
-  top_ids_.resize(rows * top);
-  top_.resize(rows * top);
-  ops.sample({.rows = static_cast<int>(rows),
-              .vocab = vocab,
-              .logits = logits,
-              .row = rows_.data(),
-              .seen_offsets = seen_offsets_.data(),
-              .seen_ids = seen_ids_.data(),
-              .seen_outputs = seen_outputs_.data(),
-              .bias_offsets = bias_offsets_.data(),
-              .bias_ids = bias_ids_.data(),
-              .bias = bias_.data(),
-              .allowed = masked ? allowed_.data() : nullptr,
-              .id = ids_.data(),
-              .logprob = logprob_.data(),
-              .raw_logprob = raw_logprob_.data(),
-              .entropy = entropy_.data(),
-              .kept_count = kept_count_.data(),
-              .kept_ids = kept_.data(),
-              .kept_capacity = vocab,
-              .top = static_cast<int>(top),
-              .top_ids = top_ids_.data(),
-              .top_logprobs = top_.data(),
-              .pool = pool});
+  block_.clear();
+  at.row = block_.add<kernels::SampleRow>(rows_);
+  at.seen_offsets = block_.add<std::int32_t>(seen_offsets_);
+  at.seen_ids = block_.add<std::int32_t>(seen_ids_);
+  at.seen_outputs = block_.add<std::int32_t>(seen_outputs_);
+  at.bias_offsets = block_.add<std::int32_t>(bias_offsets_);
+  at.bias_ids = block_.add<std::int32_t>(bias_ids_);
+  at.bias = block_.add<float>(bias_);
+  at.allowed = block_.add<std::uint32_t>(allowed_);
+  return at;
+}
+
+void Sampler::draw_some(kernels::Pool* pool,
+                        const float* logits,
+                        int vocab,
+                        std::span<const Draw> draws,
+                        std::span<TokenOut> out) {
+  const Places at = describe(vocab, draws);
+  const std::byte* there = block_.bytes().data();
+  if (!device_->is_host()) {
+    const auto bytes = static_cast<std::int64_t>(block_.bytes().size());
+    std::byte* copy = inputs_there_.get(bytes);
+    device_->upload(copy, there, bytes);
+    there = copy;
+  }
+  const auto ints = [&](std::size_t place) {
+    return reinterpret_cast<const std::int32_t*>(there + place);
+  };
+  std::size_t top = 0;
+  for (const Draw& draw : draws)
+    top = std::max(top, static_cast<std::size_t>(std::min(draw.params->top_logprobs, vocab)));
+  // Results, one after another: id, logprob, raw logprob, entropy, kept count, the top ones.
+  const std::size_t rows = draws.size(), count = rows * (5 + 2 * top);
+  std::int32_t* results = results_there_.get(static_cast<std::int64_t>(count));
+  std::int32_t* kept = kept_.get(static_cast<std::int64_t>(rows) * vocab);
+  const auto list = [&](std::size_t i) { return results + i * rows; };
+  const auto floats = [&](std::size_t i) { return reinterpret_cast<float*>(list(i)); };
+  device_->ops().sample(
+      {.rows = static_cast<int>(rows),
+       .vocab = vocab,
+       .logits = logits,
+       .row = reinterpret_cast<const kernels::SampleRow*>(there + at.row),
+       .seen_offsets = ints(at.seen_offsets),
+       .seen_ids = ints(at.seen_ids),
+       .seen_outputs = ints(at.seen_outputs),
+       .bias_offsets = ints(at.bias_offsets),
+       .bias_ids = ints(at.bias_ids),
+       .bias = reinterpret_cast<const float*>(there + at.bias),
+       .allowed = at.masked ? reinterpret_cast<const std::uint32_t*>(there + at.allowed) : nullptr,
+       .id = list(0),
+       .logprob = floats(1),
+       .raw_logprob = floats(2),
+       .entropy = floats(3),
+       .kept_count = list(4),
+       .kept_ids = kept,
+       .kept_capacity = vocab,
+       .top = static_cast<int>(top),
+       .top_ids = list(5),
+       .top_logprobs = floats(5 + top),
+       .pool = pool});
+  results_.resize(count);
+  device_->download(results_.data(), results, static_cast<std::int64_t>(count * 4));
+  const auto number = [&](std::size_t i) { return std::bit_cast<float>(results_[i]); };
   for (std::size_t i = 0; i < rows; ++i) {
     TokenOut& token = out[i];
-    token.id = ids_[i];
-    token.logprob = logprob_[i];
-    token.raw_logprob = raw_logprob_[i];
-    token.entropy = entropy_[i];
-    token.kept_count = kept_count_[i];
-    const auto kept = kept_.begin() + static_cast<std::ptrdiff_t>(i) * vocab;
-    if (token.kept_count > 0) token.kept_ids.assign(kept, kept + token.kept_count);
+    token.id = results_[i];
+    token.logprob = number(rows + i);
+    token.raw_logprob = number(2 * rows + i);
+    token.entropy = number(3 * rows + i);
+    token.kept_count = results_[4 * rows + i];
+    if (token.kept_count > 0) {
+      token.kept_ids.resize(static_cast<std::size_t>(token.kept_count));
+      device_->download(token.kept_ids.data(), kept + static_cast<std::int64_t>(i) * vocab,
+                        std::int64_t{token.kept_count} * 4);
+    }
     const auto wanted = static_cast<std::size_t>(std::min(draws[i].params->top_logprobs, vocab));
     for (std::size_t k = 0; k < wanted; ++k)
-      token.top.emplace_back(top_ids_[i * top + k], top_[i * top + k]);
+      token.top.emplace_back(results_[5 * rows + i * top + k],
+                             number((5 + top) * rows + i * top + k));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/arena.h"
 #include "engine/engine.h"
 
 namespace seedbed::engine {
@@ -34,25 +35,47 @@ struct Draw {
 
 class Sampler {
  public:
-  // logits: f32 [draws, vocab]. Each result is a function of its logits and its draw alone.
-  void draw(const kernels::Ops& ops,
-            kernels::Pool* pool,
+  explicit Sampler(std::shared_ptr<kernels::Device> device) : device_(std::move(device)) {}
+  // logits: f32 [draws, vocab] on the device. Each result is a function of its logits and its draw
+  // alone. OutOfDeviceMemory, kernels::DeviceError.
+  void draw(kernels::Pool* pool,
             const float* logits,
             int vocab,
             std::span<const Draw> draws,
             std::vector<TokenOut>& out);
 
  private:
-  void draw_some(const kernels::Ops& ops,
-                 kernels::Pool* pool,
+  // Where lists of one call lie in a block that is copied as a whole.
+  class Block {
+   public:
+    void clear() { bytes_.clear(); }
+    template <class T>
+    std::size_t add(std::span<const T> values);
+    [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
+
+   private:
+    std::vector<std::byte> bytes_;
+  };
+  struct Places {
+    std::size_t row, seen_offsets, seen_ids, seen_outputs, bias_offsets, bias_ids, bias, allowed;
+    bool masked;
+  };
+  Places describe(int vocab, std::span<const Draw> draws);
+  void draw_some(kernels::Pool* pool,
                  const float* logits,
                  int vocab,
                  std::span<const Draw> draws,
                  std::span<TokenOut> out);
+
+  std::shared_ptr<kernels::Device> device_;
+  Arena arena_{*device_};
+  Buffer<std::byte> inputs_there_{arena_};
+  Buffer<std::int32_t> results_there_{arena_}, kept_{arena_};
+  Block block_;
   std::vector<kernels::SampleRow> rows_;
-  std::vector<std::int32_t> kept_, seen_offsets_, seen_ids_, seen_outputs_, bias_offsets_,
-      bias_ids_, top_ids_, ids_, kept_count_;
-  std::vector<float> bias_, top_, logprob_, raw_logprob_, entropy_;
+  std::vector<std::int32_t> seen_offsets_, seen_ids_, seen_outputs_, bias_offsets_, bias_ids_,
+      results_;
+  std::vector<float> bias_;
   std::vector<std::uint32_t> allowed_;
 };
 

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 
@@ -15,11 +16,12 @@ bool Sequence::penalised() const {
   return p.repetition_penalty != 1.0 || p.presence_penalty != 0.0 || p.frequency_penalty != 0.0;
 }
 
-Scheduler::Scheduler(Model& model,
-                     PageCache& cache,
-                     const EngineOptions& options,
-                     HostPages* host)
-    : model_(&model), cache_(cache), options_(options), tree_(cache, speculative(), host) {
+Scheduler::Scheduler(Model& model, PageCache& cache, const EngineOptions& options, HostPages* host)
+    : model_(&model),
+      cache_(cache),
+      options_(options),
+      tree_(cache, speculative(), host),
+      sampler_(model.device()) {
   options_.chunk = std::max(1, options_.chunk);
   options_.max_batch = std::max(1, options_.max_batch);
 }
@@ -78,6 +80,31 @@ void Scheduler::cancel_all() {
     end(std::move(s));
   }
   waiting_.clear();
+}
+
+void Scheduler::fail_all(const Error& error) {
+  for (const auto& s : running_) {
+    for (auto& follower : s->followers) waiting_.push_front(std::move(follower));
+    s->followers.clear();
+    release(*s);
+    s->error = error;
+    s->running = false;
+  }
+  sweep();
+  for (auto& s : waiting_) {
+    s->error = error;
+    end(std::move(s));
+  }
+  waiting_.clear();
+  tree_.clear();
+}
+
+// What it asked for does not fit on the device; the others go on.
+void Scheduler::refuse(Sequence& s, const OutOfDeviceMemory& why) {
+  s.error = make_error(Where::model, "device memory", model_->device()->describe(),
+                       std::string("no room for ") + why.what(),
+                       "shorten the prompt, or give the cache or the batch less room");
+  finish(s);
 }
 
 void Scheduler::set_model(Model& model, std::int32_t policy) {
@@ -208,8 +235,12 @@ void Scheduler::forward() {
   batch.want_hidden = speculative();
   batch.want_routing = cache_.routed() > 0;
   batch.want_selection = selection;
-  model_->forward(batch, cache_, out_);
-
+  try {
+    model_->forward(batch, cache_, out_);
+  } catch (...) {
+    masks_.wait();  // they write into sequences
+    throw;
+  }
   for (const auto& job : masks_.wait()) stats_.mask_seconds.add(job.seconds);
   ++stats_.steps;
   stats_.step_tokens.add(static_cast<double>(tokens_.size()));
@@ -276,7 +307,19 @@ bool Scheduler::step() {
   if (running_.empty()) return false;
   choose_rows();
   if (!batch_.empty()) {
-    forward();
+    try {
+      forward();
+    } catch (const OutOfDeviceMemory& why) {
+      // The longest stretch asked for the most; of equal ones the youngest.
+      refuse(**std::max_element(batch_.begin(), batch_.end(),
+                                [](const Sequence* a, const Sequence* b) {
+                                  return std::tuple(a->rows, a->admitted) <
+                                         std::tuple(b->rows, b->admitted);
+                                }),
+             why);
+      sweep();
+      return true;
+    }
     for (Sequence* s : batch_) {
       const bool decoding = s->missing() == 1;
       if (!decoding) stats_.prefill_tokens += s->rows;
@@ -300,6 +343,10 @@ EngineStats Scheduler::stats(bool held) const {
   out.pages_free = cache_.free_pages();
   out.sessions = tree_.sessions();
   out.evicted_pages = tree_.evicted();
+  out.spilled_pages = tree_.spilled();
+  out.restored_pages = tree_.restored();
+  out.host_pages = tree_.host_pages();
+  out.host_pages_used = tree_.host_pages_used();
   out.policy = policy_;
   if (held) {
     const auto alone = tree_.held();

@@ -9,7 +9,8 @@
 //   (3) A request whose prompt another one is reading waits for it and takes its pages; the very
 //       same prompt takes the logits too (a fork).
 //   (4) Where pages run out, cached ones are given up, then the youngest sequence of the lowest
-//       priority is put back into the queue; it computes its context anew when there is room.
+//       priority is put back into the queue; when there is room it goes on, and computes anew what
+//       of its context is in no page any more.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -33,6 +34,7 @@ struct Sequence {
   Request request;
   Engine::OnDone done;
   Generated result;
+  std::optional<Error> error;  // in place of the result
 
   std::vector<std::int32_t> tokens;  // prompt, then what was sampled
   std::int64_t prompt = 0;           // tokens of it
@@ -87,6 +89,8 @@ class Scheduler {
   bool step();
   [[nodiscard]] bool idle() const { return running_.empty(); }
   void cancel_all();
+  // Everybody ends with this error; nothing in pages is used again.
+  void fail_all(const Error& error);
   void tell();  // calls `done` of what ended since the last call
   [[nodiscard]] EngineStats stats(bool held) const;
 
@@ -101,6 +105,7 @@ class Scheduler {
   void begin(Sequence& s);
   [[nodiscard]] Sequence* worth_waiting_for(const Sequence& s, std::int64_t have) const;
   void take_match(Sequence& s);
+  void keep_tail(const Sequence& s);
   void release(Sequence& s);
   bool make_room(Sequence& s, std::int64_t length);
   std::int32_t take_page();
@@ -119,6 +124,7 @@ class Scheduler {
   bool take(Sequence& s, TokenOut token);  // false: it is over, with result.finish set
   TokenOut draw(Sequence& s, const float* logits);
   void draft();
+  void refuse(Sequence& s, const OutOfDeviceMemory& why);
   void finish(Sequence& s);  // its pages go to the tree; out of running_ at the end of the step
   void sweep();
   void end(std::unique_ptr<Sequence> s);

@@ -34,8 +34,7 @@ TokenOut Scheduler::draw(Sequence& s, const float* logits) {
   const Draw one{&s.request.params.sampling, s.request.key,
                  static_cast<std::int64_t>(s.tokens.size()), &s.seen, s.mask};
   std::vector<TokenOut> out;
-  sampler_.draw(model_->ops(), &model_->pool(), logits, model_->config().vocab_size,
-                std::span(&one, 1), out);
+  sampler_.draw(&model_->pool(), logits, model_->config().vocab_size, std::span(&one, 1), out);
   return std::move(out[0]);
 }
 
@@ -110,9 +109,14 @@ void Scheduler::sample() {
     draws.push_back({&s->request.params.sampling, s->request.key,
                      static_cast<std::int64_t>(s->tokens.size()), &s->seen, s->mask});
   std::vector<TokenOut> tokens;
-  sampler_.draw(model_->ops(), &model_->pool(), out_.logits.data(), vocab, draws, tokens);
+  try {
+    sampler_.draw(&model_->pool(), out_.device_logits, vocab, draws, tokens);
+  } catch (const OutOfDeviceMemory& why) {
+    for (Sequence* s : sampling) refuse(*s, why);
+    return;
+  }
   const auto logits_of = [&](int row) {
-    return out_.logits.data() + static_cast<std::int64_t>(row) * vocab;
+    return out_.device_logits + static_cast<std::int64_t>(row) * vocab;
   };
   int draft_row = first_draft_row_;
   for (std::size_t i = 0; i < sampling.size(); ++i) {
@@ -188,7 +192,12 @@ void Scheduler::draft() {
   batch.page_table = table_;
   batch.table_stride = static_cast<std::int64_t>(stride);
   batch.logit_rows = wanted_;
-  model_->forward_mtp(0, hidden, batch, cache_, draft_out_);
+  batch.host_logits = false;
+  try {
+    model_->forward_mtp(0, hidden, batch, cache_, draft_out_);
+  } catch (const OutOfDeviceMemory&) {
+    return;  // no guess this time: results do not change
+  }
   for (const Part& part : parts) {
     Sequence& s = *part.s;
     s.waiting.erase(s.waiting.begin(), s.waiting.begin() + part.rows * dim);
@@ -196,7 +205,7 @@ void Scheduler::draft() {
     // With the key of the position that it guesses, so that a likely guess is the very token that
     // will be sampled.
     if (part.logits >= 0)
-      s.guess = draw(s, draft_out_.logits.data() +
+      s.guess = draw(s, draft_out_.device_logits +
                             std::int64_t{part.logits} * model_->config().vocab_size)
                     .id;
   }
@@ -256,7 +265,12 @@ void Scheduler::end(std::unique_ptr<Sequence> s) {
 void Scheduler::tell() {
   auto over = std::move(over_);
   over_.clear();
-  for (auto& s : over) s->done(std::move(s->result));
+  for (auto& s : over) {
+    if (s->error)
+      s->done(*std::move(s->error));
+    else
+      s->done(std::move(s->result));
+  }
 }
 
 }  // namespace seedbed::engine

@@ -13,26 +13,34 @@ namespace {
 // a list.
 class Reader {
  public:
-  Reader(const Checkpoint& checkpoint, kernels::Pool& pool)
-      : checkpoint_(checkpoint), pool_(pool) {}
+  Reader(const Checkpoint& checkpoint, kernels::Pool& pool, WeightStore& store)
+      : checkpoint_(checkpoint), pool_(pool), store_(store) {}
   [[nodiscard]] const Step& error() const { return error_; }
 
   Linear linear(const std::string& name) {
     const TensorView view = find(name);
-    Linear out{view.dtype, view.data, view.scale, 0, 0};
-    if (view.shape.size() == 2) {
-      out.cols = static_cast<int>(view.shape[0]);
-      out.inner = static_cast<int>(view.shape[1]);
-    }
+    Linear out{view.dtype, nullptr, nullptr, 0, 0};
+    if (view.shape.size() != 2) return out;
+    out.cols = static_cast<int>(view.shape[0]);
+    out.inner = static_cast<int>(view.shape[1]);
+    out.w = store_.view(view.data, view.shape[0] * view.shape[1] * kernels::bytes_of(view.dtype));
+    if (view.scale != nullptr)
+      out.scale = reinterpret_cast<const float*>(store_.view(
+          view.scale, 4LL * kernels::quant_blocks(out.cols) * kernels::quant_blocks(out.inner)));
     return out;
   }
 
-  std::vector<float> vector(const std::string& name) {
+  const float* vector(const std::string& name) {
     const TensorView view = find(name);
-    if (view.data == nullptr) return {};
+    if (view.data == nullptr) return nullptr;
     std::vector<float> out(static_cast<std::size_t>(view.shape[0]));
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = element(view, i);
-    return out;
+    return list(out);
+  }
+  template <class T>
+  const T* list(const std::vector<T>& values) {
+    return reinterpret_cast<const T*>(
+        store_.keep(values.data(), static_cast<std::int64_t>(values.size() * sizeof(T))));
   }
 
   FeedForward feed_forward(const std::string& prefix) {
@@ -48,8 +56,8 @@ class Reader {
     const std::int64_t nope = config.qk_nope_head_dim, v = config.v_head_dim;
     out.absorbed_dtype = view.dtype == DType::f32 ? DType::f32 : DType::bf16;
     const auto width = static_cast<std::size_t>(kernels::bytes_of(out.absorbed_dtype));
-    out.w_uk.resize(static_cast<std::size_t>(heads * c * nope) * width);
-    out.w_uv.resize(static_cast<std::size_t>(heads * v * c) * width);
+    std::vector<std::byte> w_uk(static_cast<std::size_t>(heads * c * nope) * width);
+    std::vector<std::byte> w_uv(static_cast<std::size_t>(heads * v * c) * width);
     kernels::parallel_for(&pool_, heads, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t h = begin; h < end; ++h)
         for (std::int64_t row = 0; row < nope + v; ++row)
@@ -61,16 +69,19 @@ class Reader {
                                   kernels::quant_blocks(static_cast<int>(c)) +
                               i / kernels::kQuantBlock];
             if (row < nope)
-              store(out.w_uk, out.absorbed_dtype, (h * c + i) * nope + row, x);
+              store(w_uk, out.absorbed_dtype, (h * c + i) * nope + row, x);
             else
-              store(out.w_uv, out.absorbed_dtype, (h * v + row - nope) * c + i, x);
+              store(w_uv, out.absorbed_dtype, (h * v + row - nope) * c + i, x);
           }
     });
+    out.w_uk = list(w_uk);
+    out.w_uv = list(w_uv);
   }
 
  private:
   const Checkpoint& checkpoint_;
   kernels::Pool& pool_;
+  WeightStore& store_;
   Step error_;
 
   TensorView find(const std::string& name) {
@@ -111,17 +122,23 @@ Experts read_experts(Reader& read, const ModelConfig& config, const std::string&
   Experts out;
   out.router = read.linear(mlp + "gate.weight");
   out.bias = read.vector(mlp + "gate.e_score_correction_bias");
+  struct Lists {
+    std::vector<const void*> w;
+    std::vector<const float*> scale;
+  };
+  Lists gate, up, down;
   for (int e = 0; e < config.n_routed_experts && !read.error(); ++e) {
     const FeedForward expert = read.feed_forward(mlp + "experts." + std::to_string(e) + ".");
     out.dtype = expert.gate.dtype;
-    out.gate.push_back(expert.gate.w);
-    out.up.push_back(expert.up.w);
-    out.down.push_back(expert.down.w);
-    if (out.dtype != DType::f8) continue;
-    out.gate_scale.push_back(expert.gate.scale);
-    out.up_scale.push_back(expert.up.scale);
-    out.down_scale.push_back(expert.down.scale);
+    for (const auto& [lists, of] : {std::pair{&gate, &expert.gate}, std::pair{&up, &expert.up},
+                                    std::pair{&down, &expert.down}}) {
+      lists->w.push_back(of->w);
+      lists->scale.push_back(of->scale);
+    }
   }
+  for (const auto& [to, lists] :
+       {std::pair{&out.gate, &gate}, std::pair{&out.up, &up}, std::pair{&out.down, &down}})
+    *to = {read.list(lists->w), out.dtype == DType::f8 ? read.list(lists->scale) : nullptr};
   if (config.n_shared_experts > 0) out.shared = read.feed_forward(mlp + "shared_experts.");
   return out;
 }
@@ -169,12 +186,73 @@ Layer read_layer(
   return out;
 }
 
+// What placing all of a checkpoint's tensors will take: kv_b twice (as it is, though nobody reads
+// it there, leaves room for the rest), vectors as f32.
+std::int64_t placed_bytes(const Checkpoint& checkpoint) {
+  constexpr std::int64_t kAlign = 256;
+  std::int64_t sum = 0;
+  for (const ExpectedTensor& tensor : checkpoint.tensors()) {
+    const auto view = checkpoint.find(tensor.name);
+    if (!view.ok()) continue;
+    std::int64_t count = 1;
+    for (const std::int64_t n : view->shape) count *= n;
+    const bool small = view->shape.size() < 2 || tensor.name.find("kv_b_proj") != std::string::npos;
+    sum += count * (small ? 4 : kernels::bytes_of(view->dtype)) + 2 * kAlign;
+    if (view->scale != nullptr) sum += count / 4096 + kAlign;
+  }
+  return sum;
+}
+
 }  // namespace
 
-Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint, kernels::Pool& pool) {
+WeightStore::WeightStore(std::shared_ptr<kernels::Device> device, std::int64_t most)
+    : device_(std::move(device)), most_(most) {}
+
+// A device that failed was told of before; its memory is gone with it.
+WeightStore::~WeightStore() {
+  try {
+    for (std::byte* block : blocks_) device_->release(block);
+  } catch (const kernels::DeviceError&) {
+  }
+}
+
+std::byte* WeightStore::room(std::int64_t count) {
+  constexpr std::int64_t kAlign = 256, kLeastBlock = 1 << 20;
+  const std::int64_t bytes = (count + kAlign - 1) / kAlign * kAlign;
+  if (bytes > left_) {
+    const std::int64_t block = std::max({bytes, most_ - bytes_, kLeastBlock});
+    next_ = device_->allocate(block);
+    left_ = next_ != nullptr ? block : 0;
+    full_ = next_ == nullptr;
+    if (full_) return nullptr;
+    blocks_.push_back(next_);
+  }
+  std::byte* out = next_;
+  next_ += bytes;
+  left_ -= bytes;
+  bytes_ += bytes;
+  return out;
+}
+
+const std::byte* WeightStore::view(const void* bytes, std::int64_t count) {
+  return device_->is_host() ? static_cast<const std::byte*>(bytes) : keep(bytes, count);
+}
+
+const std::byte* WeightStore::keep(const void* bytes, std::int64_t count) {
+  if (full_) return nullptr;
+  std::byte* out = room(count);
+  if (out != nullptr) device_->upload(out, bytes, count);
+  return out;
+}
+
+Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint,
+                             kernels::Pool& pool,
+                             const std::shared_ptr<kernels::Device>& device) {
   const ModelConfig& config = checkpoint->config();
-  Reader read(*checkpoint, pool);
   Weights out;
+  const std::int64_t most = device->is_host() ? 0 : placed_bytes(*checkpoint);
+  out.store = std::make_shared<WeightStore>(device, most);
+  Reader read(*checkpoint, pool, *out.store);
   out.embed = read.linear("model.embed_tokens.weight");
   out.head = config.tie_word_embeddings ? out.embed : read.linear("lm_head.weight");
   out.norm = read.vector("model.norm.weight");
@@ -200,6 +278,10 @@ Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint, kerne
     out.predictions.push_back(std::move(p));
   }
   if (read.error()) return *read.error();
+  if (out.store->full())
+    return make_error(Where::config, "weights", device->describe(),
+                      "no room for about " + std::to_string(most) + " bytes on the device",
+                      "use a smaller model, or the CPU (--device cpu)");
   out.checkpoint = std::move(checkpoint);
   return out;
 }

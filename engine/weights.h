@@ -1,5 +1,5 @@
-// The weights of one model as its forward pass reads them: mostly views into the checkpoint's
-// files.
+// The weights of one model as its forward pass reads them, on the device that computes it; on the
+// host mostly views into the checkpoint's files.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -9,6 +9,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/config.h"
+#include "kernels/device.h"
 #include "kernels/dtype.h"
 #include "kernels/pool.h"
 
@@ -16,7 +17,7 @@ namespace seedbed::engine {
 
 using kernels::DType;
 
-// y = x w^T. Views; the checkpoint owns the memory.
+// y = x w^T. All pointers are of the device.
 struct Linear {
   DType dtype = DType::f32;
   const void* w = nullptr;       // [cols, inner]
@@ -29,28 +30,33 @@ struct FeedForward {
 };
 
 struct Experts {
-  Linear router;                            // f32 or bf16, never fp8
-  std::vector<float> bias;                  // [experts], for selection alone
-  DType dtype = DType::f32;                 // of all expert matrices
-  std::vector<const void*> gate, up, down;  // [experts]
-  std::vector<const float*> gate_scale, up_scale, down_scale;
+  Linear router;                // f32 or bf16, never fp8
+  const float* bias = nullptr;  // [experts], for selection alone
+  DType dtype = DType::f32;     // of all expert matrices
+  struct Matrices {
+    const void* const* w = nullptr;       // [experts] on the device, of device pointers
+    const float* const* scale = nullptr;  // [experts], or null where there are no scales
+  };
+  Matrices gate, up, down;
   std::optional<FeedForward> shared;
 };
 
 struct Indexer {
   Linear wq_b, wk, weights_proj;
-  std::vector<float> norm_weight, norm_bias;
+  const float *norm_weight = nullptr, *norm_bias = nullptr;
 };
 
 struct Layer {
-  std::vector<float> input_norm, post_norm, q_a_norm, kv_a_norm;
+  const float *input_norm = nullptr, *post_norm = nullptr, *q_a_norm = nullptr,
+              *kv_a_norm = nullptr;
   Linear q_a, q_b, kv_a, o;
-  // kv_b taken apart for the absorbed form; owned. f32 where the checkpoint is f32, else bf16
+  // kv_b taken apart for the absorbed form. f32 where the checkpoint is f32, else bf16
   // (exact for fp8 with power-of-two scales).
   DType absorbed_dtype = DType::f32;
-  std::vector<std::byte> w_uk;  // [heads, c, nope]: transposed, a query's nope part -> latent space
-  std::vector<std::byte> w_uv;  // [heads, v, c]
-  std::optional<Indexer> indexer;  // absent: the selection of the nearest earlier layer is used
+  const std::byte* w_uk =
+      nullptr;  // [heads, c, nope]: transposed, a query's nope part -> latent space
+  const std::byte* w_uv = nullptr;  // [heads, v, c]
+  std::optional<Indexer> indexer;   // absent: the selection of the nearest earlier layer is used
   std::optional<Experts> experts;
   std::optional<FeedForward> dense;
 };
@@ -59,22 +65,52 @@ struct Layer {
 // token chosen.
 struct Prediction {
   Layer layer;
-  std::vector<float> token_norm, hidden_norm, head_norm;  // enorm, hnorm, shared_head.norm
-  Linear project;  // eh_proj [hidden, 2 hidden]: embedding first
+  const float *token_norm = nullptr, *hidden_norm = nullptr,
+              *head_norm = nullptr;  // enorm, hnorm, shared_head.norm
+  Linear project;                    // eh_proj [hidden, 2 hidden]: embedding first
   Linear embed, head;
 };
 
+// Where weights lie. On the host what the checkpoint's files hold stays there; on another device
+// everything is copied, into few large blocks.
+class WeightStore {
+ public:
+  // most: bytes that will be placed, as far as is known.
+  WeightStore(std::shared_ptr<kernels::Device> device, std::int64_t most);
+  ~WeightStore();
+  WeightStore(const WeightStore&) = delete;
+  WeightStore& operator=(const WeightStore&) = delete;
+  // Bytes that outlive the store on the host, such as a mapped file's.
+  const std::byte* view(const void* bytes, std::int64_t count);
+  // Bytes that may go away.
+  const std::byte* keep(const void* bytes, std::int64_t count);
+  // Null pointers came out: the device has no more room.
+  [[nodiscard]] bool full() const { return full_; }
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* room(std::int64_t count);
+  std::shared_ptr<kernels::Device> device_;
+  std::int64_t most_, bytes_ = 0, left_ = 0;
+  std::byte* next_ = nullptr;
+  std::vector<std::byte*> blocks_;
+  bool full_ = false;
+};
+
 struct Weights {
-  std::shared_ptr<const Checkpoint> checkpoint;  // owns what the views see
+  std::shared_ptr<const Checkpoint> checkpoint;  // owns what the views see on the host
+  std::shared_ptr<WeightStore> store;            // owns the rest
   Linear embed, head;                            // [vocab, hidden], f32 or bf16
-  std::vector<float> norm;
+  const float* norm = nullptr;
   std::vector<Layer> layers;
   std::vector<Prediction> predictions;
 };
 
 // Error{config} naming the tensor that is missing, of another shape or of a type that is not
-// computed.
-Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint, kernels::Pool& pool);
+// computed; weights that the device has no room for.
+Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint,
+                             kernels::Pool& pool,
+                             const std::shared_ptr<kernels::Device>& device);
 // Which weights these are: a hash of every tensor's name, type and size and of sixteen stretches of
 // its bytes. Weights that differ everywhere a little, as after a step of training, give another
 // one.

@@ -1,11 +1,12 @@
 // Scores of the lightning indexer (DeepGEMM README, "V3.2 MQA kernels"):
 //   out[t][s] = k_scale[s] * sum_h w[t][h] * relu(dot(q[t][h], k[s]))      key_begin[t] <= s <
 //   key_end[t] out[t][s] = -inf elsewhere in [0, columns)
-// Heads are added in an order that is fixed for a backend and a head count. q's scale, dim^-0.5 and heads^-0.5 are folded into w by the
-// caller. The k scale is outside the relu because it is positive; with f8 and dim > 128 (several
-// scales a key) the scaled partial dots are summed before the relu. One output's bits do not depend
-// on rows, columns or threads. Accumulation f32. f8 and bf16 inputs: products are exact. Tolerance
-// between backends: 1 - 2xy/(xx+yy) <= 5e-6, and the same -inf cells.
+// Heads are added in an order that is fixed for a backend and a head count. q's scale, dim^-0.5 and
+// heads^-0.5 are folded into w by the caller. The k scale is outside the relu because it is
+// positive; with f8 and dim > 128 (several scales a key) the scaled partial dots are summed before
+// the relu. One output's bits do not depend on rows, columns or threads. Accumulation f32. f8 and
+// bf16 inputs: products are exact. Tolerance between backends: 1 - 2xy/(xx+yy) <= 5e-6, and the
+// same -inf cells.
 #pragma once
 #include "kernels/paged.h"
 
@@ -34,6 +35,15 @@ struct IndexLogitsPagedParams {  // keys in pages; row t sees the positions [0, 
   const std::int32_t* key_end = nullptr;
   float* out = nullptr;
   std::int64_t ldo = 0;
+  Pool* pool = nullptr;
+};
+// What the caller folds into w: w[i] = (w[i] * fold) * scale[i], scale null: w[i] * fold. Each
+// product rounded once: the same bits on every backend.
+struct FoldWeightsParams {
+  std::int64_t count = 0;
+  float* w = nullptr;  // f32 [count], in place
+  float fold = 1;
+  const float* scale = nullptr;  // f32 [count], or null
   Pool* pool = nullptr;
 };
 }  // namespace seedbed::kernels

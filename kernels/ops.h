@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cache_write.h"
+#include "kernels/copy_rows.h"
 #include "kernels/embed.h"
 #include "kernels/gemm.h"
 #include "kernels/index_logits.h"
@@ -22,6 +23,7 @@ namespace seedbed::kernels {
 struct Ops {
   const char* name = "";  // "ref", "cpu.avx512", ...
   void (*embed)(const EmbedParams&) = nullptr;
+  void (*copy_rows)(const CopyRowsParams&) = nullptr;
   void (*gemm)(const GemmParams&) = nullptr;
   void (*grouped_gemm)(const GroupedGemmParams&) = nullptr;
   void (*lm_head)(const LmHeadParams&) = nullptr;
@@ -33,6 +35,7 @@ struct Ops {
   void (*rope)(const RopeParams&) = nullptr;
   void (*kv_write)(const KvWriteParams&) = nullptr;
   void (*index_write)(const IndexWriteParams&) = nullptr;
+  void (*fold_weights)(const FoldWeightsParams&) = nullptr;
   void (*index_logits)(const IndexLogitsParams&) = nullptr;
   void (*index_logits_paged)(const IndexLogitsPagedParams&) = nullptr;
   void (*topk_select)(const TopkSelectParams&) = nullptr;
@@ -61,6 +64,9 @@ const Ops& cpu_ops(Isa isa);
 inline const Ops& cpu_ops() {
   return cpu_ops(chosen_isa());
 }
+
+// Each op does nothing: for passes that are only to tell what memory they want.
+const Ops& no_ops();
 
 // NVIDIA GPUs: pointers are device pointers, work is queued on the stream of kernels/cuda/stream.h.
 // Null in a build without CUDA. That there is a table does not mean that there is a device.

@@ -5,6 +5,7 @@
 namespace seedbed::kernels::SEEDBED_ISA {
 
 void embed(const EmbedParams& p);
+void copy_rows(const CopyRowsParams& p);
 void gemm(const GemmParams& p);
 void grouped_gemm(const GroupedGemmParams& p);
 void lm_head(const LmHeadParams& p);
@@ -16,6 +17,7 @@ void layer_norm(const LayerNormParams& p);
 void rope(const RopeParams& p);
 void kv_write(const KvWriteParams& p);
 void index_write(const IndexWriteParams& p);
+void fold_weights(const FoldWeightsParams& p);
 void index_logits(const IndexLogitsParams& p);
 void index_logits_paged(const IndexLogitsPagedParams& p);
 void topk_select(const TopkSelectParams& p);
@@ -35,6 +37,7 @@ void sample(const SampleParams& p);
   return {
       .name = name,
       .embed = embed,
+      .copy_rows = copy_rows,
       .gemm = gemm,
       .grouped_gemm = grouped_gemm,
       .lm_head = lm_head,
@@ -46,6 +49,7 @@ void sample(const SampleParams& p);
       .rope = rope,
       .kv_write = kv_write,
       .index_write = index_write,
+      .fold_weights = fold_weights,
       .index_logits = index_logits,
       .index_logits_paged = index_logits_paged,
       .topk_select = topk_select,

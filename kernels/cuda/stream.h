@@ -3,8 +3,8 @@
 // it.
 #pragma once
 #include <cstddef>
-#include <stdexcept>
-#include <string>
+
+#include "kernels/device_error.h"
 
 struct CUstream_st;  // what cudaStream_t points to
 
@@ -25,21 +25,11 @@ struct Here {
   std::byte* workspace = nullptr;  // device memory, 256-byte aligned; contents undefined
   std::size_t workspace_bytes = 0;
   bool fixed_split = false;  // splits depend on the row alone, never on the batch or on sms
+  // Products of many rows may go to cuBLASLt (kernels/cuda/blas.h): faster, but a row's bits then
+  // depend on the number of rows.
+  bool library_gemm = false;
   int sms = 4;               // multiprocessors of the device
   int arch = 80;             // 10 * major + minor of the device
-};
-
-// The device or its driver failed; caught where the engine calls ops.
-class DeviceError : public std::runtime_error {
- public:
-  DeviceError(int code, const char* text, const char* file, int line)
-      : std::runtime_error(std::string(file) + ":" + std::to_string(line) + ": CUDA error " +
-                           std::to_string(code) + ": " + text),
-        code_(code) {}
-  [[nodiscard]] int code() const { return code_; }
-
- private:
-  int code_;
 };
 
 namespace cuda {

@@ -124,7 +124,7 @@ TEST(EngineModel, ChecksParametersAndBoundsTheWindow) {
   };
   EXPECT_TRUE(refused([](auto& w) { w.top_p = 2; }));
   EXPECT_TRUE(refused([](auto& w) { w.max_tokens = 0; }));
-  EXPECT_TRUE(refused([](auto& w) { w.chunk = 0; }));
+  EXPECT_TRUE(refused([](auto& w) { w.chunk = -1; }));
   EXPECT_TRUE(refused([](auto& w) { w.max_batch = 0; }));
   EXPECT_TRUE(refused([](auto& w) { w.cache_tokens = -1; }));
 }

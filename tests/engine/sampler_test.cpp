@@ -23,11 +23,10 @@ TokenOut draw_with(Sampler& sampler,
                    const SamplingParams& params,
                    std::uint64_t sequence,
                    std::int64_t position,
-                   const SeenTokens& seen = {},
-                   const kernels::Ops& ops = kernels::cpu_ops()) {
+                   const SeenTokens& seen = {}) {
   std::vector<TokenOut> out;
   const Draw one{&params, sequence, position, &seen};
-  sampler.draw(ops, nullptr, z.data(), static_cast<int>(z.size()), std::span(&one, 1), out);
+  sampler.draw(nullptr, z.data(), static_cast<int>(z.size()), std::span(&one, 1), out);
   return out.at(0);
 }
 TokenOut draw(const std::vector<float>& z,
@@ -36,8 +35,8 @@ TokenOut draw(const std::vector<float>& z,
               std::int64_t position,
               const SeenTokens& seen = {},
               const kernels::Ops& ops = kernels::cpu_ops()) {
-  Sampler sampler;
-  return draw_with(sampler, z, params, sequence, position, seen, ops);
+  Sampler sampler(kernels::host_device(&ops));
+  return draw_with(sampler, z, params, sequence, position, seen);
 }
 
 // Rows of one call get what each gets alone, whatever their parameters and masks.
@@ -59,12 +58,11 @@ TEST(Sampler, RowsOfOneCallDoNotMeet) {
     all.insert(all.end(), z.begin(), z.end());
     draws.push_back({&params[i], i, 70, &seen, i % 2 == 1 ? mask.data() : nullptr});
   }
-  Sampler sampler;
+  Sampler sampler(kernels::host_device());
   std::vector<TokenOut> together, alone;
-  sampler.draw(kernels::cpu_ops(), nullptr, all.data(), kVocab, draws, together);
+  sampler.draw(nullptr, all.data(), kVocab, draws, together);
   for (std::size_t i = 0; i < params.size(); ++i) {
-    sampler.draw(kernels::cpu_ops(), nullptr, all.data() + i * kVocab, kVocab,
-                 std::span(&draws[i], 1), alone);
+    sampler.draw(nullptr, all.data() + i * kVocab, kVocab, std::span(&draws[i], 1), alone);
     EXPECT_EQ(together[i].id, alone[0].id);
     EXPECT_EQ(together[i].logprob, alone[0].logprob);
     EXPECT_EQ(together[i].kept_count, alone[0].kept_count);
@@ -81,7 +79,7 @@ TEST(Sampler, ADrawIsAFunctionOfKeyAndLogits) {
   SamplingParams params;
   params.seed = 9;
   params.top_p = 0.9;
-  Sampler used;
+  Sampler used(kernels::host_device());
   for (std::int64_t other = 0; other < 5; ++other)  // a sampler has no memory
     draw_with(used, z, params, 3, other);
   int same_seed = 0, same_sequence = 0, same_position = 0;

@@ -146,6 +146,7 @@ const Ops& device_ops() {
   static constexpr Ops ops = {
       .name = "cuda",
       .embed = run_and_wait<&Ops::embed>,
+      .copy_rows = run_and_wait<&Ops::copy_rows>,
       .gemm = run_and_wait<&Ops::gemm>,
       .grouped_gemm = run_and_wait<&Ops::grouped_gemm>,
       .lm_head = run_and_wait<&Ops::lm_head>,
@@ -157,6 +158,7 @@ const Ops& device_ops() {
       .rope = run_and_wait<&Ops::rope>,
       .kv_write = run_and_wait<&Ops::kv_write>,
       .index_write = run_and_wait<&Ops::index_write>,
+      .fold_weights = run_and_wait<&Ops::fold_weights>,
       .index_logits = run_and_wait<&Ops::index_logits>,
       .index_logits_paged = run_and_wait<&Ops::index_logits_paged>,
       .topk_select = run_and_wait<&Ops::topk_select>,

@@ -1,0 +1,12 @@
+#include "kernels/cpu/ops_here.h"
+
+namespace seedbed::kernels::SEEDBED_ISA {
+
+void fold_weights(const FoldWeightsParams& p) {
+  for (std::int64_t i = 0; i < p.count; ++i) {
+    const float folded = p.w[i] * p.fold;
+    p.w[i] = p.scale != nullptr ? folded * p.scale[i] : folded;
+  }
+}
+
+}  // namespace seedbed::kernels::SEEDBED_ISA
