@@ -186,7 +186,7 @@ def checked_manifest(data, where):
         raise no("files are missing or too many")
     for name, entry in files.items():
         parts = pathlib.PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or "\\" in name or name == "manifest.json" or str(pathlib.PurePosixPath(name)) != name:
+        if not parts or name.startswith("/") or ".." in parts or "\\" in name or name == "manifest.json" or str(pathlib.PurePosixPath(name)) != name:
             raise no(f"'{name[:80]}' is no name of a file below the folder")
         if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and re.fullmatch("[0-9a-f]{64}", entry["sha256"])
                 and isinstance(entry.get("bytes"), int) and 0 <= entry["bytes"] <= MOST_UNPACKED and entry.get("mode") in ("644", "755")):
