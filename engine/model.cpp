@@ -42,6 +42,8 @@ struct Model::Impl {
   StepInputs inputs;
   Recordings recordings{arena};
 
+  static Result<std::unique_ptr<Impl>> begin(const ModelOptions& options);
+  void end(Weights w);
   Pass prepare(const Batch& batch, PageCache& cache, Outputs& out, int depth);
   void run(Pass& pass, int depth, std::span<const float> hidden_given);
   void compute(Pass& pass, int depth, const kernels::Ops& ops);
@@ -52,29 +54,49 @@ struct Model::Impl {
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::load(const std::string& dir, const ModelOptions& options) {
+// What there is before there are weights.
+Result<std::unique_ptr<Model::Impl>> Model::Impl::begin(const ModelOptions& options) {
   auto device = options.device != nullptr ? options.device : kernels::host_device(options.ops);
   device->bind();
-  auto impl = std::make_unique<Impl>(device);
+  if (options.attention == AttentionForm::mha && !device->is_host())
+    return make_error(Where::usage, "attention", "form mha", "it is computed on the host alone",
+                      "use the CPU, or the absorbed form");
+  auto impl = std::make_unique<Impl>(std::move(device));
   const int threads = options.threads > 0
                           ? options.threads
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   impl->pool = std::make_unique<kernels::Pool>(threads);
   impl->form = options.attention;
-  if (options.attention == AttentionForm::mha && !device->is_host())
-    return make_error(Where::usage, "attention", "form mha", "it is computed on the host alone",
-                      "use the CPU, or the absorbed form");
+  return impl;
+}
+
+void Model::Impl::end(Weights w) {
+  weights = std::move(w);
+  for (const Layer& layer : weights.layers) moe_index.push_back(layer.experts ? moe_layers++ : -1);
+  for (const double f : config.inverse_frequencies()) frequencies.push_back(static_cast<float>(f));
+}
+
+Result<std::unique_ptr<Model>> Model::load(const std::string& dir, const ModelOptions& options) {
+  SEEDBED_TRY(auto impl, Impl::begin(options));
   SEEDBED_TRY(auto opened, Checkpoint::open(dir));
   auto checkpoint = std::make_shared<const Checkpoint>(std::move(opened));
   if (options.check_finite)
-    if (auto error = checkpoint->check_finite(threads)) return *std::move(error);
+    if (auto error = checkpoint->check_finite(impl->pool->threads())) return *std::move(error);
   impl->config = checkpoint->config();
   impl->version = weights_version(*checkpoint);
-  SEEDBED_TRY(impl->weights, load_weights(checkpoint, *impl->pool, device));
-  for (const Layer& layer : impl->weights.layers)
-    impl->moe_index.push_back(layer.experts ? impl->moe_layers++ : -1);
-  for (const double f : impl->config.inverse_frequencies())
-    impl->frequencies.push_back(static_cast<float>(f));
+  SEEDBED_TRY(auto weights, load_weights(checkpoint, *impl->pool, impl->device));
+  impl->end(std::move(weights));
+  return std::unique_ptr<Model>(new Model(std::move(impl)));
+}
+
+Result<std::unique_ptr<Model>> Model::with_random_weights(const ModelConfig& config,
+                                                          std::uint64_t seed,
+                                                          const ModelOptions& options) {
+  SEEDBED_TRY(auto impl, Impl::begin(options));
+  impl->config = config;
+  impl->version = "random-" + std::to_string(seed);
+  SEEDBED_TRY(auto weights, random_weights(config, seed, impl->device));
+  impl->end(std::move(weights));
   return std::unique_ptr<Model>(new Model(std::move(impl)));
 }
 
@@ -124,7 +146,7 @@ Pass Model::Impl::prepare(const Batch& batch, PageCache& cache, Outputs& out, in
     SEEDBED_CHECK(position / kernels::kPageTokens < batch.table_stride, position,
                   batch.table_stride);
     // By position alone, never by the batch: contexts up to index_topk attend to everything.
-    const bool all = position + 1 <= config.index_topk;
+    const bool all = batch.attend_to_all || position + 1 <= config.index_topk;
     (all ? whole : sparse) = true;
     const bool goes_on = t > 0 && batch.sequence[i] == batch.sequence[i - 1];
     SEEDBED_CHECK(!goes_on || position == batch.positions[i - 1] + 1, position,

@@ -40,6 +40,8 @@ struct Batch {
   std::int64_t table_stride = 0;
   std::span<const std::int32_t> logit_rows;  // rows whose logits are wanted
   bool host_logits = true;                   // fetch the logits; else they are on the device alone
+  bool attend_to_all =
+      false;                 // whatever index_topk says: what sparse attention is measured against
   bool want_hidden = false;  // last layer's output after the final norm, for prediction layers
   bool want_routing = false;
   bool want_selection = false;
@@ -66,6 +68,10 @@ class Model {
  public:
   static Result<std::unique_ptr<Model>> load(const std::string& dir,
                                              const ModelOptions& options = {});
+  // Random weights of the published types, for measuring (engine/weights.h).
+  static Result<std::unique_ptr<Model>> with_random_weights(const ModelConfig& config,
+                                                            std::uint64_t seed,
+                                                            const ModelOptions& options = {});
   ~Model();
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;

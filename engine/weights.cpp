@@ -4,20 +4,18 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "engine/weight_source.h"
 
 namespace seedbed::engine {
 
 namespace {
 
-// Reads tensors by name; the first failure is kept and the rest are empty, so that a layer reads as
-// a list.
-class Reader {
+class Reader final : public WeightSource {
  public:
   Reader(const Checkpoint& checkpoint, kernels::Pool& pool, WeightStore& store)
-      : checkpoint_(checkpoint), pool_(pool), store_(store) {}
-  [[nodiscard]] const Step& error() const { return error_; }
+      : WeightSource(store), checkpoint_(checkpoint), pool_(pool) {}
 
-  Linear linear(const std::string& name) {
+  Linear linear(const std::string& name) override {
     const TensorView view = find(name);
     Linear out{view.dtype, nullptr, nullptr, 0, 0};
     if (view.shape.size() != 2) return out;
@@ -30,26 +28,15 @@ class Reader {
     return out;
   }
 
-  const float* vector(const std::string& name) {
+  const float* vector(const std::string& name) override {
     const TensorView view = find(name);
     if (view.data == nullptr) return nullptr;
     std::vector<float> out(static_cast<std::size_t>(view.shape[0]));
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = element(view, i);
     return list(out);
   }
-  template <class T>
-  const T* list(const std::vector<T>& values) {
-    return reinterpret_cast<const T*>(
-        store_.keep(values.data(), static_cast<std::int64_t>(values.size() * sizeof(T))));
-  }
 
-  FeedForward feed_forward(const std::string& prefix) {
-    return {linear(prefix + "gate_proj.weight"), linear(prefix + "up_proj.weight"),
-            linear(prefix + "down_proj.weight")};
-  }
-
-  // kv_b_proj [heads * (nope + v), c] taken apart for the absorbed form.
-  void absorbed(const std::string& name, const ModelConfig& config, Layer& out) {
+  void absorbed(const std::string& name, const ModelConfig& config, Layer& out) override {
     const TensorView view = find(name);
     if (view.data == nullptr) return;
     const std::int64_t heads = config.num_attention_heads, c = config.kv_lora_rank;
@@ -81,8 +68,6 @@ class Reader {
  private:
   const Checkpoint& checkpoint_;
   kernels::Pool& pool_;
-  WeightStore& store_;
-  Step error_;
 
   TensorView find(const std::string& name) {
     if (error_) return {};
@@ -118,7 +103,7 @@ class Reader {
   }
 };
 
-Experts read_experts(Reader& read, const ModelConfig& config, const std::string& mlp) {
+Experts read_experts(WeightSource& read, const ModelConfig& config, const std::string& mlp) {
   Experts out;
   out.router = read.linear(mlp + "gate.weight");
   out.bias = read.vector(mlp + "gate.e_score_correction_bias");
@@ -160,8 +145,11 @@ Step same_dtype(const Checkpoint& checkpoint, const ModelConfig& config, const s
   return std::nullopt;
 }
 
-Layer read_layer(
-    Reader& read, const ModelConfig& config, const std::string& prefix, bool moe, bool indexer) {
+Layer read_layer(WeightSource& read,
+                 const ModelConfig& config,
+                 const std::string& prefix,
+                 bool moe,
+                 bool indexer) {
   Layer out;
   const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
   out.input_norm = read.vector(prefix + "input_layernorm.weight");
@@ -205,63 +193,14 @@ std::int64_t placed_bytes(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-WeightStore::WeightStore(std::shared_ptr<kernels::Device> device, std::int64_t most)
-    : device_(std::move(device)), most_(most) {}
-
-// A device that failed was told of before; its memory is gone with it.
-WeightStore::~WeightStore() {
-  try {
-    for (std::byte* block : blocks_) device_->release(block);
-  } catch (const kernels::DeviceError&) {
-  }
-}
-
-std::byte* WeightStore::room(std::int64_t count) {
-  constexpr std::int64_t kAlign = 256, kLeastBlock = 1 << 20;
-  const std::int64_t bytes = (count + kAlign - 1) / kAlign * kAlign;
-  if (bytes > left_) {
-    const std::int64_t block = std::max({bytes, most_ - bytes_, kLeastBlock});
-    next_ = device_->allocate(block);
-    left_ = next_ != nullptr ? block : 0;
-    full_ = next_ == nullptr;
-    if (full_) return nullptr;
-    blocks_.push_back(next_);
-  }
-  std::byte* out = next_;
-  next_ += bytes;
-  left_ -= bytes;
-  bytes_ += bytes;
-  return out;
-}
-
-const std::byte* WeightStore::view(const void* bytes, std::int64_t count) {
-  return device_->is_host() ? static_cast<const std::byte*>(bytes) : keep(bytes, count);
-}
-
-const std::byte* WeightStore::keep(const void* bytes, std::int64_t count) {
-  if (full_) return nullptr;
-  std::byte* out = room(count);
-  if (out != nullptr) device_->upload(out, bytes, count);
-  return out;
-}
-
-Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint,
-                             kernels::Pool& pool,
-                             const std::shared_ptr<kernels::Device>& device) {
-  const ModelConfig& config = checkpoint->config();
+Weights weights_from(WeightSource& read, const ModelConfig& config) {
   Weights out;
-  const std::int64_t most = device->is_host() ? 0 : placed_bytes(*checkpoint);
-  out.store = std::make_shared<WeightStore>(device, most);
-  Reader read(*checkpoint, pool, *out.store);
   out.embed = read.linear("model.embed_tokens.weight");
   out.head = config.tie_word_embeddings ? out.embed : read.linear("lm_head.weight");
   out.norm = read.vector("model.norm.weight");
   auto prefix = [](int layer) { return "model.layers." + std::to_string(layer) + "."; };
   for (int i = 0; i < config.num_hidden_layers && !read.error(); ++i) {
     const auto at = static_cast<std::size_t>(i);
-    if (config.layer_is_moe[at])
-      if (auto error = same_dtype(*checkpoint, config, prefix(i) + "mlp."))
-        return *std::move(error);
     out.layers.push_back(read_layer(read, config, prefix(i), config.layer_is_moe[at],
                                     config.layer_owns_indexer[at]));
   }
@@ -277,6 +216,23 @@ Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint,
     p.head = read.linear(at + "shared_head.head.weight");
     out.predictions.push_back(std::move(p));
   }
+  return out;
+}
+
+Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint,
+                             kernels::Pool& pool,
+                             const std::shared_ptr<kernels::Device>& device) {
+  const ModelConfig& config = checkpoint->config();
+  for (int i = 0; i < config.num_hidden_layers; ++i)
+    if (config.layer_is_moe[static_cast<std::size_t>(i)])
+      if (auto error =
+              same_dtype(*checkpoint, config, "model.layers." + std::to_string(i) + ".mlp."))
+        return *std::move(error);
+  const std::int64_t most = device->is_host() ? 0 : placed_bytes(*checkpoint);
+  auto store = std::make_shared<WeightStore>(device, most);
+  Reader read(*checkpoint, pool, *store);
+  Weights out = weights_from(read, config);
+  out.store = std::move(store);
   if (read.error()) return *read.error();
   if (out.store->full())
     return make_error(Where::config, "weights", device->describe(),

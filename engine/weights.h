@@ -84,12 +84,13 @@ class WeightStore {
   const std::byte* view(const void* bytes, std::int64_t count);
   // Bytes that may go away.
   const std::byte* keep(const void* bytes, std::int64_t count);
+  // Bytes that the caller fills on the device.
+  std::byte* room(std::int64_t count);
   // Null pointers came out: the device has no more room.
   [[nodiscard]] bool full() const { return full_; }
   [[nodiscard]] std::int64_t bytes() const { return bytes_; }
 
  private:
-  std::byte* room(std::int64_t count);
   std::shared_ptr<kernels::Device> device_;
   std::int64_t most_, bytes_ = 0, left_ = 0;
   std::byte* next_ = nullptr;
@@ -111,6 +112,12 @@ struct Weights {
 Result<Weights> load_weights(std::shared_ptr<const Checkpoint> checkpoint,
                              kernels::Pool& pool,
                              const std::shared_ptr<kernels::Device>& device);
+// Weights of nobody's, for measuring: random numbers of the published types (fp8 linears with
+// scales, bf16 matrices), norms 1. They are made once and copied about on the device.
+// Error{config}: no room.
+Result<Weights> random_weights(const ModelConfig& config,
+                               std::uint64_t seed,
+                               const std::shared_ptr<kernels::Device>& device);
 // Which weights these are: a hash of every tensor's name, type and size and of sixteen stretches of
 // its bytes. Weights that differ everywhere a little, as after a step of training, give another
 // one.
