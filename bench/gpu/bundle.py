@@ -255,6 +255,8 @@ def main():
     except (Refused, ValueError) as error:
         print(error, file=sys.stderr)
         return 3
+    if manifest["commit"].endswith("-dirty"):
+        print("note: the tree has changes that are in no commit; a report of this bundle will say so", file=sys.stderr)
     for name, why in manifest["absent"].items():
         print(f"not in the bundle: {name}: {why}", file=sys.stderr)
     print(f"{arguments.out}: {size / 2**20:.1f} MiB, {len(manifest['files'])} files, commit {manifest['commit']}", file=sys.stderr)

@@ -4,6 +4,7 @@ States: passed; failed; not run (something it needs is absent, or there was no t
 """
 import json
 import os
+import pathlib
 import re
 
 import agree
@@ -52,14 +53,19 @@ def _names(work, program, seconds):
     return work.names
 
 
+def _reason(case):
+    """Of a skip; its first line is the place in the source."""
+    return " ".join(case.text.split("\n", 1)[-1].split())[:200]
+
+
 def _told(cases, who, log):
     by_state = {state: [case for case in cases if case.state == state] for state in ("passed", "failed", "skipped", "not run")}
     for case in by_state["failed"]:
         log(who, f"FAILED {case.name}")
         for line in case.text.splitlines():
             log(who, f"    {line}")
-    for case in by_state["skipped"]:
-        log(who, f"skipped {case.name}: {' '.join(case.text.split())[-200:]}")
+    for i, case in enumerate(by_state["skipped"]):
+        log(who, f"skipped {case.name}: {_reason(case)}", show=i < 10)
     counts = {state: len(found) for state, found in by_state.items()}
     log(who, ", ".join(f"{count} {state}" for state, count in counts.items()))
     facts = {"counts": counts, "passed": [case.name for case in by_state["passed"]], "not_run": [case.name for case in by_state["not run"]]}
@@ -68,7 +74,7 @@ def _told(cases, who, log):
     facts["slowest"] = [{"name": case.name, "seconds": round(case.seconds, 2)} for case in sorted(cases, key=lambda case: -case.seconds)[:5]]
     no_device = next((case for case in by_state["skipped"] if case.name.startswith("CudaBackend.")), None)
     if no_device:
-        return FAILED, "the suite finds no device: " + " ".join(no_device.text.split())[-200:], facts
+        return FAILED, "the suite finds no device: " + _reason(no_device), facts
     if counts["failed"]:
         return FAILED, f"{counts['failed']} of {len(cases)} cases failed, first {by_state['failed'][0].name}", facts
     if counts["not run"]:
@@ -145,19 +151,32 @@ def racecheck(work, seconds):
 
 
 # ---- models ----
-def _model(work, dtype, seconds):
-    """A folder with nano's weights: the same bytes on every machine. Raises Refused."""
-    if dtype not in work.models:
+def _model(work, name, seconds):
+    """A folder with seeded weights, the same bytes on every machine. name: config, seed, dtype. Raises Refused."""
+    if name not in work.models:
         seedbed, why = work.program("seedbed")
         if seedbed is None:
             raise Refused(why)
-        folder = work.scratch / f"nano-{dtype}"
-        command = [seedbed, "engine", "make-model", "--config", "nano", "--seed", "1", "--dtype", dtype, "--out", folder, "--tokenizer", work.tree / "data/tokenizer.json"]
+        config, seed, dtype = name
+        folder = work.scratch / f"{pathlib.Path(config).stem}-{seed}-{dtype}"
+        command = [seedbed, "engine", "make-model", "--config", config, "--seed", seed, "--dtype", dtype, "--out", folder]
+        command += ["--tokenizer", work.tree / "data/tokenizer.json"] if config == "nano" else []
         wrong = programs.what_went_wrong(programs.run(command, seconds, work.log, "models", show=lambda line: False, environment=work.environment))
         if wrong:
-            raise Refused(f"models: make-model nano {dtype}: {wrong}")
-        work.models[dtype] = folder
-    return work.models[dtype]
+            raise Refused(f"models: make-model {config} {dtype}: {wrong}")
+        work.models[name] = folder
+    return work.models[name]
+
+
+def _forced(work, seedbed, config, seed, deadline):
+    """What agree.compare_logits says of one model, cpu against cuda."""
+    folder = _model(work, (str(work.tree / f"tests/goldens/configs/{config}.json"), seed, "fp8"), deadline.left())
+    vocab = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    logits = {name: agree.forced(seedbed, folder, name, vocab, deadline.left(), work.log, work.environment, work.scratch) for name in ("cuda", "cpu")}
+    seen = agree.compare_logits(logits["cpu"], logits["cuda"])
+    work.log("agreement", f"fp8, teacher-forced, {config}: {seen['rows']} rows, {seen['clear']} with a clear leader, of them {seen['differ']} with another; "
+             f"largest difference {seen['largest']:.2e} of a row's largest")
+    return {**seen, "largest": min(seen["largest"], 1e30), "margin": agree.MARGIN}
 
 
 def agreement(work, seconds):
@@ -165,25 +184,19 @@ def agreement(work, seconds):
     if seedbed is None:
         return NOT_RUN, why, {}
     deadline, facts = programs.Deadline(seconds), {}
-    model = _model(work, "f32", deadline.left())
-    ids = {name: agree.generated(seedbed, model, name, deadline.left(), work.log, work.environment) for name in ("cuda", "cpu")}
+    folder = _model(work, ("nano", 1, "f32"), deadline.left())
+    ids = {name: agree.generated(seedbed, folder, name, deadline.left(), work.log, work.environment) for name in ("cuda", "cpu")}
     at = agree.first_difference(ids["cpu"], ids["cuda"])
     facts["greedy_f32"] = {"tokens": len(ids["cpu"]), "first_difference": at}
     work.log("agreement", f"f32, greedy: {len(ids['cpu'])} tokens, " + ("all equal" if at is None else f"the first that differs is {at}"))
-    model = _model(work, "fp8", deadline.left())
-    vocab = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-    logits = {name: agree.forced(seedbed, model, name, vocab, deadline.left(), work.log, work.environment, work.scratch) for name in ("cuda", "cpu")}
-    facts["forced_fp8"] = seen = agree.compare_logits(logits["cpu"], logits["cuda"])
-    facts["forced_fp8"]["margin"] = agree.MARGIN
-    work.log("agreement", f"fp8, teacher-forced: {seen['rows']} rows, {seen['clear']} with a clear leader, of them {seen['differ']} with another; "
-             f"largest difference {seen['largest']:.2e} of a row's largest")
-    seen["largest"] = seen["largest"] if seen["largest"] < 1e30 else 1e30
+    facts["forced_fp8"] = {config: _forced(work, seedbed, config, seed, deadline) for config, seed in agree.FORCED_MODELS}
     if at is not None:
         return FAILED, f"greedy tokens in f32 differ from token {at} on", facts
     if len(ids["cpu"]) < agree.GREEDY_TOKENS:
         return FAILED, f"{len(ids['cpu'])} tokens were generated, wanted {agree.GREEDY_TOKENS}", facts
-    if seen["differ"] or not seen["clear"]:
-        return FAILED, f"{seen['differ']} of {seen['clear']} clear leaders differ in fp8", facts
+    for config, seen in facts["forced_fp8"].items():
+        if seen["differ"] or not seen["clear"]:
+            return FAILED, f"{seen['differ']} of {seen['clear']} clear leaders differ in fp8, {config}", facts
     return PASSED, "", facts
 
 
@@ -258,7 +271,7 @@ def kernels(work, seconds):
 
 
 def model(work, seconds):
-    return _bench(work, seconds, "bench_gpu_model", ["--budget", budget(seconds)], "model")
+    return _bench(work, seconds, "bench_gpu_model", ["--device", "cuda", "--budget", budget(seconds)], "model")
 
 
 def rollouts(work, seconds):
@@ -268,7 +281,7 @@ def rollouts(work, seconds):
     if seedbed is None or not tasks.is_file():
         return NOT_RUN, why or "data/tasks.db is not in the bundle", {}
     deadline, refused = programs.Deadline(seconds), []
-    folder = _model(work, "fp8", deadline.left())
+    folder = _model(work, ("nano", 1, "fp8"), deadline.left())
     for isolation in ("strict", "standard", "weak"):
         store = work.scratch / f"tasks-{isolation}.db"
         store.write_bytes(tasks.read_bytes())

@@ -238,9 +238,9 @@ class Check(unittest.TestCase):
         self.assertIn("differ from token 300 on", self.fails("agreement")[0]["why"])
         self.machine.plan_of(seedbed, logits={"3": 100.0})
         one = self.fails("agreement")[0]
-        self.assertEqual(one["facts"]["forced_fp8"]["differ"], 1)
+        self.assertEqual(one["facts"]["forced_fp8"]["fp8_two"]["differ"], 1)
         self.machine.plan_of(seedbed, logits={"3": float("nan")})
-        self.assertEqual(self.fails("agreement")[0]["facts"]["forced_fp8"]["differ"], 1)
+        self.assertEqual(self.fails("agreement")[0]["facts"]["forced_fp8"]["fp8_layer"]["differ"], 1)
         self.machine.plan_of(seedbed, logits={"3": 3.01})
         self.assertEqual(self.machine.run("--only", "agreement")[0], 0)
 
