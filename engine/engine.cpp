@@ -231,6 +231,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   }
   impl->scheduler =
       std::make_unique<Scheduler>(*impl->model, *impl->cache, chosen, impl->host_pages.get());
+  if (!device.is_host())
+    if (auto error = impl->scheduler->reserve()) return *std::move(error);
   impl->publish(true);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
@@ -412,6 +414,7 @@ Step Engine::reload(const std::string& dir, Reload how) {
       }
       impl_->scheduler->set_model(**model, policy);
       impl_->model.swap(*model);
+      model->reset();  // here, where the device is used
       impl_->scheduler->hold_admissions(false);
       impl_->publish(true);
       done->set_value();

@@ -13,6 +13,11 @@ Error out_of_bounds(const std::string& name, double found, const std::string& wa
   return make_error(Where::usage, "sampling parameter", name,
                     std::to_string(found) + ", wanted " + wanted, "change the value");
 }
+// Kept sets may be as large as the vocabulary.
+std::size_t rows_at_once(int vocab) {
+  constexpr std::size_t kKept = 1U << 21;
+  return std::max<std::size_t>(1, kKept / static_cast<std::size_t>(vocab));
+}
 }  // namespace
 
 Step check_sampling(const SamplingParams& p, int vocab) {
@@ -61,15 +66,28 @@ std::size_t Sampler::Block::add(std::span<const T> values) {
   return at;
 }
 
+Step Sampler::reserve(int rows, int vocab) {
+  constexpr std::int64_t kLists = 16'384, kTop = 20;  // bytes of ids a row, alternatives a row
+  const auto some = static_cast<std::int64_t>(
+      std::min<std::size_t>(static_cast<std::size_t>(rows), rows_at_once(vocab)));
+  const std::int64_t mask = (std::int64_t{vocab} + 31) / 32 * 4;
+  arena_.plan();
+  inputs_there_.get(some * (static_cast<std::int64_t>(sizeof(kernels::SampleRow)) + mask + kLists));
+  results_there_.get(some * (5 + 2 * kTop));
+  kept_.get(some * vocab);
+  if (arena_.place()) return std::nullopt;
+  return make_error(Where::config, "device memory", device_->describe(),
+                    "no room for sampling " + std::to_string(rows) + " rows",
+                    "give the cache or the batch less room (--cache-tokens, --max-batch)");
+}
+
 void Sampler::draw(kernels::Pool* pool,
                    const float* logits,
                    int vocab,
                    std::span<const Draw> draws,
                    std::vector<TokenOut>& out) {
   out.assign(draws.size(), {});
-  // Kept sets may be as large as the vocabulary: so many rows at once.
-  constexpr std::size_t kKept = 1U << 21;
-  const std::size_t most = std::max<std::size_t>(1, kKept / static_cast<std::size_t>(vocab));
+  const std::size_t most = rows_at_once(vocab);
   device_->bind();
   for (std::size_t at = 0; at < draws.size(); at += most) {
     const std::size_t rows = std::min(most, draws.size() - at);

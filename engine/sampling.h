@@ -36,6 +36,9 @@ struct Draw {
 class Sampler {
  public:
   explicit Sampler(std::shared_ptr<kernels::Device> device) : device_(std::move(device)) {}
+  // Takes the memory for draws of so many rows, with a few thousand ids in their lists each.
+  // Error{config}: the device has no room for it. Once, before the first draw.
+  Step reserve(int rows, int vocab);
   // logits: f32 [draws, vocab] on the device. Each result is a function of its logits and its draw
   // alone. OutOfDeviceMemory, kernels::DeviceError.
   void draw(kernels::Pool* pool,

@@ -77,6 +77,9 @@ class Scheduler {
             HostPages* host = nullptr);
   ~Scheduler();
 
+  // What sampling will need on the device, at once.
+  Step reserve() { return sampler_.reserve(2 * options_.max_batch, model_->config().vocab_size); }
+
   void submit(std::unique_ptr<Sequence> sequence);
   void abort(Engine::RequestId id);
   void end_session(std::uint64_t session) { tree_.pin(session, nullptr); }
