@@ -72,7 +72,7 @@ def _told(cases, who, log):
     for state in ("failed", "skipped"):
         facts[state] = [{"name": case.name, "text": case.text} for case in by_state[state]]
     facts["slowest"] = [{"name": case.name, "seconds": round(case.seconds, 2)} for case in sorted(cases, key=lambda case: -case.seconds)[:5]]
-    no_device = next((case for case in by_state["skipped"] if case.name.startswith("CudaBackend.")), None)
+    no_device = next((case for case in by_state["skipped"] if case.name == suite.DEVICE_FOUND), None)
     if no_device:
         return FAILED, "the suite finds no device: " + _reason(no_device), facts
     if counts["failed"]:

@@ -16,6 +16,7 @@ import programs
 
 # In this order, before all else: what a host build cannot show (docs/gpu.md).
 FIRST = ("GemmRows", "AlignedGemm", "AlignedGroupedGemm", "AlignedMla", "AlignedIndex")
+DEVICE_FOUND = "CudaBackend.IsBuiltAndFindsItsDevice"  # passes on a device alone
 EVERY_BACKEND_IN_ONE = ("Sample", "CudaBackend")  # suites whose cases go over the backends themselves
 # For the sanitizers, which slow a case down by ten to a hundred times: each op once or twice, small, with ragged edges.
 SMALL = (

@@ -171,7 +171,7 @@ def told(**changes):
     """A report of a run in which all passed."""
     row = {"id": "x", "metric": "seconds", "wanted": "<= 1", "figure": 0.5, "verdict": "PASS", "why": "", "measurements": 1}
     done = [{"name": name, "title": title, "began": 0, "limit": limit, "state": "passed", "why": "", "seconds": 1, "facts": {}} for name, title, limit, _ in phases.PHASES]
-    done[2]["facts"] = {"passed": ["Table/Gemm.A/x_cuda", "Table/Rope.A/x_cuda"], "failed": [{"name": "Table/Embed.A/x_cuda", "text": "t"}], "skipped": [], "not_run": []}
+    done[2]["facts"] = {"passed": [suite.DEVICE_FOUND, "Table/Gemm.A/x_cuda", "Table/Rope.A/x_cuda"], "failed": [{"name": "Table/Embed.A/x_cuda", "text": "t"}], "skipped": [], "not_run": []}
     return {"format": report.FORMAT, "version": report.VERSION, "date": "2026-01-02 03:04 UTC", "commit": "1a2b3c4", "seconds": 9, "seconds_allowed": 540,
             "verdict": "passed", "asked": [], "machine": {"cpu": "c"}, "device": {"name": "NVIDIA H200"},
             "bundle": {"date": "d", "ops": {"gemm.cu": "aaa", "rope.cu": "bbb"}, "sources": {}, "absent": {}, "programs": {}},
@@ -220,6 +220,9 @@ class Document(unittest.TestCase):
         self.assertIn("these sources: never run; older ones (`aaa`)", document.state_of("gemm.cu", "Gemm", "ccc", kept))
         self.assertIn("**1 failed**", document.state_of("embed.cu", "Embed", "x", kept))
         self.assertEqual(document.state_of("sample.cu", "Sample", "x", kept), "never run")
+        without = told()
+        without["phases"][2]["facts"]["passed"].remove(suite.DEVICE_FOUND)
+        self.assertEqual(document.state_of("gemm.cu", "Gemm", "aaa", [("r.json", without)]), "never run")
         self.assertEqual(document.state_of("gemm.cu", "Gemm", "aaa", []), "never run")
         self.assertEqual(document.state_of("fused.cu", "", "aaa", kept), "never run")
 
@@ -343,6 +346,7 @@ class TheSuiteItself(unittest.TestCase):
         self.assertEqual([case.name for case in cases], names)
         self.assertIn(cases[0].state, ("passed", "skipped"))
         self.assertEqual(cases[1].state, "passed")
+        self.assertEqual(names[0], suite.DEVICE_FOUND)
         self.assertEqual(len(suite.cases_of_json(next(folder.glob("*.json")).read_text())), 2)
 
 
