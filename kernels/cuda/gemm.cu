@@ -1,4 +1,6 @@
-// gemm and lm_head: see gemm_mma.cuh and gemm_f32.cuh for the arithmetic.
+// gemm and lm_head: see gemm_mma.cuh and gemm_f32.cuh for the arithmetic. Products of bf16 and f8
+// with many rows go to cuBLASLt where the caller allows it (blas.h).
+#include "kernels/cuda/blas.h"
 #include "kernels/cuda/gemm_f32.cuh"
 #include "kernels/cuda/gemm_few.cuh"
 #include "kernels/cuda/gemm_tile.cuh"
@@ -110,6 +112,75 @@ bool divides16(const void* p) {
   return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
 }
 
+// Floor: both lists of scales, read and written once.
+__global__ void lay_scales_kernel(LibraryScales p) {
+  const int blocks = quant_blocks(p.inner);
+  const std::int64_t of_a = static_cast<std::int64_t>(blocks) * p.rows,
+                     w_step = library_scale_step(p.inner),
+                     of_w = p.w_out == nullptr ? 0 : w_step * quant_blocks(p.cols);
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+       i < of_a + of_w; i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
+    if (i < of_a) {
+      p.a_out[i] = p.a_scale[i % p.rows * blocks + i / p.rows];
+    } else {
+      const std::int64_t at = i - of_a, block = at % w_step;
+      p.w_out[at] = block < blocks ? p.w_scale[at / w_step * blocks + block] : 0.0F;
+    }
+  }
+}
+
+#if defined(SEEDBED_SIMT)
+int by_library(const Product&, DType, const Steps&, int) {
+  return 0;
+}
+#else
+// How many rows, from row 0 on, cuBLASLt has taken.
+int by_library(const Product& p, DType dtype, const Steps& steps, int batch) {
+  if (!here().library_gemm) return 0;
+  LibraryProduct whole;
+  whole.rows = p.rows;
+  whole.cols = p.cols;
+  whole.inner = p.inner;
+  whole.batch = batch;
+  whole.dtype = dtype;
+  whole.a = p.a;
+  whole.w = p.w;
+  whole.out = p.out;
+  whole.lda = p.lda;
+  whole.ldo = p.ldo;
+  whole.a_step = steps.a / bytes_of(dtype);
+  whole.w_step = steps.w / bytes_of(dtype);
+  whole.out_step = steps.out;
+  whole.accumulate = p.accumulate;
+  whole.rows = library_rows(whole);
+  if (whole.rows == 0) return 0;
+  // The workspace: scales of a, scales of w unless they already lie as they should, the library's.
+  LibraryScales scales;
+  std::int64_t used = 0;
+  if (dtype == DType::f8) {
+    const std::int64_t blocks = quant_blocks(p.inner), step = library_scale_step(p.inner);
+    const bool copy_w = step != blocks || !divides16(p.w_scale);
+    const std::int64_t a_bytes = ceil_div(4 * blocks * whole.rows, 256) * 256;
+    used = a_bytes + (copy_w ? ceil_div(4 * step * quant_blocks(p.cols), 256) * 256 : 0);
+    scales = {whole.rows,
+              p.cols,
+              p.inner,
+              p.a_scale,
+              p.w_scale,
+              reinterpret_cast<float*>(here().workspace),
+              copy_w ? reinterpret_cast<float*>(here().workspace + a_bytes) : nullptr};
+    whole.a_scale = scales.a_out;
+    whole.w_scale = copy_w ? scales.w_out : p.w_scale;
+  }
+  if (used > static_cast<std::int64_t>(here().workspace_bytes)) return 0;
+  whole.workspace = here().workspace + used;
+  whole.workspace_bytes = here().workspace_bytes - static_cast<std::size_t>(used);
+  if (!library_offers(whole)) return 0;
+  if (dtype == DType::f8) lay_scales(scales);
+  return library_gemm(whole) ? whole.rows : 0;
+}
+#endif
+
 void run(Product p, DType a_dtype, DType w_dtype, Steps steps, int batch) {
   KERNEL_CHECK((a_dtype == DType::f32 && w_dtype != DType::f8) || a_dtype == w_dtype, a_dtype,
                w_dtype);
@@ -122,6 +193,14 @@ void run(Product p, DType a_dtype, DType w_dtype, Steps steps, int batch) {
   // Four chunks of w and of a make a step: rows must hold whole chunks of both.
   const bool aligned = divides16(p.a) && divides16(p.w) && p.lda * a_bytes % 16 == 0 &&
                        p.inner * w_bytes % 16 == 0 && steps.a % 16 == 0 && steps.w % 16 == 0;
+  if (a_dtype == w_dtype && w_dtype != DType::f32) {
+    const int taken = by_library(p, w_dtype, steps, batch);
+    if (taken == p.rows) return;
+    p.rows -= taken;
+    p.a += taken * p.lda * a_bytes;
+    p.out += taken * p.ldo;
+    if (a_dtype == DType::f8) p.a_scale += taken * std::int64_t{quant_blocks(p.inner)};
+  }
   if (w_dtype == DType::f32)
     aligned ? launch_f32<true>(p, steps, batch) : launch_f32<false>(p, steps, batch);
   else if (a_dtype == DType::f32)
@@ -133,6 +212,15 @@ void run(Product p, DType a_dtype, DType w_dtype, Steps steps, int batch) {
 }
 
 }  // namespace
+
+void lay_scales(const LibraryScales& p) {
+  const std::int64_t floats = std::int64_t{quant_blocks(p.inner)} * p.rows +
+                              library_scale_step(p.inner) * quant_blocks(p.cols);
+  constexpr int kThreads = 256;
+  launch(lay_scales_kernel,
+         dim3(count(min(static_cast<long long>(ceil_div(floats, kThreads)), 1024LL))),
+         dim3(kThreads), 0, here().stream, p);
+}
 
 void gemm(const GemmParams& p) {
   Product one;
