@@ -110,40 +110,68 @@ _SUMMARY = {
 }
 
 
+# Cases of bench_gpu for memcheck: their arrays are allocations of their own, so that a read beyond one is seen.
+BENCH_PARTS = ("/t1", "/r1_l", "/m1_n24576", "/b1_l64k", "/b1_n1_")
+
+
+def _sanitizer_tool():
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    return programs.find("compute-sanitizer", ([home + "/bin", home + "/compute-sanitizer"] if home else []) + list(SANITIZER_FOLDERS))
+
+
+def _sanitized(work, kind, command, seconds, environment):
+    """(outcome, findings or None where it printed no sum, what it said)"""
+    done = programs.run(
+        [_sanitizer_tool(), "--tool", kind, "--error-exitcode", "86", "--print-limit", "20", "--target-processes", "application-only", *command],
+        seconds, work.log, kind, show=lambda line: "SUMMARY" in line or "FAILED" in line or line.startswith("========= Invalid"), environment=environment)
+    said = [line for line in done.lines + done.errors if line.startswith("=====")]
+    found = [int(match.group(1)) for match in map(_SUMMARY[kind].match, said) if match]
+    return done, sum(found) if found else None, said[:60]
+
+
 def _sanitizer(work, seconds, kind):
     program, why = work.program("test_kernels")
-    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
-    tool = programs.find("compute-sanitizer", ([home + "/bin", home + "/compute-sanitizer"] if home else []) + list(SANITIZER_FOLDERS))
-    if tool is None:
+    if _sanitizer_tool() is None:
         return NOT_RUN, "compute-sanitizer was not found", {}
     if program is None:
         return NOT_RUN, why, {}
     names, without = suite.small(_names(work, program, seconds))
-    done = programs.run(
-        [tool, "--tool", kind, "--error-exitcode", "86", "--print-limit", "20", "--target-processes", "application-only", program, "--gtest_color=no"],
-        seconds, work.log, kind, show=lambda line: "SUMMARY" in line or "FAILED" in line or line.startswith("========= Invalid"),
-        environment={**work.environment, "GTEST_FILTER": ":".join(names)})
+    done, found, said = _sanitized(work, kind, [program, "--gtest_color=no"], seconds, {**work.environment, "GTEST_FILTER": ":".join(names)})
     cases, running = suite.cases_of_console(done.lines)
-    said = [line for line in done.lines + done.errors if line.startswith("=====")]
-    found = [int(match.group(1)) for match in map(_SUMMARY[kind].match, said) if match]
     bad = [case for case in cases.values() if case.state == "failed"]
-    facts = {"wanted": len(names), "ended": len(cases), "findings": sum(found) if found else None, "patterns_without_case": without,
-             "failed": [{"name": case.name, "text": case.text} for case in bad], "said": said[:60]}
+    facts = {"wanted": len(names), "ended": len(cases), "findings": found, "patterns_without_case": without,
+             "failed": [{"name": case.name, "text": case.text} for case in bad], "said": said}
     if any("not supported" in line for line in said):
         return NOT_RUN, "compute-sanitizer refuses this device: " + next(line for line in said if "not supported" in line).strip("= ")[:200], facts
     if without:
         return FAILED, f"no case fits {without[0]}", facts
-    if sum(found):
-        return FAILED, f"{sum(found)} findings", facts
+    if found:
+        return FAILED, f"{found} findings", facts
     if done.ended:
         return FAILED, f"{len(cases)} of {len(names)} cases ended; {programs.what_went_wrong(done)}; running: {running}", facts
-    if bad or not found or done.code != 0 or len(cases) < len(names):
+    if bad or found is None or done.code != 0 or len(cases) < len(names):
         return FAILED, (f"{len(bad)} cases failed" if bad else f"{programs.what_went_wrong(done) or 'no summary was printed'}, {len(cases)} of {len(names)} cases ended"), facts
     return PASSED, "", facts
 
 
 def memcheck(work, seconds):
-    return _sanitizer(work, seconds, "memcheck")
+    deadline = programs.Deadline(seconds)
+    state, why, facts = _sanitizer(work, 0.6 * seconds, "memcheck")
+    bench, absent = work.program("bench_gpu")
+    if state == NOT_RUN:
+        return state, why, facts
+    if bench is None:
+        return (state, why, {**facts, "bench": absent}) if state == FAILED else (NOT_RUN, "the suite passed; " + absent, facts)
+    facts["bench"] = []
+    for part in BENCH_PARTS:
+        if deadline.left() < 2:
+            facts["bench"].append({"only": part, "why": "not run (time)"})
+            continue
+        done, found, said = _sanitized(work, "memcheck", [bench, "--only", part, "--budget", "1"], deadline.left(), work.environment)
+        wrong = f"{found} findings" if found else programs.what_went_wrong(done) or ("no summary was printed" if found is None else "")
+        facts["bench"].append({"only": part, "why": wrong, "said": said if wrong else []})
+    wrong = [f"bench_gpu --only {one['only']}: {one['why']}" for one in facts["bench"] if one["why"]]
+    return (state, why, facts) if state == FAILED or not wrong else (FAILED, "; ".join(wrong)[:500], facts)
 
 
 def racecheck(work, seconds):
@@ -312,9 +340,9 @@ def rollouts(work, seconds):
 # name, what it is, its limit in seconds, function. Together below the nine minutes.
 PHASES = [
     ("device", "what the device is", 5, device_facts),
-    ("contract-first", "contract suite: what a host build cannot show", 50, contract_first),
-    ("contract", "contract suite: all other cases", 110, contract),
-    ("memcheck", "compute-sanitizer memcheck on small cases", 45, memcheck),
+    ("contract-first", "contract suite: what a host build cannot show", 40, contract_first),
+    ("contract", "contract suite: all other cases", 105, contract),
+    ("memcheck", "compute-sanitizer memcheck on small cases", 60, memcheck),
     ("racecheck", "compute-sanitizer racecheck on small cases", 45, racecheck),
     ("agreement", "cpu and cuda: greedy tokens, teacher-forced logits", 30, agreement),
     ("transformers", "logits against transformers", 50, transformers),

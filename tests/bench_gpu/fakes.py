@@ -116,7 +116,11 @@ lines = {"memcheck": "========= ERROR SUMMARY: %d errors", "racecheck": "=======
 found = plan.get(kind, 0)
 os.environ["FAKE_SANITIZER"] = "" if plan.get("silent") else lines[kind] % ((found,) * lines[kind].count("%d"))
 words = sys.argv[1:]
-at = next(i for i, word in enumerate(words) if word.endswith("test_kernels"))
+at = next(i for i, word in enumerate(words) if word.endswith(("test_kernels", "bench_gpu")))
+if words[at].endswith("bench_gpu"):
+    found = plan.get("bench", {}).get(words[at + 2], 0)
+    print(lines[kind] % found)
+    sys.exit(86 if found else 0)
 if found:
     print("========= Invalid __global__ read of size 4 bytes")
 code = os.spawnv(os.P_WAIT, words[at], words[at:])

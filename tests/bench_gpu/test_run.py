@@ -193,6 +193,8 @@ class Check(unittest.TestCase):
         one, _, told = self.fails("racecheck", only=False)
         self.assertEqual((one["why"], one["facts"]["findings"]), ("3 findings", 3))
         self.assertEqual(phase(told, "memcheck")["state"], "passed")
+        self.machine.plan_of(tool, bench={"/t1": 2})
+        self.assertEqual(self.fails("memcheck")[0]["why"], "bench_gpu --only /t1: 2 findings")
         self.machine.plan_of(tool, silent=True)
         self.assertIn("no summary", self.fails("memcheck")[0]["why"])
         self.machine.plan_of(tool, refuse=True)
