@@ -41,6 +41,7 @@ PROGRAMS = [
 ]
 CARRIED = ("bench/gpu/*.py", "bench/bars.json", "bench/configs/nano.json", "tests/acceptance/model_parity.py", "tests/goldens/*.py",
            "tests/goldens/configs/*.json")
+TEXTS = ("README.md", "*/*.md", "*/*.h", "*/*.cpp", "engine/*/*.cpp")  # enough for a vocabulary of nano's 8,192
 # Of every Linux with glibc; the driver's own. All else is carried.
 BASIC = re.compile(r"^(linux-vdso|ld-linux-x86-64|libc|libm|libpthread|libdl|librt|libresolv|libutil|libnsl|libstdc\+\+|libgcc_s|libcuda|libnvidia-.*)\.so")
 
@@ -112,15 +113,20 @@ def stage_data(root, folder, absent):
         absent["data"] = "made by seedbed, which is not there"
         return
     (folder / "data").mkdir()
-    texts = [str(path) for path in [root / "README.md", *sorted(root.glob("*/*.md")), *sorted(root.glob("engine/*.h"))]]
-    for what, command in {
+    texts = [str(path) for pattern in TEXTS for path in sorted(root.glob(pattern))]
+    made = {
         "data/tokenizer.json": ["engine", "train-tokenizer", "--vocab", "8192", "--chat", "--out", folder / "data/tokenizer.json", *texts],
         "data/tasks.db": ["gen", "--envs", "4", "--tasks-per-env", "8", "--seed", "7", "--isolation", "standard", "--out", folder / "data/tasks.db"],
-    }.items():
+    }
+    for what, command in made.items():
         done = subprocess.run([str(word) for word in [seedbed, *command]], capture_output=True, text=True, check=False, timeout=600)
         if done.returncode != 0 or not (folder / what).is_file():
             raise Refused(f"bundle: {what}: seedbed {command[0]} ended with {done.returncode}: {done.stderr.strip()[-300:]}; "
                           "run that command by itself")
+    vocabulary = json.loads((folder / "data/tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    wanted = json.loads((root / "bench/configs/nano.json").read_text(encoding="utf-8"))["vocab_size"]
+    if len(vocabulary) > wanted or len(vocabulary) < wanted - 64:  # special tokens stand beside it
+        raise Refused(f"bundle: data/tokenizer.json: {len(vocabulary)} tokens, wanted nano's {wanted}; train it on more text (TEXTS in bench/gpu/bundle.py)")
 
 
 def commit_of(root):
