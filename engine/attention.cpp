@@ -18,94 +18,106 @@ constexpr std::int64_t kScoreBytes = 32LL << 20, kDeviceScoreBytes = 256LL << 20
 
 }  // namespace
 
+// Keys go into the cache even where everything is selected: later tokens will score them.
+void Pass::write_key(const Indexer& w, int cache_layer, Activation& x) {
+  AttentionBuffers& b = attention;
+  const int dim = config.index_head_dim;
+  const Pages pages = cache.index_keys(cache_layer);
+  float* key = b.index_k.get(std::int64_t{rows} * dim);
+  linear(x, w.wk, key);
+  const kernels::LayerNormParams norm{.rows = rows,
+                                      .dim = dim,
+                                      .x = key,
+                                      .weight = w.norm_weight,
+                                      .bias = w.norm_bias,
+                                      .eps = 1e-6F,
+                                      .out = key,
+                                      .pool = pool};
+  const kernels::RopeParams turn{.tokens = rows,
+                                 .heads = 1,
+                                 .half = config.qk_rope_head_dim / 2,
+                                 .interleaved = config.indexer_rope_interleave,
+                                 .x = key,
+                                 .token_step = dim,
+                                 .head_step = dim,
+                                 .cos = in.cos,
+                                 .sin = in.sin,
+                                 .pool = pool};
+  kernels::IndexWriteParams write{
+      .tokens = rows, .d = dim, .k = key, .slots = in.slots, .pages = pages, .pool = pool};
+  if (cache.dtype() != DType::f8) {
+    ops.layer_norm(norm);
+    ops.rope(turn);
+    return ops.index_write(write);
+  }
+  std::uint8_t* codes = b.index_k8.get(std::int64_t{rows} * dim);
+  float* scale = b.index_k_scale.get(std::int64_t{rows} * kernels::quant_blocks(dim));
+  const kernels::HadamardQuantParams quant{.rows = rows,
+                                           .dim = dim,
+                                           .x = key,
+                                           .ue8m0 = true,
+                                           .out = codes,
+                                           .scale = scale,
+                                           .pool = pool};
+  write.k = codes;
+  write.scale = scale;
+  if (chains != nullptr) return chains->index_key(norm, turn, quant, write);
+  ops.layer_norm(norm);
+  ops.rope(turn);
+  ops.hadamard_quant(quant);
+  ops.index_write(write);
+}
+
 void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& q_latent) {
   AttentionBuffers& b = attention;
   const int heads = config.index_n_heads, dim = config.index_head_dim;
   const int half = config.qk_rope_head_dim / 2;
   const DType stored = cache.dtype();
 
-  // Keys go into the cache even where everything is selected: later tokens will score them.
-  float* key = b.index_k.get(std::int64_t{rows} * dim);
-  linear(x, w.wk, key);
-  ops.layer_norm({.rows = rows,
-                  .dim = dim,
-                  .x = key,
-                  .weight = w.norm_weight,
-                  .bias = w.norm_bias,
-                  .eps = 1e-6F,
-                  .out = key,
-                  .pool = pool});
-  ops.rope({.tokens = rows,
-            .heads = 1,
-            .half = half,
-            .interleaved = config.indexer_rope_interleave,
-            .x = key,
-            .token_step = dim,
-            .head_step = dim,
-            .cos = in.cos,
-            .sin = in.sin,
-            .pool = pool});
-  const void* stored_key = key;
-  const float* key_scale = nullptr;
-  if (stored == DType::f8) {
-    std::uint8_t* codes = b.index_k8.get(std::int64_t{rows} * dim);
-    float* scale = b.index_k_scale.get(std::int64_t{rows} * kernels::quant_blocks(dim));
-    ops.hadamard_quant({.rows = rows,
-                        .dim = dim,
-                        .x = key,
-                        .ue8m0 = true,
-                        .out = codes,
-                        .scale = scale,
-                        .pool = pool});
-    stored_key = codes;
-    key_scale = scale;
-  }
-  const Pages pages = cache.index_keys(cache_layer);
-  ops.index_write({.tokens = rows,
-                   .d = dim,
-                   .k = stored_key,
-                   .scale = key_scale,
-                   .slots = in.slots,
-                   .pages = pages,
-                   .pool = pool});
-
+  write_key(w, cache_layer, x);
   bool scoring = false;
   for (const Run& run : runs) scoring |= !run.whole;
   if (!scoring) return;
 
   float* q = b.index_q.get(std::int64_t{rows} * heads * dim);
   linear(q_latent, w.wq_b, q);
-  ops.rope({.tokens = rows,
-            .heads = heads,
-            .half = half,
-            .interleaved = config.indexer_rope_interleave,
-            .x = q,
-            .token_step = std::int64_t{heads} * dim,
-            .head_step = dim,
-            .cos = in.cos,
-            .sin = in.sin,
-            .pool = pool});
+  const kernels::RopeParams turn{.tokens = rows,
+                                 .heads = heads,
+                                 .half = half,
+                                 .interleaved = config.indexer_rope_interleave,
+                                 .x = q,
+                                 .token_step = std::int64_t{heads} * dim,
+                                 .head_step = dim,
+                                 .cos = in.cos,
+                                 .sin = in.sin,
+                                 .pool = pool};
   float* weight = b.index_w.get(std::int64_t{rows} * heads);
   linear_f32(x.f32(), rows, w.weights_proj, weight);
   const auto fold = static_cast<float>(1.0 / std::sqrt(static_cast<double>(heads)) /
                                        std::sqrt(static_cast<double>(dim)));
   const std::int64_t all = std::int64_t{rows} * heads;
-  const void* query = nullptr;
+  const void* query = q;
   if (stored == DType::f8) {
     std::uint8_t* codes = b.index_q8.get(all * dim);
     float* scale = b.index_q_scale.get(all);
-    ops.hadamard_quant({.rows = rows * heads,
-                        .dim = dim,
-                        .x = q,
-                        .ue8m0 = true,
-                        .out = codes,
-                        .scale = scale,
-                        .pool = pool});
-    ops.fold_weights({.count = all, .w = weight, .fold = fold, .scale = scale, .pool = pool});
+    const kernels::HadamardQuantParams quant{.rows = rows * heads,
+                                             .dim = dim,
+                                             .x = q,
+                                             .ue8m0 = true,
+                                             .out = codes,
+                                             .scale = scale,
+                                             .pool = pool};
+    if (chains != nullptr) {
+      chains->index_query(turn, quant, weight, fold);
+    } else {
+      ops.rope(turn);
+      ops.hadamard_quant(quant);
+      ops.fold_weights({.count = all, .w = weight, .fold = fold, .scale = scale, .pool = pool});
+    }
     query = codes;
   } else {
+    ops.rope(turn);
     ops.fold_weights({.count = all, .w = weight, .fold = fold, .pool = pool});
-    query = q;
     if (stored == DType::bf16) {
       std::uint16_t* rounded = b.index_q16.get(all * dim);
       ops.cast_bf16({.rows = rows * heads, .dim = dim, .x = q, .out = rounded, .pool = pool});
@@ -120,7 +132,6 @@ void Pass::select(const Indexer& w, int cache_layer, Activation& x, Activation& 
 void Pass::score_and_choose(const void* query, const float* weight, int cache_layer) {
   AttentionBuffers& b = attention;
   const int heads = config.index_n_heads, dim = config.index_head_dim, k = config.index_topk;
-  std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
   const std::int64_t row_bytes = std::int64_t{heads} * dim * kernels::bytes_of(cache.dtype());
   const std::int64_t score_bytes = device.is_host() ? kScoreBytes : kDeviceScoreBytes;
   for (const Run& stretch : stretches) {
@@ -147,15 +158,38 @@ void Pass::score_and_choose(const void* query, const float* weight, int cache_la
                               .out = scores,
                               .ldo = ld,
                               .pool = pool});
-      ops.topk_select({.rows = piece,
-                       .k = k,
-                       .scores = scores,
-                       .lds = ld,
-                       .length = in.key_end + first,
-                       .out = positions + std::int64_t{first} * k,
-                       .pool = pool});
+      choose(first, piece, scores, ld);
     }
   }
+  if (stretches.size() <= 2) return;
+  // Short and long contexts by turns: the whole ones become lists too (the same bits), so that one
+  // call attends for all. Of a context that is selected whole the scores do not matter.
+  for (const Run& stretch : stretches)
+    if (stretch.whole)
+      choose(stretch.first, stretch.rows, b.index_scores.get(std::int64_t{stretch.rows} * k), k);
+}
+
+// The best of the rows' scores, as positions and as slots.
+void Pass::choose(int first, int count, const float* scores, std::int64_t lds) {
+  const int k = config.index_topk;
+  const std::int64_t at = std::int64_t{first} * k;
+  const kernels::TopkSelectParams select{
+      .rows = count,
+      .k = k,
+      .scores = scores,
+      .lds = lds,
+      .length = in.key_end + first,
+      .out = attention.positions.get(std::int64_t{rows} * k) + at,
+      .pool = pool};
+  std::int32_t* slots = attention.slots.get(std::int64_t{rows} * k) + at;
+  if (chains != nullptr) return chains->topk_select_slots(select, table_from(first), slots);
+  ops.topk_select(select);
+  ops.map_slots({.rows = count,
+                 .k = k,
+                 .positions = select.out,
+                 .table = table_from(first),
+                 .slots = slots,
+                 .pool = pool});
 }
 
 // query: f32 [rows, heads, c + r]; result: f32 [rows, heads, c].
@@ -179,13 +213,6 @@ void Pass::attend_latents(const float* query, int cache_layer, float* result) {
                    .pool = pool});
   };
   auto sparse = [&](int first, int count, const std::int32_t* lengths) {
-    std::int32_t* chosen = b.slots.get(std::int64_t{count} * k);
-    ops.map_slots({.rows = count,
-                   .k = k,
-                   .positions = b.positions.get(0) + std::int64_t{first} * k,
-                   .table = table_from(first),
-                   .slots = chosen,
-                   .pool = pool});
     ops.sparse_mla({.tokens = count,
                     .heads = heads,
                     .c = c,
@@ -194,7 +221,7 @@ void Pass::attend_latents(const float* query, int cache_layer, float* result) {
                     .q = query + std::int64_t{first} * heads * (c + r),
                     .scale = scale,
                     .pages = pages,
-                    .slots = chosen,
+                    .slots = b.slots.get(0) + std::int64_t{first} * k,
                     .length = lengths,
                     .out = result + std::int64_t{first} * heads * c,
                     .pool = pool});
@@ -208,18 +235,7 @@ void Pass::attend_latents(const float* query, int cache_layer, float* result) {
     }
     return;
   }
-  // Short and long contexts by turns: the whole ones become lists too (the same bits), for one
-  // call. Of a context that is selected whole the scores do not matter.
-  std::int32_t* positions = b.positions.get(std::int64_t{rows} * k);
-  for (const Run& stretch : stretches)
-    if (stretch.whole)
-      ops.topk_select({.rows = stretch.rows,
-                       .k = k,
-                       .scores = b.index_scores.get(std::int64_t{stretch.rows} * k),
-                       .lds = k,
-                       .length = in.key_end + stretch.first,
-                       .out = positions + std::int64_t{stretch.first} * k,
-                       .pool = pool});
+  // By turns: all of them are lists.
   sparse(0, rows, in.list_length);
 }
 
@@ -287,6 +303,12 @@ void Pass::show_selections(int cache_layer) {
     if (batch.on_selection) {
       batch.on_selection(cache_layer, run.first, run.rows, positions.data());
       device.upload(there, positions.data(), bytes);
+      ops.map_slots({.rows = run.rows,
+                     .k = config.index_topk,
+                     .positions = there,
+                     .table = table_from(run.first),
+                     .slots = attention.slots.get(0) + std::int64_t{run.first} * k,
+                     .pool = pool});
     }
     if (batch.want_selection)
       out.selections.push_back({cache_layer, run.first, run.rows, std::move(positions)});
@@ -328,35 +350,42 @@ const float* Pass::self_attention(const Layer& w, int cache_layer, const float* 
   float* kv = b.kv_a.get(std::int64_t{rows} * (c + r));
   linear(b.normed, w.kv_a, kv);
   float* latent = b.latent.get(std::int64_t{rows} * c);
-  ops.rms_norm({.rows = rows,
-                .dim = c,
-                .x = kv,
-                .ldx = c + r,
-                .weight = w.kv_a_norm,
-                .eps = kLatentEps,
-                .out = latent,
-                .ldo = c,
-                .pool = pool});
-  ops.rope({.tokens = rows,
-            .heads = 1,
-            .half = r / 2,
-            .interleaved = true,
-            .x = kv + c,
-            .token_step = c + r,
-            .head_step = c + r,
-            .cos = in.cos,
-            .sin = in.sin,
-            .pool = pool});
-  ops.kv_write({.tokens = rows,
-                .c = c,
-                .r = r,
-                .latent = latent,
-                .latent_step = c,
-                .key = kv + c,
-                .key_step = c + r,
-                .slots = in.slots,
-                .pages = cache.latents(cache_layer),
-                .pool = pool});
+  const kernels::RmsNormParams norm{.rows = rows,
+                                    .dim = c,
+                                    .x = kv,
+                                    .ldx = c + r,
+                                    .weight = w.kv_a_norm,
+                                    .eps = kLatentEps,
+                                    .out = latent,
+                                    .ldo = c,
+                                    .pool = pool};
+  const kernels::RopeParams turn{.tokens = rows,
+                                 .heads = 1,
+                                 .half = r / 2,
+                                 .interleaved = true,
+                                 .x = kv + c,
+                                 .token_step = c + r,
+                                 .head_step = c + r,
+                                 .cos = in.cos,
+                                 .sin = in.sin,
+                                 .pool = pool};
+  const kernels::KvWriteParams write{.tokens = rows,
+                                     .c = c,
+                                     .r = r,
+                                     .latent = latent,
+                                     .latent_step = c,
+                                     .key = kv + c,
+                                     .key_step = c + r,
+                                     .slots = in.slots,
+                                     .pages = cache.latents(cache_layer),
+                                     .pool = pool};
+  if (chains != nullptr) {
+    chains->latent_key(norm, turn, write);
+  } else {
+    ops.rms_norm(norm);
+    ops.rope(turn);
+    ops.kv_write(write);
+  }
 
   if (w.indexer) select(*w.indexer, cache_layer, b.normed, b.q_latent);
   if (batch.want_selection || batch.on_selection) show_selections(cache_layer);

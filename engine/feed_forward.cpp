@@ -9,8 +9,7 @@ const float* Pass::feed_dense(const FeedForward& w, Activation& x, Buffer<float>
   float *gate = b.gate.get(count), *up = b.up.get(count);
   linear(x, w.gate, gate);
   linear(x, w.up, up);
-  ops.silu_mul({.count = count, .gate = gate, .up = up, .out = gate, .pool = pool});
-  b.hidden.set(gate, x.rows(), w.gate.cols);
+  gated(b.hidden, gate, up, x.rows(), w.gate.cols, w.down.dtype);
   float* y = result.get(std::int64_t{x.rows()} * w.down.cols);
   linear(b.hidden, w.down, y);
   return y;
@@ -78,8 +77,7 @@ const float* Pass::feed(const Layer& w, int moe_layer, const float* normed) {
   float *gate = b.expert_gate.get(count), *up = b.expert_up.get(count);
   grouped(b.expert_in, e.gate, inner, hidden, gate);
   grouped(b.expert_in, e.up, inner, hidden, up);
-  ops.silu_mul({.count = count, .gate = gate, .up = up, .out = gate, .pool = pool});
-  b.expert_hidden.set(gate, choices, inner);
+  gated(b.expert_hidden, gate, up, choices, inner, e.dtype);
   float* routed = b.expert_out.get(std::int64_t{choices} * hidden);
   grouped(b.expert_hidden, e.down, hidden, inner, routed);
 

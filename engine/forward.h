@@ -16,6 +16,12 @@ class Activation {
   explicit Activation(Arena& arena) : bf16_(arena), f8_(arena), scale_(arena) {}
   // x: f32 [rows, step], dim of each row used; must outlive the uses.
   void set(const float* x, int rows, int dim, std::int64_t step = 0);
+  // Where a chain writes the codes and scales of what was set; they count as rounded.
+  struct Codes {
+    std::uint8_t* codes;
+    float* scale;
+  };
+  Codes take_codes();
   const float* f32() const { return x_; }
   [[nodiscard]] int rows() const { return rows_; }
 
@@ -69,6 +75,7 @@ struct Pass {
   const ModelConfig& config;
   kernels::Device& device;
   const kernels::Ops& ops;
+  const kernels::Chains* chains;  // or null: the ops one after another
   kernels::Pool* pool;
   AttentionForm form;
   PageCache& cache;
@@ -107,12 +114,16 @@ struct Pass {
     std::int64_t lda = 0;
   };
   Operand operand(Activation& x, DType weights);
+  void gated(Activation& to, float* gate, const float* up, int count, int dim, DType weights);
 
   // hidden: f32 [rows, hidden], the residual stream, in and out; normed: [rows, hidden].
   void layer(const Layer& w, int cache_layer, int moe_layer, float* hidden, float* normed);
-  // Fills attention.positions for every run that is not whole; the layers after it reuse them.
+  // Fills attention.positions and slots for every run that is not whole; the layers after it reuse
+  // them.
   void select(const Indexer& w, int cache_layer, Activation& x, Activation& q_latent);
+  void write_key(const Indexer& w, int cache_layer, Activation& x);
   void score_and_choose(const void* query, const float* weight, int cache_layer);
+  void choose(int first, int count, const float* scores, std::int64_t lds);
   void show_selections(int cache_layer);
   void attend(const Layer& w, int cache_layer);
   void attend_latents(const float* query, int cache_layer, float* result);

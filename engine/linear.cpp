@@ -12,6 +12,28 @@ void Activation::set(const float* x, int rows, int dim, std::int64_t step) {
   has_bf16_ = has_f8_ = false;
 }
 
+Activation::Codes Activation::take_codes() {
+  has_f8_ = true;
+  return {f8_.get(std::int64_t{rows_} * dim_),
+          scale_.get(std::int64_t{rows_} * kernels::quant_blocks(dim_))};
+}
+
+// to = silu(gate) * up, in gate's place, for a product with weights of this type.
+void Pass::gated(Activation& to, float* gate, const float* up, int count, int dim, DType weights) {
+  const kernels::SiluMulParams silu{
+      .count = std::int64_t{count} * dim, .gate = gate, .up = up, .out = gate, .pool = pool};
+  to.set(gate, count, dim);
+  if (chains == nullptr || weights != DType::f8) return ops.silu_mul(silu);
+  const auto [codes, scale] = to.take_codes();
+  chains->silu_mul_quant(silu, {.rows = count,
+                                .dim = dim,
+                                .x = gate,
+                                .ue8m0 = config.quant.ue8m0,
+                                .out = codes,
+                                .scale = scale,
+                                .pool = pool});
+}
+
 Pass::Operand Pass::operand(Activation& x, DType weights) {
   const std::int64_t count = std::int64_t{x.rows_} * x.dim_;
   switch (weights) {

@@ -13,8 +13,8 @@
 #include <memory>
 #include <string>
 
+#include "kernels/chains.h"
 #include "kernels/device_error.h"
-#include "kernels/ops.h"
 
 namespace seedbed::kernels {
 
@@ -26,6 +26,8 @@ class Device {
   virtual ~Device() = default;
 
   [[nodiscard]] virtual const Ops& ops() const = 0;
+  // What else it computes, or null.
+  [[nodiscard]] virtual const Chains* chains() const { return nullptr; }
   // The host's pointers are good for ops; uploads and downloads may be left out.
   [[nodiscard]] virtual bool is_host() const = 0;
   // "NVIDIA H200, sm_90, 132 multiprocessors", for people.

@@ -1,33 +1,21 @@
-// Chains of ops as one launch each, for callers that know this backend: beside the table, whose
-// contracts they keep. Each gives what its ops give one after another, the same bits; where a size
-// or an alignment does not suit, that is what it does. Buffers between the steps must be given, but
-// what they hold afterwards is promised to nobody.
+// The chains of kernels/chains.h. Where a size or an alignment does not suit, they are their ops
+// one after another.
 #pragma once
+#include "kernels/chains.h"
 #include "kernels/cuda/stream.h"
-#include "kernels/ops.h"
 
 namespace seedbed::kernels::KN_NS {
 
-// topk_select, then map_slots: slots i32 [rows, k]. select.out may be null.
 void topk_select_slots(const TopkSelectParams& select, const PageTable& table, std::int32_t* slots);
-
-// silu_mul, then act_quant of its result: silu.count = quant.rows * quant.dim.
 void silu_mul_quant(const SiluMulParams& silu, const ActQuantParams& quant);
-
-// rope, then hadamard_quant of all heads: quant.rows = rope.tokens * rope.heads, contiguous, and
-// quant.x = rope.x. Then weight[i] = weight[i] * fold * scale[i] for each head, if weight is given.
 void index_query(const RopeParams& rope,
                  const HadamardQuantParams& quant,
                  float* weight,
                  float fold);
-
-// layer_norm, rope of its result in place, hadamard_quant, index_write: f8 pages, one head.
 void index_key(const LayerNormParams& norm,
                const RopeParams& rope,
                const HadamardQuantParams& quant,
                const IndexWriteParams& write);
-
-// rms_norm without residual, rope of write.key (one head), kv_write of both.
 void latent_key(const RmsNormParams& norm, const RopeParams& rope, const KvWriteParams& write);
 
 }  // namespace seedbed::kernels::KN_NS

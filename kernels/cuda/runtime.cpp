@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/cuda/stream.h"
+#include "kernels/cuda/table.h"
 #include "kernels/device.h"
 
 namespace seedbed::kernels {
@@ -51,7 +52,8 @@ class CudaDevice final : public Device {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
   }
 
-  [[nodiscard]] const Ops& ops() const override { return *cuda_ops(); }
+  [[nodiscard]] const Ops& ops() const override { return cuda::table(); }
+  [[nodiscard]] const Chains* chains() const override { return &cuda::chains(); }
   [[nodiscard]] bool is_host() const override { return false; }
   [[nodiscard]] std::string describe() const override {
     return std::string(properties_.name) + ", sm_" + std::to_string(arch()) + ", " +

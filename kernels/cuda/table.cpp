@@ -1,5 +1,6 @@
 #include "kernels/cuda/table.h"
 
+#include "kernels/cuda/fused.h"
 #include "kernels/cuda/ops_here.h"
 
 namespace seedbed::kernels::KN_NS {
@@ -11,6 +12,12 @@ const Ops& table() {
   static constexpr Ops ops = table_here("cuda");
 #endif
   return ops;
+}
+
+const Chains& chains() {
+  static constexpr Chains all = {topk_select_slots, silu_mul_quant, index_query, index_key,
+                                 latent_key};
+  return all;
 }
 
 }  // namespace seedbed::kernels::KN_NS
