@@ -117,6 +117,7 @@ struct Engine::Impl {
   void work();
   void guarded(const std::function<void()>& what);
   Result<std::unique_ptr<Model>> load(const std::string& dir);
+  Result<std::unique_ptr<Model>> load_where_it_may(const std::string& dir);
   [[nodiscard]] std::shared_ptr<Remembered> sequence(SequenceId id) const {
     const std::lock_guard lock(sequences_mutex);
     const auto at = sequences.find(id);
@@ -369,18 +370,27 @@ void Engine::drop_prefix_cache() {
   done->get_future().wait();
 }
 
-// Other weights beside the ones in use. A GPU is one thread's: there no step is made meanwhile.
+// Other weights of the same shape, beside the ones in use.
 Result<std::unique_ptr<Model>> Engine::Impl::load(const std::string& dir) {
-  if (model->device()->is_host()) return Model::load(dir, options.model);
-  using Loaded = Result<std::unique_ptr<Model>>;
-  auto promise = std::make_shared<std::promise<Loaded>>();
+  auto loaded = Model::load(dir, options.model);
+  if (!loaded.ok()) return Error{Where::model, loaded.error().message};
+  if (auto other = difference((*loaded)->config(), config); !other.empty())
+    return make_error(Where::model, "weights", dir,
+                      "found another " + other + ", wanted the shape of the model in use",
+                      "start a server of its own for another model");
+  if (!(*loaded)->device()->is_host())
+    if (auto error = reserve(**loaded, options)) return Error{Where::model, error->message};
+  return loaded;
+}
+
+// A GPU is one thread's: there no step is made meanwhile.
+Result<std::unique_ptr<Model>> Engine::Impl::load_where_it_may(const std::string& dir) {
+  if (model->device()->is_host()) return load(dir);
+  auto promise = std::make_shared<std::promise<Result<std::unique_ptr<Model>>>>();
   auto future = promise->get_future();
   command([this, promise, dir] {
     try {
-      auto loaded = Model::load(dir, options.model);
-      if (loaded.ok())
-        if (auto error = reserve(**loaded, options)) loaded = *std::move(error);
-      promise->set_value(std::move(loaded));
+      promise->set_value(load(dir));
     } catch (const kernels::DeviceError& error) {
       promise->set_value(make_error(Where::model, "device", device, error.what(), "restart"));
       throw;
@@ -392,12 +402,8 @@ Result<std::unique_ptr<Model>> Engine::Impl::load(const std::string& dir) {
 Step Engine::reload(const std::string& dir, Reload how) {
   const std::lock_guard one(impl_->reload_mutex);
   if (auto error = failed()) return error;
-  auto loaded = impl_->load(dir);
-  if (!loaded.ok()) return Error{Where::model, loaded.error().message};
-  if (auto other = difference((*loaded)->config(), impl_->config); !other.empty())
-    return make_error(Where::model, "weights", dir,
-                      "found another " + other + ", wanted the shape of the model in use",
-                      "start a server of its own for another model");
+  auto loaded = impl_->load_where_it_may(dir);
+  if (!loaded.ok()) return std::move(loaded).error();
   auto model = std::make_shared<std::unique_ptr<Model>>(*std::move(loaded));
   auto done = std::make_shared<std::promise<void>>();
   auto finished = done->get_future();

@@ -107,7 +107,7 @@ inline RunResult run_model(Model& model,
   RunResult result;
   const auto count = static_cast<int>(tokens.size());
   const int pages = (count + kernels::kPageTokens - 1) / kernels::kPageTokens;
-  auto cache = PageCache::make(model.config(), options.kv_dtype, pages * 2 + 3);
+  auto cache = PageCache::make(model.config(), options.kv_dtype, pages * 2 + 3, 0, model.device());
   EXPECT_TRUE(cache.ok());
   result.cache = *std::move(cache);
   result.table.resize(static_cast<std::size_t>(pages));
