@@ -107,34 +107,38 @@ class HostTier : public testing::Test {
 constexpr std::int64_t kBig = 200, kSmall = 6;  // pages; the longest conversation has six
 
 TEST_F(HostTier, ASmallCacheWithATierSaysAndComputesWhatABigOneDoes) {
-  for (const DType kv : {DType::f8, DType::bf16, DType::f32})
-    for (const bool speculative : {false, true})
-      for (const bool sessions : {false, true}) {
-        auto o = options(kBig, 0, kv);
-        o.speculative = speculative;
-        const Told big = conversations(o, sessions);
-        EXPECT_EQ(big.stats.evicted_pages + big.stats.spilled_pages, 0);
-        o.cache_tokens = kSmall * 64;
-        o.host_cache_tokens = kBig * 64;
-        const Told tiered = conversations(o, sessions);
-        EXPECT_EQ(tiered.said, big.said);
-        EXPECT_EQ(tiered.cached, big.cached);
-        EXPECT_EQ(tiered.stats.prefill_tokens, big.stats.prefill_tokens);
-        EXPECT_EQ(tiered.stats.hit_tokens, big.stats.hit_tokens);
-        EXPECT_GT(tiered.stats.spilled_pages, 10);
-        EXPECT_GT(tiered.stats.restored_pages, 10);
-        EXPECT_EQ(tiered.stats.evicted_pages, 0);
-        EXPECT_EQ(tiered.stats.host_pages, kBig);
-        EXPECT_GT(tiered.stats.host_pages_used, 0);
-        EXPECT_EQ(tiered.stats.pages_free + tiered.stats.pages_cached, kSmall);
-        // Without the tier the same is said, and much is computed again.
-        o.host_cache_tokens = 0;
-        const Told small = conversations(o, sessions);
-        EXPECT_EQ(small.said, big.said);
-        EXPECT_GT(small.stats.prefill_tokens, big.stats.prefill_tokens);
-        EXPECT_EQ(small.stats.spilled_pages + small.stats.restored_pages, 0);
-        EXPECT_EQ(small.stats.host_pages + small.stats.host_pages_used, 0);
-      }
+  struct Case {
+    DType kv;
+    bool speculative, sessions;
+  };
+  for (const auto& [kv, speculative, sessions] :
+       {Case{DType::f8, false, true}, Case{DType::f8, true, false}, Case{DType::bf16, false, false},
+        Case{DType::f32, false, false}, Case{DType::f32, true, true}}) {
+    auto o = options(kBig, 0, kv);
+    o.speculative = speculative;
+    const Told big = conversations(o, sessions);
+    EXPECT_EQ(big.stats.evicted_pages + big.stats.spilled_pages, 0);
+    o.cache_tokens = kSmall * 64;
+    o.host_cache_tokens = kBig * 64;
+    const Told tiered = conversations(o, sessions);
+    EXPECT_EQ(tiered.said, big.said);
+    EXPECT_EQ(tiered.cached, big.cached);
+    EXPECT_EQ(tiered.stats.prefill_tokens, big.stats.prefill_tokens);
+    EXPECT_EQ(tiered.stats.hit_tokens, big.stats.hit_tokens);
+    EXPECT_GT(tiered.stats.spilled_pages, 10);
+    EXPECT_GT(tiered.stats.restored_pages, 10);
+    EXPECT_EQ(tiered.stats.evicted_pages, 0);
+    EXPECT_EQ(tiered.stats.host_pages, kBig);
+    EXPECT_GT(tiered.stats.host_pages_used, 0);
+    EXPECT_EQ(tiered.stats.pages_free + tiered.stats.pages_cached, kSmall);
+    // Without the tier the same is said, and much is computed again.
+    o.host_cache_tokens = 0;
+    const Told small = conversations(o, sessions);
+    EXPECT_EQ(small.said, big.said);
+    EXPECT_GT(small.stats.prefill_tokens, big.stats.prefill_tokens);
+    EXPECT_EQ(small.stats.spilled_pages + small.stats.restored_pages, 0);
+    EXPECT_EQ(small.stats.host_pages + small.stats.host_pages_used, 0);
+  }
 }
 
 TEST_F(HostTier, ATierOfAnySizeChangesNoToken) {

@@ -484,9 +484,9 @@ INSTANTIATE_TEST_SUITE_P(Sizes,
                                          std::tuple(6, 9),
                                          std::tuple(12, 40),
                                          std::tuple(20, 1'000)),
-                         [](const auto& info) {
-                           return std::to_string(std::get<0>(info.param)) + "And" +
-                                  std::to_string(std::get<1>(info.param));
+                         [](const auto& sizes) {
+                           return std::to_string(std::get<0>(sizes.param)) + "And" +
+                                  std::to_string(std::get<1>(sizes.param));
                          });
 
 // With room for all in the tier nothing is computed twice, however small the cache.

@@ -207,6 +207,9 @@ TEST(Operations, MetricsCountWhatHappened) {
   EXPECT_EQ(of("vllm:e2e_request_latency_seconds_count"), 2);
   EXPECT_GT(of("seedbed_pages"), 0);
   EXPECT_GT(of("seedbed_pages_cached"), 0);
+  for (const char* name : {"seedbed_host_pages", "seedbed_host_pages_used",
+                           "seedbed_pages_spilled_total", "seedbed_pages_restored_total"})
+    EXPECT_EQ(of(name), 0);  // no host tier
   EXPECT_EQ(of("seedbed_requests_in_flight"), 0);
   EXPECT_EQ(of("seedbed_requests_refused_total"), 1);
   EXPECT_EQ(of("seedbed_connections"), 3);
