@@ -10,6 +10,7 @@ import time
 MOST_LINE = 32 << 10  # bytes of a line that are kept
 MOST_KEPT = 32 << 20  # bytes of one program's output that are kept for reading
 MOST_LOG = 15 << 20  # bytes of the whole log
+_running, _stopped = set(), threading.Event()
 
 
 class Refused(Exception):
@@ -104,18 +105,28 @@ def _end(process):
         pass
 
 
+def end_all():
+    """What other threads started and still wait for; nothing is started after it."""
+    _stopped.set()
+    for process in list(_running):
+        _end(process)
+
+
 def run(command, limit, log, who, show=lambda line: True, environment=None, quiet=None, folder=None, on_line=None):
     """Outcome of a program that may take `limit` seconds, and `quiet` seconds between two lines. Raises Refused where it
     cannot be started."""
     command = [str(word) for word in command]
     log(who, "$ " + " ".join(word if len(word) < 200 else word[:200] + "..." for word in command), show=False)
     begin = time.monotonic()
+    if _stopped.is_set():
+        raise Refused(f"program '{command[0]}': not started; the check was stopped; run it again")
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=folder,
             start_new_session=True)
     except OSError as error:
         raise Refused(f"program '{command[0]}': cannot be started; {error.strerror}; make the bundle anew on a machine like this one") from None
+    _running.add(process)
     lines, errors, state = [], collections.deque(maxlen=400), {"kept": 0, "heard": begin}
 
     def take(line, of_errors):
@@ -147,6 +158,7 @@ def run(command, limit, log, who, show=lambda line: True, environment=None, quie
     finally:
         if process.poll() is None:
             _end(process)
+        _running.discard(process)
         for reader in readers:
             reader.join(2.0)
     return Outcome(process.returncode if process.returncode is not None else -9, ended, time.monotonic() - begin, list(lines), list(errors))

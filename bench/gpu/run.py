@@ -75,6 +75,7 @@ def check(tree, manifest, gpu, arguments, log, deadline, console):
             try:
                 done.append(run_phase(work, row, deadline))
             except KeyboardInterrupt:
+                programs.end_all()
                 log("gpu", "stopped; no report")
                 return 130
     rows = bars.judge(data, work.measurements, gpu["name"])

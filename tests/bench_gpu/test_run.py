@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from unittest import mock
@@ -16,6 +17,7 @@ import bundle
 import device
 import fakes
 import phases
+import programs
 import report
 import run
 import sources
@@ -269,6 +271,27 @@ class Check(unittest.TestCase):
             one, _, told = self.fails("agreement", only=False)
         self.assertIn("the runner failed: ZeroDivisionError", one["why"])
         self.assertEqual(phase(told, "rollouts")["state"], "passed")
+
+    def test_stopped_by_hand_it_leaves_nothing_running(self):
+        self.machine.plan_of(self.machine.kernels, cases=fakes.cases(ragged_selected="hang"))
+
+        seen, join = [], threading.Thread.join
+
+        def stop(thread, timeout=None):
+            if timeout is not None:
+                return join(thread, timeout)
+            deadline = time.monotonic() + 30
+            while not seen and time.monotonic() < deadline:
+                seen.extend(programs._running)
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+        self.addCleanup(programs._stopped.clear)
+        with mock.patch.object(threading.Thread, "join", stop):
+            code, console, told = self.machine.run("--only", "contract")
+        self.assertEqual((code, told), (130, None), console)
+        self.assertTrue(seen)
+        self.assertTrue(all(process.poll() is not None for process in seen))
 
     def test_what_is_no_folder_phase_or_time_is_refused(self):
         self.assertEqual(self.machine.run("--only", "everything")[0], 2)
