@@ -292,6 +292,8 @@ void FakeDevice::release(std::byte* memory) {  // also where things are taken do
   if (memory == nullptr) return;
   const auto found = pieces_.find(offset_of(memory));
   std::string wrong;
+  const bool busy = busy_.exchange(true);
+  if (busy) wrong = "release: another thread is in a call of this device";
   if (recording_ != nullptr) wrong = "release: not while recording";
   if (found == pieces_.end()) {
     wrong = "release: no allocation begins there";
@@ -300,6 +302,7 @@ void FakeDevice::release(std::byte* memory) {  // also where things are taken do
     counts_.bytes -= found->second.bytes;
     pieces_.erase(found);
   }
+  if (!busy) busy_ = false;
   if (wrong.empty()) return;
   if (options_.quiet) throw BrokenRule(name_ + ": " + wrong);
   ADD_FAILURE() << name_ << ": " << wrong;

@@ -27,20 +27,21 @@ class Placer {
 
   template <class T>
   void at(T*& p, const char* name, std::int64_t count) const {
-    place(p, name, count, static_cast<std::int64_t>(sizeof(T)));
+    place(p, name, count, static_cast<std::int64_t>(sizeof(T)),
+          static_cast<std::int64_t>(alignof(T)));
   }
   template <class T>
   void maybe(T*& p, const char* name, std::int64_t count) const {
     if (p != nullptr) at(p, name, count);
   }
   void stored(const void*& p, const char* name, std::int64_t count, DType dtype) const {
-    place(p, name, count, bytes_of(dtype));
+    place(p, name, count, bytes_of(dtype), bytes_of(dtype));
   }
   void pages(Pages& p, std::int64_t page_bytes) const {
     if (p.stride < page_bytes)
       wrong("pages.stride",
             std::to_string(p.stride) + " bytes, a page has " + std::to_string(page_bytes));
-    place(p.base, "pages.base", strided(p.count, p.stride, page_bytes), 1);
+    place(p.base, "pages.base", strided(p.count, p.stride, page_bytes), 1, 4);
   }
   // entries(row): how many entries of its sequence's list of pages a row reads.
   template <class Entries>
@@ -65,10 +66,14 @@ class Placer {
     return std::string("op '") + op_ + "', parameter '" + name + "'";
   }
   template <class T>
-  void place(T*& p, const char* name, std::int64_t count, std::int64_t element) const {
+  void place(T*& p,
+             const char* name,
+             std::int64_t count,
+             std::int64_t element,
+             std::int64_t alignment) const {
     if (count <= 0) return;  // nothing is touched
-    if (reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(element) != 0)
-      wrong(name, "not aligned to its elements of " + std::to_string(element) + " bytes");
+    if (reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(alignment) != 0)
+      wrong(name, "not aligned to " + std::to_string(alignment) + " bytes");
     p = reinterpret_cast<T*>(device_.behind(p, count * element, who(name)));
   }
   FakeDevice& device_;

@@ -1,0 +1,111 @@
+// The oracle, the processor's ops and the very sources of the GPU's kernels (on the host, behind a
+// fake device) are one model.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/engine/checkpoint_kit.h"
+#include "tests/engine/device_kit.h"
+
+#if defined(SEEDBED_WITH_SIMT)
+#include "kernels/cuda/table.h"
+#endif
+
+namespace seedbed::engine::kit {
+namespace {
+
+#if defined(SEEDBED_WITH_SIMT)
+std::shared_ptr<kernels::Device> kernels_device() {
+  return std::make_shared<FakeDevice>(FakeOptions{.ops = &kernels::simt::table()});
+}
+
+TEST(Agreement, GreedyTokensAreEqualInF32) {
+  constexpr int kTokens = 48;
+  const Folder folder;
+  EngineOptions o;
+  o.model_dir = made_model(folder, DType::f32);
+  o.kv_dtype = DType::f32;
+  o.cache_tokens = 1024;
+  o.model.threads = 2;
+  auto r = request(tiny_config(), 5, 0, 21, kTokens);
+  r.params.sampling.temperature = 0;
+  std::vector<std::vector<std::int32_t>> all;
+  std::vector<std::vector<std::uint16_t>> routing;
+  const auto run = [&] {
+    const auto made = opened(o)->run(r);
+    ASSERT_TRUE(made.ok());
+    all.push_back(said(*made).ids);
+    routing.push_back(made->routing.ids);
+  };
+  run();
+  o.model.ops = &kernels::ref_ops();
+  run();
+  o.model.ops = nullptr;
+  o.model.device = kernels_device();
+  run();
+  o.speculative = true;
+  run();
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[0].size(), static_cast<std::size_t>(kTokens));
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    EXPECT_EQ(all[i], all[0]) << i;
+    EXPECT_EQ(routing[i], routing[0]) << i;
+  }
+}
+
+// Teacher-forced: the same tokens for all, one pass, the same selections. fp8 rounds between steps,
+// so rows whose two highest logits nearly meet say nothing.
+TEST(Agreement, TheLikeliestTokenIsTheSameInFp8WhereverItIsClear) {
+  constexpr double kClear = 0.02;  // of the row's largest logit
+  const Folder folder;
+  const ModelConfig config = tiny_config();
+  const std::string dir = made_model(folder, DType::f8, config);
+  const auto tokens = goldens::tokens(11, 90, config.vocab_size);
+  RunOptions options;
+  options.kv_dtype = DType::f8;
+  options.chunks = {48, 1};
+  const auto oracle = load_model(dir, {.ops = &kernels::ref_ops(), .threads = 2});
+  const RunResult want = run_model(*oracle, tokens, options);
+  options.on_selection = [&](int layer, int first, int rows, std::int32_t* chosen) {
+    for (int row = 0; row < rows; ++row) {
+      const auto& set = want.sets.at({layer, first + row});
+      std::copy(set.begin(), set.end(), chosen + std::int64_t{row} * config.index_topk);
+    }
+  };
+  for (const bool simt : {false, true}) {
+    const auto model = load_model(dir, {.device = simt ? kernels_device() : nullptr, .threads = 2});
+    const RunResult got = run_model(*model, tokens, options);
+    const auto vocab = static_cast<std::ptrdiff_t>(config.vocab_size);
+    int clear = 0, equal = 0;
+    for (std::ptrdiff_t row = 0; row < static_cast<std::ptrdiff_t>(tokens.size()); ++row) {
+      auto sorted = std::vector<float>(want.logits.begin() + row * vocab,
+                                       want.logits.begin() + (row + 1) * vocab);
+      const auto best = std::max_element(sorted.begin(), sorted.end()) - sorted.begin();
+      const auto ours = got.logits.begin() + row * vocab;
+      const auto our_best = std::max_element(ours, ours + vocab) - ours;
+      double largest_logit = 0;
+      for (const float z : sorted) largest_logit = std::max(largest_logit, std::fabs(double{z}));
+      std::partial_sort(sorted.begin(), sorted.begin() + 2, sorted.end(), std::greater<>());
+      const double margin = double{sorted[0]} - double{sorted[1]};
+      equal += best == our_best ? 1 : 0;
+      if (margin < kClear * largest_logit) continue;
+      ++clear;
+      EXPECT_EQ(best, our_best) << (simt ? "simt" : "cpu") << " row " << row << " margin "
+                                << margin;
+    }
+    RecordProperty(simt ? "simt_clear" : "cpu_clear", clear);
+    RecordProperty(simt ? "simt_equal" : "cpu_equal", equal);
+    EXPECT_GE(clear, 60) << "of " << tokens.size();
+    std::cout << (simt ? "simt" : "cpu") << " clear " << clear << " equal " << equal << " worst "
+              << largest(row_errors(got.logits, want.logits, config.vocab_size)) << "\n";
+  }
+}
+#else
+TEST(Agreement, NeedsTheKernelsOfTheGpu) {
+  GTEST_SKIP() << "no CUDA headers on this machine (or not x86-64): their sources do not run here";
+}
+#endif
+
+}  // namespace
+}  // namespace seedbed::engine::kit
