@@ -59,9 +59,11 @@ Result<std::unique_ptr<EngineModel>> EngineModel::open(const EngineOptions& opti
 
   engine::EngineOptions engine_options;
   engine_options.model_dir = options.model_dir;
-  SEEDBED_TRY(auto chosen, engine::choose_device(options.device));
-  model->note_ = std::move(chosen.note);
-  engine_options.model.device = std::move(chosen.device);
+  engine_options.model.device = options.on;
+  if (options.on == nullptr) {
+    SEEDBED_TRY(auto chosen, engine::choose_device(options.device));
+    engine_options.model.device = std::move(chosen.device);
+  }
   engine_options.model.threads = options.threads;
   engine_options.kv_dtype = options.kv_dtype;
   // A whole episode must fit alone; what does not fit beside others waits.

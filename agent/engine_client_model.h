@@ -2,7 +2,6 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 
 #include "agent/engine_options.h"
@@ -21,8 +20,6 @@ class EngineModel {
   [[nodiscard]] engine::Engine& engine() const { return *engine_; }
   [[nodiscard]] const EngineOptions& options() const { return options_; }
   [[nodiscard]] const engine::service::ChatVocabulary& vocabulary() const { return vocabulary_; }
-  // Why this build for GPUs computes on the host; else empty.
-  [[nodiscard]] const std::string& note() const { return note_; }
   [[nodiscard]] std::int64_t window() const { return window_; }  // tokens an episode may have
 
  private:
@@ -32,7 +29,6 @@ class EngineModel {
   EngineOptions options_;
   engine::service::ChatVocabulary vocabulary_;
   std::unique_ptr<engine::Engine> engine_;
-  std::string note_;
   std::int64_t window_ = 0;
 };
 

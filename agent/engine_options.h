@@ -1,6 +1,7 @@
 // How the policy `engine` samples: a model in this process.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "engine/cache.h"
@@ -17,6 +18,7 @@ struct EngineOptions {
   engine::DType kv_dtype = engine::DType::f8;
   // How it is computed. Results never depend on these.
   std::string device = "auto";    // engine::choose_device
+  std::shared_ptr<kernels::Device> on;  // this one instead; null: what `device` chooses
   int threads = 0;                // 0: one for each core
   std::int64_t cache_tokens = 0;  // over all episodes; 0: as memory allows. At least one window
   std::int64_t host_cache_tokens = 0;  // kept in the host's memory beyond those; 0: none

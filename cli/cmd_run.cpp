@@ -4,6 +4,7 @@
 
 #include "agent/scripted.h"
 #include "cli/rollouts.h"
+#include "engine/choose_device.h"
 #include "schemas/value.h"
 
 namespace seedbed::cli {
@@ -238,6 +239,11 @@ Result<int> cmd_run(Context& context, const Words& words) {
   SEEDBED_TRY(const auto shard, shard_of(common.shard, environment_variable));
   if (auto error = settle(options, arguments, shard, run)) return *std::move(error);
 
+  if (run.policy == "engine" && !common.dry_run) {
+    SEEDBED_TRY(auto chosen, engine::choose_device(run.engine.device));
+    if (!chosen.note.empty()) context.out.status(chosen.note + "; computing on the CPU");
+    run.engine.on = std::move(chosen.device);
+  }
   if (common.dry_run) {
     SEEDBED_TRY(auto store, open_reader(arguments.store, common));
     SEEDBED_TRY(const auto ids, store->task_ids());
