@@ -117,7 +117,7 @@ Need need_of(const ModelConfig& m, int batch, int context) {
 // Every page of every layer gets random contents, of its own.
 void fill(const Model& model, PageCache& cache) {
   const ModelConfig& config = model.config();
-  const kernels::Ops& ops = model.ops();
+  const kernels::Ops& ops = model.device()->ops();
   constexpr int kRows = 1024;
   const int c = config.kv_lora_rank, r = config.qk_rope_head_dim, d = config.index_head_dim;
   const int count = cache.pages() * kernels::kPageTokens;
@@ -207,14 +207,14 @@ class Stepper {
     const double begin = bench::now_us();
     model_.forward(work, cache_, out_);
     const double between = bench::now_us();
-    model_.ops().sample({.rows = batch,
-                         .vocab = vocab,
-                         .logits = out_.logits.data(),
-                         .row = rows.data(),
-                         .id = ids_.data(),
-                         .logprob = logprobs_.data(),
-                         .raw_logprob = raw_.data(),
-                         .pool = &model_.pool()});
+    model_.device()->ops().sample({.rows = batch,
+                                   .vocab = vocab,
+                                   .logits = out_.logits.data(),
+                                   .row = rows.data(),
+                                   .id = ids_.data(),
+                                   .logprob = logprobs_.data(),
+                                   .raw_logprob = raw_.data(),
+                                   .pool = &model_.pool()});
     return {between - begin, bench::now_us() - between};
   }
 
@@ -287,7 +287,8 @@ int main(int argc, char** argv) {
   std::printf(
       "bench engine_batch_ceilings threads=%d read_gbs=%.2f bf16_gflops=%.1f f32_gflops=%.1f "
       "ops=%s\n",
-      model.pool().threads(), roof.read_gbs, roof.bf16_gflops, roof.f32_gflops, model.ops().name);
+      model.pool().threads(), roof.read_gbs, roof.bf16_gflops, roof.f32_gflops,
+      model.device()->ops().name);
 
   for (const int context : setup.contexts) {
     Stepper stepper(model, **cache, widest, context);

@@ -80,7 +80,7 @@ Setup parse(int argc, char** argv) {
 // Pages with random contents for positions [0, count).
 void fill(const Model& model, PageCache& cache, int count) {
   const ModelConfig& config = model.config();
-  const kernels::Ops& ops = model.ops();
+  const kernels::Ops& ops = model.device()->ops();
   constexpr int kRows = 1024;
   const int c = config.kv_lora_rank, r = config.qk_rope_head_dim, d = config.index_head_dim;
   Rng rng = rng_for(1, "bench", 0, "cache");
@@ -194,7 +194,7 @@ int main(int argc, char** argv) {
   const Roof roof = measure_roof(pool);
   const ParameterCounts parameters = parameter_counts(config);
   std::printf("bench engine_ceilings threads=%d read_gbs=%.2f bf16_gflops=%.1f ops=%s\n",
-              pool.threads(), roof.read_gbs, roof.bf16_gflops, model.ops().name);
+              pool.threads(), roof.read_gbs, roof.bf16_gflops, model.device()->ops().name);
 
   // Contexts take turns, so that a noisy minute hits all of them.
   std::vector<std::vector<double>> times(setup.contexts.size());

@@ -60,10 +60,9 @@ def _reason(case):
 
 def _told(cases, who, log):
     by_state = {state: [case for case in cases if case.state == state] for state in ("passed", "failed", "skipped", "not run")}
-    for case in by_state["failed"]:
-        log(who, f"FAILED {case.name}")
-        for line in case.text.splitlines():
-            log(who, f"    {line}")
+    for i, case in enumerate(by_state["failed"]):  # all of them are in the log and in the report
+        for line in [f"FAILED {case.name}", *("    " + line for line in case.text.splitlines())]:
+            log(who, line, show=i < 20)
     for i, case in enumerate(by_state["skipped"]):
         log(who, f"skipped {case.name}: {_reason(case)}", show=i < 10)
     counts = {state: len(found) for state, found in by_state.items()}

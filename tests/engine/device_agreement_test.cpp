@@ -17,7 +17,8 @@ namespace {
 
 #if defined(SEEDBED_WITH_SIMT)
 std::shared_ptr<kernels::Device> kernels_device() {
-  return std::make_shared<FakeDevice>(FakeOptions{.ops = &kernels::simt::table()});
+  return std::make_shared<FakeDevice>(FakeOptions{
+      .ops = &kernels::simt::table(), .chains = true, .chained = &kernels::simt::chains()});
 }
 
 TEST(Agreement, GreedyTokensAreEqualInF32) {
@@ -65,7 +66,8 @@ TEST(Agreement, TheLikeliestTokenIsTheSameInFp8WhereverItIsClear) {
   RunOptions options;
   options.kv_dtype = DType::f8;
   options.chunks = {48, 1};
-  const auto oracle = load_model(dir, {.ops = &kernels::ref_ops(), .threads = 2});
+  const auto oracle =
+      load_model(dir, {.device = nullptr, .ops = &kernels::ref_ops(), .threads = 2});
   const RunResult want = run_model(*oracle, tokens, options);
   options.on_selection = [&](int layer, int first, int rows, std::int32_t* chosen) {
     for (int row = 0; row < rows; ++row) {

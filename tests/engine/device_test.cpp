@@ -37,6 +37,11 @@ TEST_P(OnADevice, EveryRequestGetsTheBitsOfTheHost) {
     o.model.device = plain;
     EXPECT_EQ(together(o, mixed_requests(config, selections)).said, host.said);
     EXPECT_EQ(plain->counts().plays, 0);
+    const auto chaining = std::make_shared<FakeDevice>(FakeOptions{.chains = true});
+    o.model.device = chaining;
+    EXPECT_EQ(together(o, mixed_requests(config, selections)).said, host.said);
+    EXPECT_GT(chaining->counts().chains, 0);
+    EXPECT_EQ(device->counts().chains, 0);
     if (config.num_nextn_predict_layers == 0) continue;
     o.speculative = true;
     o.model.device = std::make_shared<FakeDevice>();

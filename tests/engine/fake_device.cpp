@@ -36,12 +36,6 @@ std::map<std::uint64_t, FakeDevice*> living;
 std::uint64_t last_id = 0;
 thread_local std::uint64_t bound = 0;
 
-FakeDevice* bound_device() {
-  const std::lock_guard lock(living_lock);
-  const auto found = living.find(bound);
-  return found == living.end() ? nullptr : found->second;
-}
-
 // ---- a word about the fault that a host access is ----
 struct Range {
   std::atomic<std::uintptr_t> begin{0}, end{0};
@@ -89,9 +83,7 @@ std::byte* mapped(std::int64_t bytes, int protection) {
 struct FakeTable {
   template <auto op, class Params>
   static void call(const Params& params) {
-    FakeDevice* device = bound_device();
-    if (device == nullptr) throw BrokenRule("fake device: an op is called without bind()");
-    device->run<op>(params);
+    FakeDevice::of_this_thread().run<op>(params);
   }
   static Ops of(const char* name) {
     constexpr std::size_t entries = (sizeof(Ops) - offsetof(Ops, embed)) / sizeof(void (*)());
@@ -198,6 +190,13 @@ void FakeDevice::bind() {
   bound = id_;
 }
 
+FakeDevice& FakeDevice::of_this_thread() {
+  const std::lock_guard lock(living_lock);
+  const auto found = living.find(bound);
+  if (found == living.end()) throw BrokenRule("fake device: an op is called without bind()");
+  return *found->second;
+}
+
 // ---- failure on purpose ----
 
 void FakeDevice::fail_after(std::int64_t n, Failure how) {
@@ -290,9 +289,9 @@ std::string FakeDevice::damage(std::int64_t at, const Piece& piece) const {
 
 void FakeDevice::release(std::byte* memory) {  // also where things are taken down: throws nothing
   if (memory == nullptr) return;
-  const auto found = pieces_.find(offset_of(memory));
   std::string wrong;
   const bool busy = busy_.exchange(true);
+  const auto found = pieces_.find(offset_of(memory));
   if (busy) wrong = "release: another thread is in a call of this device";
   if (recording_ != nullptr) wrong = "release: not while recording";
   if (found == pieces_.end()) {
@@ -367,10 +366,28 @@ void FakeDevice::wait() {
 
 // ---- ops ----
 
+bool FakeDevice::starts() {
+  if (ops_left_ > 0 && --ops_left_ == 0) lost_ = true;
+  return goes_on();
+}
+
+void FakeDevice::run_chain(std::function<void(FakeDevice&)> chain) {
+  const Use use(*this, "chain", true);
+  auto step = [chain = std::move(chain)](FakeDevice& device) {
+    if (!device.starts()) return;
+    chain(device);
+    ++device.counts_.ops;
+    ++device.counts_.chains;
+  };
+  if (recording_ != nullptr)
+    recording_->steps.emplace_back(std::move(step));
+  else
+    step(*this);
+}
+
 template <auto op, class Params>
 void FakeDevice::run_now(const Params& params) {
-  if (ops_left_ > 0 && --ops_left_ == 0) lost_ = true;
-  if (!goes_on()) return;
+  if (!starts()) return;
   Params placed = params;
   place(*this, placed);
   (inner_.*op)(placed);
@@ -420,6 +437,7 @@ FakeDevice::Counts FakeDevice::counts() const {
           .waits = counts_.waits,
           .ops = counts_.ops,
           .played = counts_.played,
+          .chains = counts_.chains,
           .recordings = counts_.recordings,
           .plays = counts_.plays};
 }

@@ -34,6 +34,10 @@ struct FakeOptions {
   std::int64_t limit_bytes = 0;       // allocate() gives null beyond; 0: what is reserved
   std::int64_t reserve_bytes = std::int64_t{1} << 30;  // of addresses
   bool records = true;
+  // Chains are offered, too: computed by these, or by the ops in turn, after which what lay between
+  // them is spoiled.
+  bool chains = false;
+  const kernels::Chains* chained = nullptr;
   bool quiet = false;
 };
 
@@ -43,6 +47,7 @@ class FakeDevice : public kernels::Device {
   ~FakeDevice() override;
 
   [[nodiscard]] const kernels::Ops& ops() const override { return table_; }
+  [[nodiscard]] const kernels::Chains* chains() const override;
   [[nodiscard]] bool is_host() const override { return false; }
   [[nodiscard]] std::string describe() const override { return name_; }
   void bind() override;
@@ -63,6 +68,7 @@ class FakeDevice : public kernels::Device {
     std::int64_t allocations = 0, bytes = 0, uploads = 0, downloads = 0, copies = 0, waits = 0;
     std::int64_t ops = 0;     // that ran, those of recordings too
     std::int64_t played = 0;  // of them, those of recordings
+    std::int64_t chains = 0;  // of them, chains
     std::int64_t recordings = 0, plays = 0;
   };
   [[nodiscard]] Counts counts() const;
@@ -86,12 +92,17 @@ class FakeDevice : public kernels::Device {
   class Use;
   class Kept;
   friend struct FakeTable;
+  friend struct FakeChains;  // fake_device_chains.cpp
 
   template <auto op, class Params>
   void run(const Params& params);
   template <auto op, class Params>
   void run_now(const Params& params);
-  bool goes_on();  // false: lost, and not told yet
+  // Now, or when the recording is played.
+  void run_chain(std::function<void(FakeDevice&)> chain);
+  static FakeDevice& of_this_thread();  // the one that it bound
+  bool starts();                        // one more op; false: it is not to be run
+  bool goes_on();                       // false: lost, and not told yet
   [[noreturn]] void lost() const;
   void move(std::byte* to, const std::byte* from, std::int64_t bytes);
   std::int64_t room_for(std::int64_t bytes) const;
@@ -114,7 +125,7 @@ class FakeDevice : public kernels::Device {
   std::atomic<bool> lost_{false}, told_{false};
   struct Atomics {
     std::atomic<std::int64_t> allocations{0}, bytes{0}, uploads{0}, downloads{0}, copies{0},
-        waits{0}, ops{0}, played{0}, recordings{0}, plays{0};
+        waits{0}, ops{0}, played{0}, chains{0}, recordings{0}, plays{0};
   };
   Atomics counts_;
 };

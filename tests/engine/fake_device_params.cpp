@@ -267,6 +267,17 @@ void place(FakeDevice& device, TopkSelectParams& p) {
   put.at(p.out, "out", n(p.rows, p.k));
 }
 
+void place(FakeDevice& device, TopkSelectParams& select, PageTable& table, std::int32_t*& slots) {
+  const Placer put(device, "topk_select_slots");
+  if (select.rows <= 0) return;
+  std::int32_t* const given = select.out;
+  if (given == nullptr) select.out = slots;  // as large, and written to anyway
+  place(device, select);
+  if (given == nullptr) select.out = nullptr;
+  put.table(table, select.rows, [&](int row) { return pages_of(select.length[row]); });
+  put.at(slots, "slots", n(select.rows, select.k));
+}
+
 void place(FakeDevice& device, MapSlotsParams& p) {
   const Placer put(device, "map_slots");
   if (p.rows <= 0) return;

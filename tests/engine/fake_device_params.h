@@ -32,5 +32,10 @@ void place(FakeDevice& device, kernels::MoePermuteParams& p);
 void place(FakeDevice& device, kernels::MoeUnpermuteParams& p);
 void place(FakeDevice& device, kernels::SiluMulParams& p);
 void place(FakeDevice& device, kernels::SampleParams& p);
+// The first of the chains: the table is to hold the pages of all positions that can be chosen.
+void place(FakeDevice& device,
+           kernels::TopkSelectParams& select,
+           kernels::PageTable& table,
+           std::int32_t*& slots);
 
 }  // namespace seedbed::engine::kit

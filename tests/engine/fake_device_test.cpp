@@ -3,6 +3,7 @@
 
 #include <gtest/gtest-spi.h>
 
+#include <cmath>
 #include <thread>
 
 #include "tests/engine/fake_device_kit.h"
@@ -230,6 +231,36 @@ TEST_F(FakeNorm, WhileRecordingNothingElseMayBeCalled) {
   FakeDevice other({.reserve_bytes = 1 << 20, .quiet = true});
   other.bind();
   expect_in("a recording of another device", why([&] { other.play(*recording); }));
+}
+
+// Whoever reads between the steps of a chain finds nothing there.
+TEST(FakeDeviceChains, SpoilWhatLiesBetween) {
+  FakeDevice device({.reserve_bytes = 1 << 20, .chains = true, .quiet = true});
+  device.bind();
+  ASSERT_NE(device.chains(), nullptr);
+  auto* gate = made<float>(device, {1, -2, 3, 4});
+  auto* up = made<float>(device, {1, 1, 2, 2});
+  auto* codes = made(device, std::vector<std::uint8_t>(4));
+  auto* scale = made<float>(device, {0});
+  const SiluMulParams silu{.count = 4, .gate = gate, .up = up, .out = gate};
+  const ActQuantParams quant{.rows = 1, .dim = 4, .x = gate, .out = codes, .scale = scale};
+  device.record_begin();
+  device.chains()->silu_mul_quant(silu, quant);
+  const auto recording = device.record_end();
+  EXPECT_EQ(read(device, gate, 1)[0], 1);
+  device.play(*recording);
+  EXPECT_TRUE(std::isnan(read(device, gate, 1)[0]));
+  const auto got = read(device, codes, 4);
+  const float by = read(device, scale, 1)[0];
+  EXPECT_NEAR(e4m3_to_f32(got[3]) * by, 2 * 4 / (1 + std::exp(-4.0)), 0.3);
+  EXPECT_EQ(device.counts().chains, 1);
+  expect_in("two steps that do not meet", why([&] {
+              device.chains()->silu_mul_quant(silu, {.rows = 1, .dim = 4, .x = up, .out = codes});
+            }));
+  expect_in("op 'act_quant', parameter 'scale': null", why([&] {
+              device.chains()->silu_mul_quant(silu, {.rows = 1, .dim = 4, .x = gate, .out = codes});
+            }));
+  EXPECT_EQ(FakeDevice({.reserve_bytes = 1 << 20}).chains(), nullptr);
 }
 
 TEST(FakeDeviceRecording, MayNotBeOffered) {

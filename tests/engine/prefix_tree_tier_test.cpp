@@ -266,6 +266,34 @@ TEST(TieredTree, APathThatComesBackDoesNotPushOutItsOwnEnd) {
   EXPECT_EQ(tier.found(b), 192);
 }
 
+TEST(TieredTree, AnImageIsNotDroppedWhileItIsCopied) {
+  const Tier tier(DType::f8, 2, 1);
+  const Tokens a = count(0, 40), b = count(1'000, 128);
+  ASSERT_TRUE(tier.put(a));
+  ASSERT_TRUE(tier.put(b));
+  tier.tree->pin(1, tier.last(b));  // worth more than a, which has the only slot
+  ASSERT_EQ(tier.last(a)->page, -1);
+  Tokens other = count(0, 20);
+  other.push_back(7);
+  Tier::Sequence s = tier.begin(other);
+  EXPECT_EQ(s.computed, 20U);
+  EXPECT_EQ(tier.found(a), 40);
+  EXPECT_EQ(tier.found(b), 64);
+  tier.end(s, false);
+}
+
+TEST(TieredTree, WhatAPromptBeganWithIsUsed) {
+  const Tier tier(DType::f8, 4, 1);
+  const Tokens a = count(0, 128), b = count(1'000, 128);
+  ASSERT_TRUE(tier.put(a));
+  ASSERT_TRUE(tier.put(b));
+  Tier::Sequence s = tier.begin(a);
+  tier.end(s);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(tier.tree->evict());
+  EXPECT_EQ(tier.found(a), 128);
+  EXPECT_EQ(tier.found(b), 0);
+}
+
 TEST(TieredTree, PagesComputedAnewTakeThePlaceOfTheirImages) {
   const Tier tier(DType::f8, 4, 8);
   const Tokens a = count(0, 128);
