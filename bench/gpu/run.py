@@ -1,6 +1,6 @@
 """Checks the program on a GPU within nine minutes and writes report.json and log.txt.
 
-    python3 bench/gpu/run.py --bundle-file build/gpu-bundle.tar.gz [--out DIR]      (./dev gpu)
+    python3 bench/gpu/run.py --bundle-file build/gpu-bundle.tar.xz [--out DIR]      (./dev gpu)
     python3 bench/gpu/run.py --unpacked DIR                                         a bundle's files, unpacked or staged
 
 Exit code: 0 all phases ran and all bars hold; 1 something failed, was missed or was not run; 2 usage; 3 no GPU, or a damaged
@@ -110,7 +110,7 @@ def open_tree(arguments, scratch):
 
 def main(words=None, console=sys.stderr):
     parser = argparse.ArgumentParser(prog="dev gpu")
-    parser.add_argument("--bundle-file", type=pathlib.Path, default=pathlib.Path("build/gpu-bundle.tar.gz"))
+    parser.add_argument("--bundle-file", type=pathlib.Path, default=pathlib.Path("build/gpu-bundle.tar.xz"))
     parser.add_argument("--unpacked", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/gpu-report"), help="folder of report.json and log.txt")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of the whole (540)")

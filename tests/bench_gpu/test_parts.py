@@ -47,7 +47,7 @@ def manifest_of(files):
 
 def packed(path, members):
     """members: [(name, bytes or a TarInfo)]"""
-    with tarfile.open(path, "w:gz") as tar:
+    with tarfile.open(path, "w:xz") as tar:
         for name, content in members:
             info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
             if not isinstance(content, tarfile.TarInfo):
@@ -65,7 +65,7 @@ class Bundle(unittest.TestCase):
     def refused(self, members, said):
         target = self.folder / "to"
         with self.assertRaises(Refused) as caught:
-            bundle.unpack(packed(self.folder / "b.tar.gz", members), target)
+            bundle.unpack(packed(self.folder / "b.tar.xz", members), target)
         self.assertIn(said, str(caught.exception))
         self.assertFalse((self.folder / "escaped").exists())
 
@@ -76,13 +76,13 @@ class Bundle(unittest.TestCase):
             (source / name).write_bytes(content)
         (source / "manifest.json").write_bytes(self.manifest)
         target.mkdir()
-        bundle.pack(source, self.folder / "b.tar.gz")
-        self.assertEqual(bundle.unpack(self.folder / "b.tar.gz", target)["commit"], "1a2b3c4")
+        bundle.pack(source, self.folder / "b.tar.xz")
+        self.assertEqual(bundle.unpack(self.folder / "b.tar.xz", target)["commit"], "1a2b3c4")
         self.assertEqual({name: (target / name).read_bytes() for name in self.files}, self.files)
         with self.assertRaises(Refused) as caught:
-            bundle.pack(source, self.folder / "c.tar.gz", most_mib=0)
+            bundle.pack(source, self.folder / "c.tar.xz", most_mib=0)
         self.assertIn("at most 0 MiB", str(caught.exception))
-        self.assertFalse((self.folder / "c.tar.gz").exists())
+        self.assertFalse((self.folder / "c.tar.xz").exists())
 
     def test_what_is_not_as_the_manifest_says_is_refused(self):
         good = [("manifest.json", self.manifest), *self.files.items()]
@@ -102,7 +102,7 @@ class Bundle(unittest.TestCase):
         self.refused([("manifest.json", b"[" * 5000)], "no JSON")
 
     def test_damaged_files_are_refused(self):
-        path = packed(self.folder / "b.tar.gz", [("manifest.json", self.manifest), *self.files.items()])
+        path = packed(self.folder / "b.tar.xz", [("manifest.json", self.manifest), *self.files.items()])
         whole = path.read_bytes()
         for data in (b"", b"no archive", whole[:60], whole[:len(whole) // 2], whole[:40] + b"\0\1\2\3" + whole[44:]):
             path.write_bytes(data)
@@ -110,7 +110,7 @@ class Bundle(unittest.TestCase):
             with self.assertRaises(Refused):
                 bundle.unpack(path, target)
         with self.assertRaises(Refused) as caught:
-            bundle.unpack(self.folder / "none.tar.gz", self.folder)
+            bundle.unpack(self.folder / "none.tar.xz", self.folder)
         self.assertIn("./dev gpu --bundle", str(caught.exception))
 
 
