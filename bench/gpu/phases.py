@@ -313,7 +313,7 @@ def rollouts(work, seconds):
         store = work.scratch / f"tasks-{isolation}.db"
         store.write_bytes(tasks.read_bytes())
         done = programs.run(
-            [seedbed, "run", store, "--policy", "engine", "--model", folder, "--device", "cuda", "--samples", "4", "--concurrency", "32", "--max-tokens", "64",
+            [seedbed, "run", store, "--policy", "engine", "--model", folder, "--device", "cuda", "--samples", "2", "--concurrency", "32", "--max-tokens", "64",
              "--max-turns", "4", "--thinking", "off", "--isolation", isolation, "--json"], deadline.left(), work.log, "rollouts", environment=work.environment)
         if done.code != 3 or done.ended:
             break
