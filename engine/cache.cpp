@@ -72,7 +72,8 @@ Result<std::unique_ptr<PageCache>> PageCache::make(const ModelConfig& config,
     cache->memory_ = map(cache->bytes_);
   } else {
     where.bind();
-    cache->memory_ = where.allocate(cache->bytes_);
+    // And room for one page in one piece, so that an image is one copy between device and host.
+    cache->memory_ = where.allocate(cache->bytes_ + cache_bytes_per_page(config, kv_dtype));
   }
   if (cache->memory_ == nullptr)
     return refused(cache->bytes_, where.is_host() ? std::string(": ") + std::strerror(errno)
@@ -156,20 +157,32 @@ void PageCache::copy(std::int32_t from, std::int32_t to) {
 
 void PageCache::read(std::int32_t page, std::byte* to) const {
   device_->bind();
-  each_part(page, [&](const std::byte* at, std::int64_t bytes) {
-    device_->download(to, at, bytes);
-    to += bytes;
+  std::byte* piece = device_->is_host() ? to : memory_ + bytes_;
+  std::byte* at = piece;
+  each_part(page, [&](const std::byte* part, std::int64_t bytes) {
+    device_->copy(at, part, bytes);
+    at += bytes;
   });
-  if (routed_ > 0) std::memcpy(to, routing(page, 0), static_cast<std::size_t>(routing_page()));
+  const std::int64_t bytes = page_bytes() - routing_page();
+  if (piece != to) device_->download(to, piece, bytes);
+  if (routed_ > 0)
+    std::memcpy(to + bytes, routing(page, 0), static_cast<std::size_t>(routing_page()));
 }
 
 void PageCache::write(std::int32_t page, const std::byte* from) {
   device_->bind();
-  each_part(page, [&](std::byte* at, std::int64_t bytes) {
-    device_->upload(at, from, bytes);
-    from += bytes;
+  const std::int64_t bytes = page_bytes() - routing_page();
+  const std::byte* at = from;
+  if (!device_->is_host()) {
+    device_->upload(memory_ + bytes_, from, bytes);
+    at = memory_ + bytes_;
+  }
+  each_part(page, [&](std::byte* part, std::int64_t count) {
+    device_->copy(part, at, count);
+    at += count;
   });
-  if (routed_ > 0) std::memcpy(routing(page, 0), from, static_cast<std::size_t>(routing_page()));
+  if (routed_ > 0)
+    std::memcpy(routing(page, 0), from + bytes, static_cast<std::size_t>(routing_page()));
 }
 
 // Memory: all latent pages layer by layer, then all index pages layer by layer.
