@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <set>
 
 #include "tests/engine/checkpoint_kit.h"
 #include "tests/engine/device_kit.h"
@@ -22,7 +24,11 @@ std::shared_ptr<kernels::Device> kernels_device() {
 }
 
 TEST(Agreement, GreedyTokensAreEqualInF32) {
-  constexpr int kTokens = 48;
+#if defined(__SANITIZE_ADDRESS__)
+  constexpr int kTokens = 48, kDrafted = 16;  // each access is looked at
+#else
+  constexpr int kTokens = 512, kDrafted = 64;
+#endif
   const Folder folder;
   EngineOptions o;
   o.model_dir = made_model(folder, DType::f32);
@@ -45,20 +51,26 @@ TEST(Agreement, GreedyTokensAreEqualInF32) {
   o.model.ops = nullptr;
   o.model.device = kernels_device();
   run();
-  o.speculative = true;
-  run();
-  ASSERT_EQ(all.size(), 4U);
+  ASSERT_EQ(all.size(), 3U);
+  const std::set<std::int32_t> different(all[0].begin(), all[0].end());
+  EXPECT_GT(different.size(), 5U) << "a model that says one thing shows nothing";
+  RecordProperty("different", static_cast<int>(different.size()));
   EXPECT_EQ(all[0].size(), static_cast<std::size_t>(kTokens));
-  for (std::size_t i = 1; i < all.size(); ++i) {
-    EXPECT_EQ(all[i], all[0]) << i;
-    EXPECT_EQ(routing[i], routing[0]) << i;
+  for (const std::size_t i : {1U, 2U}) {
+    EXPECT_EQ(all[i], all[0]) << (i == 1 ? "ref" : "simt");
+    EXPECT_EQ(routing[i], routing[0]) << (i == 1 ? "ref" : "simt");
   }
+  o.speculative = true;
+  r.params.max_tokens = kDrafted;
+  run();
+  all[0].resize(kDrafted);
+  EXPECT_EQ(all[3], all[0]);
 }
 
 // Teacher-forced: the same tokens for all, one pass, the same selections. fp8 rounds between steps,
 // so rows whose two highest logits nearly meet say nothing.
 TEST(Agreement, TheLikeliestTokenIsTheSameInFp8WhereverItIsClear) {
-  constexpr double kClear = 0.02;  // of the row's largest logit
+  constexpr double kClear = 0.05;  // of the row's largest logit
   const Folder folder;
   const ModelConfig config = tiny_config();
   const std::string dir = made_model(folder, DType::f8, config);
@@ -98,9 +110,7 @@ TEST(Agreement, TheLikeliestTokenIsTheSameInFp8WhereverItIsClear) {
     }
     RecordProperty(simt ? "simt_clear" : "cpu_clear", clear);
     RecordProperty(simt ? "simt_equal" : "cpu_equal", equal);
-    EXPECT_GE(clear, 60) << "of " << tokens.size();
-    std::cout << (simt ? "simt" : "cpu") << " clear " << clear << " equal " << equal << " worst "
-              << largest(row_errors(got.logits, want.logits, config.vocab_size)) << "\n";
+    EXPECT_GE(clear, 45) << "of " << tokens.size();
   }
 }
 #else
