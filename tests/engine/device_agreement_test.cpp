@@ -11,6 +11,7 @@
 #include "tests/engine/device_kit.h"
 
 #if defined(SEEDBED_WITH_SIMT)
+#include "kernels/cuda/stream.h"
 #include "kernels/cuda/table.h"
 #endif
 
@@ -18,9 +19,14 @@ namespace seedbed::engine::kit {
 namespace {
 
 #if defined(SEEDBED_WITH_SIMT)
-std::shared_ptr<kernels::Device> kernels_device() {
+// As the GPU's own device is opened.
+std::shared_ptr<FakeDevice> kernels_device() {
   return std::make_shared<FakeDevice>(FakeOptions{
-      .ops = &kernels::simt::table(), .chains = true, .chained = &kernels::simt::chains()});
+      .ops = &kernels::simt::table(),
+      .chains = true,
+      .chained = &kernels::simt::chains(),
+      .on_bind = [] { kernels::simt::here().fixed_split = true; },
+  });
 }
 
 TEST(Agreement, GreedyTokensAreEqualInF32) {
@@ -65,6 +71,28 @@ TEST(Agreement, GreedyTokensAreEqualInF32) {
   run();
   all[0].resize(kDrafted);
   EXPECT_EQ(all[3], all[0]);
+}
+
+// On those kernels too, what a request gets does not depend on what else is computed.
+TEST(Agreement, ARequestGetsItsOwnBitsFromTheKernels) {
+  const Kind kind = {"moe", DType::f8, DType::f8};
+  auto o = options_of(kind, kernels_device());
+  const ModelConfig config = golden_config("configs/moe.json");
+  const auto some = [&] {
+    auto requests = mixed_requests(config, false);
+    requests.erase(requests.begin() + 9, requests.end());
+    return requests;
+  };
+  const auto device = kernels_device();
+  o.model.device = device;
+  const auto batched = together(o, some());
+  EXPECT_GT(device->counts().plays, 0);
+  EXPECT_GT(batched.stats.hit_tokens, 0);
+  o.model.device = kernels_device();
+  o.max_batch = 1;
+  o.chunk = 128;
+  o.prefix_cache = false;
+  EXPECT_EQ(together(o, some()).said, batched.said);
 }
 
 // Teacher-forced: the same tokens for all, one pass, the same selections. fp8 rounds between steps,

@@ -188,6 +188,7 @@ void FakeDevice::broken(const std::string& what) const {
 
 void FakeDevice::bind() {
   bound = id_;
+  if (options_.on_bind) options_.on_bind();
 }
 
 FakeDevice& FakeDevice::of_this_thread() {
