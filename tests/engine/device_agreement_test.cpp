@@ -75,12 +75,15 @@ TEST(Agreement, GreedyTokensAreEqualInF32) {
 
 // On those kernels too, what a request gets does not depend on what else is computed.
 TEST(Agreement, ARequestGetsItsOwnBitsFromTheKernels) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "minutes where each access is looked at; the other cases run the same kernels";
+#endif
   const Kind kind = {"moe", DType::f8, DType::f8};
   auto o = options_of(kind, kernels_device());
   const ModelConfig config = golden_config("configs/moe.json");
   const auto some = [&] {
     auto requests = mixed_requests(config, false);
-    requests.erase(requests.begin() + 9, requests.end());
+    requests.erase(requests.begin() + 5, requests.end());
     return requests;
   };
   const auto device = kernels_device();
