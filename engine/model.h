@@ -23,9 +23,9 @@ class Checkpoint;
 enum class AttentionForm : std::uint8_t { absorbed, mha };
 
 struct ModelOptions {
-  std::shared_ptr<kernels::Device> device;  // null: the host
-  const kernels::Ops* ops = nullptr;        // of the host; null: the processor's best
-  int threads = 0;                          // 0: one for each core
+  std::shared_ptr<kernels::Device> device = nullptr;  // null: the host
+  const kernels::Ops* ops = nullptr;                  // of the host; null: the processor's best
+  int threads = 0;                                    // 0: one for each core
   AttentionForm attention = AttentionForm::absorbed;
   bool check_finite = true;  // refuse NaN and infinite weights; reads every weight once
 };

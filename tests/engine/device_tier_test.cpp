@@ -1,5 +1,5 @@
-// Pages that a device gives up go to the host's memory and come back, by one copy each way, with the
-// bits of a cache that never was full.
+// Pages that a device gives up go to the host's memory and come back, by one copy each way, with
+// the bits of a cache that never was full.
 #include <gtest/gtest.h>
 
 #include "tests/engine/device_kit.h"
