@@ -21,9 +21,9 @@ TEST(Lost, DeviceErrorSaysWhatTheDriverSaid) {
   EXPECT_STREQ(error.what(), "gemm.cu:12: CUDA error 719: unspecified launch failure");
 }
 
-using LostDevice = test::EngineStore;
+using EngineRun = test::EngineStore;
 
-TEST_F(LostDevice, EndsTheRunAndNotWhatIsStored) {
+TEST_F(EngineRun, ALostDeviceEndsTheRunAndNotWhatIsStored) {
   static const test::EngineKit kit({test::dsml_call("find_person", "name", "Bo AHal"),
                                     test::dsml_call("submit_result", "fee", "1037", false)});
   static const kernels::Ops ops = [] {
