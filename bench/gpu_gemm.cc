@@ -53,7 +53,7 @@ void gemm(Bench& bench, const Sizes& s, DType a_dtype, DType w_dtype, bool libra
   p.w = w.get();
   p.w_scale = w_scale.get();
   p.out = out.get();
-  cuda::here().library_gemm = library;
+  (&cuda::here())->library_gemm = library;
   bench.measure({{"rows", s.rows}, {"cols", s.cols}, {"inner", s.inner}}, cost(p),
                 [&] { cuda_ops()->gemm(p); });
 }
@@ -80,7 +80,7 @@ void heads(Bench& bench, const Sizes& s, bool library) {
   p.out = out.get();
   p.ldo = std::int64_t{kHeads} * s.cols;
   p.out_step = s.cols;
-  cuda::here().library_gemm = library;
+  (&cuda::here())->library_gemm = library;
   bench.measure({{"batch", kHeads}, {"rows", s.rows}, {"cols", s.cols}, {"inner", s.inner}},
                 cost(p), [&] { cuda_ops()->gemm(p); });
 }

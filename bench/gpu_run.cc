@@ -81,7 +81,7 @@ void Bench::begin_case(const std::string& name, std::size_t left) {
   name_ = name;
   const double rest = options_.budget_s - (now_s() - began_s_);
   slice_s_ = std::clamp(rest / static_cast<double>(left), 0.02, 2.0);
-  kernels::cuda::here().library_gemm = false;
+  (&kernels::cuda::here())->library_gemm = false;
 }
 
 // Before each repeat a large buffer is read, not written: dirty lines would have to go back to

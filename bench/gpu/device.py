@@ -55,7 +55,7 @@ def slug(name):
     return "-".join(words)[:60] or "device"
 
 
-def library_folders():
+def folders_of_libraries():
     """Where cuBLAS may lie, which our programs open at run time."""
     folders = [os.environ.get("CUDA_HOME", ""), os.environ.get("CUDA_PATH", ""), "/usr/local/cuda"]
     found = [pathlib.Path(folder) / below for folder in folders if folder for below in ("lib64", "targets/x86_64-linux/lib")]

@@ -24,7 +24,7 @@ class Work:
     def __init__(self, tree, scratch, log, gpu, manifest):
         self.tree, self.scratch, self.log, self.gpu, self.manifest = tree, scratch, log, gpu, manifest
         self.measurements, self.models, self.names = [], {}, None
-        folders = device.library_folders()
+        folders = device.folders_of_libraries()
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("GTEST_")}
         if folders:  # cuBLAS is opened at run time; the machine's own path comes first
             self.environment["LD_LIBRARY_PATH"] = ":".join(filter(None, [os.environ.get("LD_LIBRARY_PATH", ""), *folders]))

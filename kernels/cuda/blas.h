@@ -1,6 +1,6 @@
 // Products of many rows by NVIDIA's cuBLASLt, which is opened at run time where the machine has it
 // and never linked: one program starts with and without. Which algorithm it takes depends on the
-// number of rows, so a row's bits do too; it is asked only where here().library_gemm allows it.
+// number of rows, so a row's bits do too; it is asked only where Here::library_gemm allows it.
 //
 // out[rows][cols], row after row, is to the library the column-major D of m = cols, n = rows; its A
 // is w (transposed), its B is a. For f8 it wants one scale for 128 x 128 of w, a row of them filled

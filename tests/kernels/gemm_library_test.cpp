@@ -152,13 +152,13 @@ TEST_P(LibraryProducts, KeepsTheToleranceOfTheOp) {
     return values;
   };
   const Ops& ops = device_ops();
-  Here& here = cuda::here();
+  Here* here = &cuda::here();
   const std::int64_t queued = cuda::library_products();
   const std::vector<float> ours = run(ops);
   EXPECT_EQ(cuda::library_products(), queued) << "it was not allowed";
-  here.library_gemm = true;
+  here->library_gemm = true;
   const std::vector<float> got = run(ops), again = run(ops);
-  here.library_gemm = false;
+  here->library_gemm = false;
   const bool asked = cuda::library_products() > queued;
   const std::vector<float> want = run(ref_ops());
   const Tolerance tolerance{.of_largest = 1e-4, .cos = 1e-6};
