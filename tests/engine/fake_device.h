@@ -38,7 +38,8 @@ struct FakeOptions {
   // them is spoiled.
   bool chains = false;
   const kernels::Chains* chained = nullptr;
-  std::function<void()> on_bind = {};  // on the thread that binds: what the ops want to be told there
+  std::function<void()> on_bind =
+      {};  // on the thread that binds: what the ops want to be told there
   bool quiet = false;
 };
 
