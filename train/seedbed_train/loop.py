@@ -1,0 +1,215 @@
+"""One run: stages of steps over a stream of packs. Everything that a step depends on lies in state.pt, so that a run
+that was killed goes on to the very weights that it would have had."""
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from . import checkpoint, data
+from .attention import Mode
+from .config import Config
+from .errors import TrainError
+from .evaluate import evaluate
+from .model import Model
+from .optim import Optimizers, schedule
+
+STAGES = ("dense", "warmup", "sparse")
+
+
+def read_recipe(path):
+    try:
+        recipe = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainError("recipe", path, str(error), "give a recipe, for instance train/recipes/cpu.json") from None
+    for key in ("model", "seed", "stages"):
+        if key not in recipe:
+            raise TrainError("recipe", path, f"has no {key!r}", "add it")
+    for i, stage in enumerate(recipe["stages"]):
+        where = f"{path}, stage {i}"
+        if stage.get("stage") not in STAGES:
+            raise TrainError("recipe", where, f"stage: found {stage.get('stage')!r}, wanted one of {', '.join(STAGES)}", "correct it")
+        for key in ("steps", "rows", "packs", "lr", "warmup", "decay"):
+            if key not in stage:
+                raise TrainError("recipe", where, f"has no {key!r}", "add it")
+    return recipe
+
+
+class Run:
+    def __init__(self, recipe, records, out, held_out=None, device="cpu", threads=0, quiet=False):
+        self.recipe, self.records, self.held_out, self.out, self.quiet = recipe, records, held_out, Path(out), quiet
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = torch.device(device)
+        self.autocast = bool(recipe.get("bf16", True)) and (self.device.type == "cuda" or _cpu_has_bf16())
+        self.config = Config.from_dict(recipe["model"], "recipe")
+        self.model = Model(self.config).initialise(recipe["seed"]).to(self.device)
+        self.model.train()
+        self.step, self.stage, self.stage_step, self.tokens, self.seconds = 0, 0, 0, 0, 0.0
+        self.place = (0, 0)  # epoch, pack
+        self.optimizers = None
+        self.out.mkdir(parents=True, exist_ok=True)
+        if (self.out / "state.pt").exists():
+            self._resume()
+        else:
+            self._begin_stage()
+
+    # ---- state ----
+
+    def _identity(self):
+        return {"model": self.config.to_dict(), "seed": self.recipe["seed"], "tokenizer": self.records.tokenizer}
+
+    def save(self):
+        state = {
+            "identity": self._identity(),
+            "data": self.records.digest,
+            "model": self.model.state_dict(),
+            "optimizers": self.optimizers.state_dict(),
+            "at": [self.step, self.stage, self.stage_step, self.tokens, self.seconds],
+            "place": self.place,
+        }
+        fresh = self.out / "state.pt.new"
+        with fresh.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, self.out / "state.pt")
+
+    def _resume(self):
+        file = self.out / "state.pt"
+        try:
+            state = torch.load(file, map_location=self.device, weights_only=True)
+            identity, at = state["identity"], state["at"]
+        except Exception as error:
+            raise TrainError("training state", file, f"cannot be read: {error}", "restore it, or begin in another folder") from None
+        if identity != self._identity():
+            changed = [k for k, v in self._identity().items() if identity.get(k) != v]
+            raise TrainError("training state", file, f"is of another run: {', '.join(changed)} differ", "give the recipe and data it was begun with, or another folder")
+        self.step, self.stage, self.stage_step, self.tokens, self.seconds = at
+        self.model.load_state_dict(state["model"])
+        # Other data (more of it) begins at its own start; the same data go on where they were.
+        self.place = tuple(state["place"]) if state["data"] == self.records.digest else (0, 0)
+        self._begin_stage(self.stage_step)
+        if self.stage < len(self.recipe["stages"]) and state["optimizers"]:
+            self.optimizers.load_state_dict(state["optimizers"])
+        self._cut_metrics()
+
+    def _cut_metrics(self):
+        """Lines of steps that were lost with the process that made them."""
+        file = self.out / "metrics.jsonl"
+        if not file.exists():
+            return
+        kept = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= self.step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError):
+                break
+        fresh = file.with_suffix(".new")
+        fresh.write_text("".join(kept), encoding="utf-8")
+        os.replace(fresh, file)
+
+    def _begin_stage(self, at=0):
+        self.stage_step = at
+        if self.stage >= len(self.recipe["stages"]):
+            return
+        stage = self.recipe["stages"][self.stage]
+        self.optimizers = Optimizers(self.model, stage)
+        self.stream = data.Stream(self.records, stage["rows"], self.recipe["seed"], stage.get("prompt_weight", 0.2), *self.place)
+
+    # ---- steps ----
+
+    def train(self, minutes=math.inf, save_every=120.0):
+        """Until the recipe is done (-> True) or the time is up (-> False)."""
+        begin = last_save = time.monotonic()
+        while self.stage < len(self.recipe["stages"]):
+            stage = self.recipe["stages"][self.stage]
+            while self.stage_step < stage["steps"]:
+                if time.monotonic() - begin > minutes * 60:
+                    self.save()
+                    return False
+                self._one(stage)
+                if time.monotonic() - last_save > save_every:
+                    self.save()
+                    last_save = time.monotonic()
+            self.stage += 1
+            self.stage_step = 0
+            self._begin_stage()
+            self.save()
+        return True
+
+    def _one(self, stage):
+        begin = time.monotonic()
+        kind, mtp = stage["stage"], stage.get("mtp_weight", 0.0)
+        generator = torch.Generator().manual_seed(self.recipe["seed"] * 1_000_003 + self.step)
+        mode = Mode(kind, probes=stage.get("probes", 64), generator=generator)
+        packs = [self.stream.next().to(self.device) for _ in range(stage["packs"])]
+        weight = float(sum(p.weights.sum() for p in packs))
+        sums = {}
+        self.optimizers.zero_grad()
+        for pack in packs:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                out = self.model.losses(pack, mode, mtp > 0)
+            loss = torch.zeros((), device=self.device)
+            if kind != "warmup":
+                loss = out["language"][0] / weight
+                if "mtp" in out:
+                    loss = loss + mtp * out["mtp"][0] / weight
+            if "index" in out:
+                loss = loss + out["index"][0] / out["index"][1] / len(packs)
+            loss.backward()
+            for key, value in out.items():
+                sums[key] = sums.get(key, 0) + value.detach().double().cpu()
+        parameters = self.optimizers.parameters()
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, stage.get("clip", 1.0)))
+        language = float(sums["language"][0] / sums["language"][1])
+        if not math.isfinite(norm) or not math.isfinite(language):
+            raise TrainError("training", f"step {self.step}", f"loss {language}, gradient norm {norm}", f"the state of the last save is untouched in {self.out}; lower lr and run again")
+        factor = schedule(self.stage_step, stage["steps"], stage["warmup"], stage["decay"])
+        self.optimizers.step(factor)
+        worst = max((m.rebalance(stage.get("balance", 1e-3) if kind != "warmup" else 0.0) for m in self.model.moes), default=1.0)
+        self.step += 1
+        self.stage_step += 1
+        self.place = (self.stream.epoch, self.stream.index)
+        rows = sum(p.rows for p in packs)
+        self.tokens += rows
+        seconds = time.monotonic() - begin
+        self.seconds += seconds
+        line = {"step": self.step, "stage": kind, "loss": language, "grad_norm": norm, "lr": factor, "tokens": self.tokens, "rows": rows, "seconds": round(self.seconds, 2), "load_max": round(worst, 3), "epoch": self.stream.epoch}
+        agent = sums["agent"]
+        line["agent_loss"], line["agent_right"] = float(agent[0] / max(1, agent[1])), float(agent[2] / max(1, agent[1]))
+        for key in ("index", "mtp"):
+            if key in sums:
+                line[key] = float(sums[key][0] / sums[key][1].clamp_min(1))
+        every = self.recipe.get("evaluate_every", 0)
+        if self.held_out is not None and every and self.step % every == 0:
+            line["held_out"] = evaluate(self.model, self.held_out, stage["rows"], kind, self.device, self.autocast, self.recipe.get("evaluate_packs", 8))
+        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._show(line, stage, rows / seconds)
+
+    def _show(self, line, stage, rate):
+        if self.quiet:
+            return
+        left = (stage["steps"] - self.stage_step) * (line["rows"] / rate)
+        held = line.get("held_out")
+        text = f"{line['stage']} {self.stage_step}/{stage['steps']}  loss {line['loss']:.3f}  agent {line['agent_loss']:.3f} ({100 * line['agent_right']:.1f} %)  "
+        text += f"{rate:.0f} tokens/s  left {left / 60:.0f} min"
+        if held:
+            text += f"\nheld out: agent {held['agent_loss']:.3f}, tokens {100 * held['agent_right']:.1f} %, turns {100 * held['turns_right']:.1f} %, episodes {100 * held['episodes_right']:.1f} %"
+        print(text, file=sys.stderr, flush=True)
+
+    def write_model(self, directory, dtype=torch.bfloat16, extra_files=()):
+        checkpoint.write(self.model, directory, dtype, extra_files)
+
+
+def _cpu_has_bf16():
+    try:
+        return "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False

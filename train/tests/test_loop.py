@@ -1,0 +1,163 @@
+"""Runs: loss falls, a killed run goes on exactly, what is wrong is refused and overwrites nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import kit
+import numpy as np
+import torch
+from seedbed_train import data
+from seedbed_train.errors import TrainError
+from seedbed_train.loop import Run
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        self.held = tempfile.TemporaryDirectory()
+        self.folder = Path(self.held.name)
+        torch.set_num_threads(1)
+
+    def tearDown(self):
+        self.held.cleanup()
+
+    def records(self, **changes):
+        return data.read([kit.export(self.folder / "x", **changes)], 96)
+
+
+class Learning(Base):
+    def test_the_loss_falls_and_the_task_is_learnt(self):
+        recipe = kit.recipe({"stage": "dense", "steps": 150, "packs": 2, "rows": 200}, {"stage": "warmup", "steps": 40}, {"stage": "sparse", "steps": 20})
+        run = Run(recipe, self.records(environments=20, tasks=8), self.folder / "run", quiet=True)
+        self.assertTrue(run.train())
+        lines = [json.loads(l) for l in (self.folder / "run/metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([l["step"] for l in lines], list(range(1, 211)))
+        self.assertLess(lines[149]["agent_loss"], 0.6 * lines[0]["agent_loss"])
+        kl = [l["index"] for l in lines if l["stage"] == "warmup"]
+        self.assertLess(sum(kl[-5:]), 0.9 * sum(kl[:5]))
+
+    def test_warmup_moves_the_indexer_alone(self):
+        recipe = kit.recipe({"stage": "warmup", "steps": 3})
+        run = Run(recipe, self.records(), self.folder / "run", quiet=True)
+        before = {n: t.clone() for n, t in run.model.state_dict().items()}
+        run.train()
+        for name, tensor in run.model.state_dict().items():
+            moved = not torch.equal(tensor, before[name])
+            self.assertTrue(not moved or "indexer." in name, name)
+        self.assertTrue(any(not torch.equal(t, before[n]) for n, t in run.model.state_dict().items()))
+
+
+class Resuming(Base):
+    def test_legs_end_where_one_run_ends(self):
+        recipe = kit.recipe({"stage": "dense", "steps": 5}, {"stage": "warmup", "steps": 3}, {"stage": "sparse", "steps": 4, "mtp_weight": 0.3})
+        records = self.records()
+        whole = Run(recipe, records, self.folder / "whole", quiet=True)
+        whole.train()
+        for _ in range(40):  # a leg of no minutes makes no step; each of these makes one
+            leg = Run(recipe, records, self.folder / "legs", quiet=True)
+            if leg.stage < 3:
+                stage = recipe["stages"][leg.stage]
+                if leg.stage_step < stage["steps"]:
+                    leg._one(stage)
+                    leg.save()
+                    continue
+            if leg.train(0):
+                break
+        for name, tensor in whole.model.state_dict().items():
+            self.assertTrue(torch.equal(tensor, leg.model.state_dict()[name]), name)
+        read = lambda d: [{k: v for k, v in json.loads(l).items() if k != "seconds"} for l in (self.folder / d / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual(read("whole"), read("legs"))
+
+    def test_killed_at_any_moment_it_goes_on_exactly(self):
+        kit.export(self.folder / "x", environments=6)
+        recipe = kit.recipe({"stage": "dense", "steps": 40}, {"stage": "sparse", "steps": 10})
+        (self.folder / "r.json").write_text(json.dumps(recipe))
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1)\n"
+            "from seedbed_train import data, loop\n"
+            "r = loop.Run(loop.read_recipe(sys.argv[2]), data.read([sys.argv[3]], 96), sys.argv[4], quiet=True)\n"
+            "print('ready', flush=True); r.train(save_every=0.0)\n"
+        )
+        command = lambda out: [sys.executable, "-c", code, str(Path(__file__).resolve().parents[1]), str(self.folder / "r.json"), str(self.folder / "x"), str(self.folder / out)]
+        subprocess.run(command("whole"), check=True, stdout=subprocess.DEVNULL)
+        for wait in (0.05, 0.3, 0.6):
+            process = subprocess.Popen(command("killed"), stdout=subprocess.PIPE)
+            process.stdout.readline()
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
+        subprocess.run(command("killed"), check=True, stdout=subprocess.DEVNULL)
+        states = [torch.load(self.folder / d / "state.pt", weights_only=True)["model"] for d in ("whole", "killed")]
+        for name, tensor in states[0].items():
+            self.assertTrue(torch.equal(tensor, states[1][name]), name)
+        steps = [json.loads(l)["step"] for l in (self.folder / "killed/metrics.jsonl").read_text().splitlines()]
+        self.assertEqual(steps, list(range(1, 51)))
+
+
+class Refusals(Base):
+    def refused(self, part, call):
+        with self.assertRaises(TrainError) as caught:
+            call()
+        self.assertIn(part, str(caught.exception))
+
+    def test_an_empty_export(self):
+        (self.folder / "e/data").mkdir(parents=True)
+        self.refused("holds no data/train-", lambda: data.read([self.folder / "e"], 96))
+        (self.folder / "e/data/train-00000.jsonl").write_text("")
+        self.refused("no trajectory to learn from", lambda: data.read([self.folder / "e"], 96))
+
+    def test_mixed_tokenizers(self):
+        a, b = kit.export(self.folder / "a", tokenizer="one"), kit.export(self.folder / "b", tokenizer="two")
+        self.refused("tokenizer two, but one before it", lambda: data.read([a, b], 96))
+
+    def test_lines_that_are_none(self):
+        kit.export(self.folder / "x")
+        file = self.folder / "x/data/train-00000.jsonl"
+        whole = file.read_text()
+        for bad in ("{", "[]", '{"token_ids": [1]}', '{"token_ids": [1, 2], "mask": [true], "tokenizer": "t"}', '{"token_ids": ["a"], "mask": [true], "tokenizer": "t"}', '{"token_ids": [99], "mask": [true], "tokenizer": "t"}', '{"token_ids": [-1], "mask": [true], "tokenizer": "t"}'):
+            file.write_text(whole + bad + "\n")
+            self.refused(f"{file}:19", lambda: data.read([self.folder / "x"], 96))
+
+    def test_a_loss_that_is_no_number_leaves_the_saved_state(self):
+        recipe = kit.recipe({"stage": "dense", "steps": 4})
+        records = self.records()
+        run = Run(recipe, records, self.folder / "run", quiet=True)
+        run._one(recipe["stages"][0])
+        run.save()
+        before = (self.folder / "run/state.pt").read_bytes()
+        with torch.no_grad():
+            run.model.model.norm.weight[0] = float("nan")
+        self.refused("loss nan", run.train)
+        self.assertEqual((self.folder / "run/state.pt").read_bytes(), before)
+
+    def test_a_state_of_another_run_or_cut_off(self):
+        records = self.records()
+        recipe = kit.recipe({"stage": "dense", "steps": 2})
+        Run(recipe, records, self.folder / "run", quiet=True).train()
+        self.refused("seed differ", lambda: Run({**recipe, "seed": 4}, records, self.folder / "run", quiet=True))
+        file = self.folder / "run/state.pt"
+        file.write_bytes(file.read_bytes()[:1000])
+        self.refused("cannot be read", lambda: Run(recipe, records, self.folder / "run", quiet=True))
+        self.assertEqual(file.stat().st_size, 1000)
+
+
+class Order(Base):
+    def test_an_epoch_has_every_record_once_and_depends_on_its_number(self):
+        records = self.records(environments=5, tasks=9)
+        first, again, second = (data.plan(records, 60, 1, e) for e in (0, 0, 1))
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, second)
+        self.assertEqual(sorted(i for _, pack in first for i in pack), list(range(45)))
+        for prefix, members in first:
+            self.assertTrue(all(records.prefix_of[i] == prefix for i in members))
+
+
+if __name__ == "__main__":
+    unittest.main()
