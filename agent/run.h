@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct RunOptions {
   std::uint64_t seed = 0;
   int samples = 1;            // episodes a task
   std::int64_t limit = 0;     // first N tasks; 0: all
+  std::set<std::string> only;  // ids of tasks: no others; empty: all
   bool no_issues = false;     // leave out tasks with an open issue
   int shard = 0, shards = 1;  // the tasks whose index in the store's order is shard modulo shards
   int jobs = 2;               // lanes of the scripted policies: a thread, a core and a jail each

@@ -81,6 +81,7 @@ Result<RunPlan> plan_run(tasks::Store& store, const RunOptions& options, tasks::
     PlannedEnvironment planned{environment, {}};
     for (const auto& id : ids) {
       if (options.limit > 0 && index >= options.limit) break;
+      if (!options.only.empty() && options.only.count(id) == 0) continue;
       if (index++ % options.shards != options.shard || left_out.count(id) != 0) continue;
       PlannedTask task{id, {}};
       for (std::int64_t sample = 0; sample < options.samples; ++sample) {

@@ -153,8 +153,9 @@ class Store {
                        const std::string& why);  // counted, never scored; tried again on resume
   Result<std::vector<PolicyRow>> policies();
   // Episodes of selected tasks in the order of (run, slot, task number, sample); the callback may
-  // stop by returning an error, and may use the store.
-  Step for_each_episode(const std::function<Step(const StoredEpisode&)>& f);
+  // stop by returning an error, and may use the store. With `run`, that run's alone.
+  Step for_each_episode(const std::function<Step(const StoredEpisode&)>& f,
+                        const std::string& run = "");
   Result<StoredEpisode> episode(const std::string& id);
   Step set_verdict(const std::string& episode_id, const schemas::Verdict& verdict);
 

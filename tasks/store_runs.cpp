@@ -288,7 +288,8 @@ Result<StoredEpisode> Store::State::decode_episode(const EpisodeRow& row, const 
   return out;
 }
 
-Step Store::for_each_episode(const std::function<Step(const StoredEpisode&)>& f) {
+Step Store::for_each_episode(const std::function<Step(const StoredEpisode&)>& f,
+                             const std::string& run) {
   // Ids first, so that the callback may write (set_verdict) and use the store as it likes.
   std::vector<std::pair<std::int64_t, std::string>> order;
   {
@@ -296,12 +297,12 @@ Step Store::for_each_episode(const std::function<Step(const StoredEpisode&)>& f)
     for (;;) {
       SEEDBED_TRY(const bool row, rows.step());
       if (!row) break;
-      order.emplace_back(rows.integer(0), rows.text(1));
+      if (run.empty() || rows.text(1) == run) order.emplace_back(rows.integer(0), rows.text(1));
     }
   }
-  for (const auto& [id, run] : order) {
+  for (const auto& [id, of_run] : order) {
     SEEDBED_TRY(const auto row, state_->read_episode(id));
-    SEEDBED_TRY(const auto episode, state_->decode_episode(row, run));
+    SEEDBED_TRY(const auto episode, state_->decode_episode(row, of_run));
     if (auto e = f(episode)) return e;
   }
   return std::nullopt;
