@@ -44,6 +44,7 @@ struct Reply {
   bool tells_reasoning = false;  // http: it came with a member for reasoning, empty or not
   std::vector<std::int32_t> tokens;
   std::vector<double> logprobs;
+  bool learn = true;  // false: a reply that nobody should imitate
 };
 
 // What the client may look at. Valid until the reply is given.

@@ -2,11 +2,9 @@
 // never made text and tokens again, and new pieces alone are rendered. Each reply is one request
 // with all tokens so far; the engine finds those that are in pages.
 //
-//   (1) `arrays_` holds the ids of the sequence at any time; a request's prompt is these.
-//   (2) Where the format takes tokens back (old reasoning, at a new user message), the branch so
-//       far is closed as it is, and the next one begins with the prefix that both share.
-//   (3) Ids that the client appends are never under loss; ids that were sampled are, once.
-//   (4) The engine's thread only hands over what it made; all else happens on the client's loop.
+//   (1) The conversation holds the ids of the sequence at any time; a request's prompt is these.
+//   (2) Ids that were sampled are under loss, once; all others never are.
+//   (3) The engine's thread only hands over what it made; all else happens on the client's loop.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,9 +15,7 @@
 
 #include "agent/client.h"
 #include "agent/engine_client_model.h"
-#include "agent/token_arrays.h"
-#include "engine/chat/markers.h"
-#include "engine/chat/message.h"
+#include "agent/token_conversation.h"
 
 namespace seedbed::agent {
 
@@ -45,12 +41,6 @@ class EngineClient final : public ModelClient {
   struct Pending;
   void forget();
   void drop();
-  void close_branch();
-  Result<bool> start_conversation(const View& view);
-  Result<bool> go_on(const View& view);
-  Result<bool> add(const engine::chat::Segments& segments,
-                   std::size_t stable,
-                   engine::chat::Opens opens);
   std::optional<Result<Reply>> request(const View& view, std::function<void()> tell);
   Result<Reply> take();
   void record(const engine::TokenOut& token);
@@ -61,13 +51,7 @@ class EngineClient final : public ModelClient {
   Post post_;
   std::optional<std::uint64_t> session_;  // of the episode
   std::uint64_t seed_ = 0;
-  std::vector<engine::chat::Message> messages_;
-  std::size_t seen_ = 0;     // turns of the view that are in messages_
-  bool malformed_ = false;   // the last reply could not be read
-  bool end_written_ = true;  // it ended with the format's own end
-  bool thinking_ = false;    // what the next reply begins with
-  std::size_t stable_ = 0;   // tokens that begin every longer conversation too
-  TokenArrays arrays_;
+  TokenConversation conversation_;
   schemas::TokenRecord record_;
   // The reply that is being made.
   std::shared_ptr<Pending> pending_;

@@ -97,6 +97,7 @@ Step EpisodeLoop::take(Reply reply) {
   turn.role = "assistant";
   turn.tokens = std::move(reply.tokens);
   turn.logprobs = std::move(reply.logprobs);
+  if (!reply.learn) turn.learn = false;
   std::string why;
   std::visit(
       [&](auto& said) {

@@ -1,131 +1,66 @@
 #include "agent/export.h"
 
-#include <fcntl.h>
-#include <stdio.h>  // renameat2
-#include <unistd.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <system_error>
 
+#include "agent/export_folder.h"
 #include "agent/export_line.h"
 #include "agent/export_preference.h"
 #include "agent/export_tokens.h"
 #include "agent/http_body.h"
 #include "agent/prompt.h"
 #include "agent/run_plan.h"
+#include "base/hash.h"
 
 namespace seedbed::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
-Error disk(const std::string& path, const std::string& found) {
-  return make_error(Where::store, "export", path, "found " + found + ", wanted to write it",
-                    "free some space or name another --out");
-}
-
-// Only what an export writes may be replaced by another.
-Step check_target(const fs::path& out) {
-  std::error_code failed;
-  if (out.empty())
-    return make_error(Where::usage, "export", "--out", "found nothing, wanted a folder",
-                      "name one");
-  if (!fs::exists(out, failed)) return std::nullopt;
-  const auto refuse = [&](const std::string& found) {
-    return make_error(Where::usage, "export", out.string(),
-                      "found " + found + ", wanted no folder, an empty one or an earlier export",
-                      "name another --out");
-  };
-  if (!fs::is_directory(out, failed)) return refuse("something that is no folder");
-  bool empty = true;
-  for (const auto& entry : fs::directory_iterator(out, failed)) {
-    empty = false;
-    const std::string name = entry.path().filename();
-    if (name != "README.md" && name != "data") return refuse("'" + name + "' in it");
-  }
-  if (failed) return refuse("a folder that cannot be read (" + failed.message() + ")");
-  if (empty) return std::nullopt;
-  std::ifstream readme(out / "README.md");
-  std::string head(64U << 10, '\0');
-  readme.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, readme.gcount())));
-  if (head.find(kExportMark) == std::string::npos)
-    return refuse("files that seedbed did not write");
-  return std::nullopt;
-}
-
-// The folder while it is written; gone again unless it was put into place.
-class Folder {
- public:
-  explicit Folder(const fs::path& out) : out_(out), temp_(out) {
-    temp_ += ".tmp-" + std::to_string(::getpid());
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(temp_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  const fs::path& path() const { return temp_; }
-  Step make() {
-    std::error_code failed;
-    if (out_.has_parent_path()) fs::create_directories(out_.parent_path(), failed);
-    if (!failed) fs::create_directories(temp_ / "data", failed);
-    if (failed) return disk(temp_.string(), failed.message());
-    return std::nullopt;
-  }
-  Step put_into_place() {
-    std::error_code failed;
-    if (!fs::exists(out_, failed))
-      fs::rename(temp_, out_, failed);
-    else if (::renameat2(AT_FDCWD, temp_.c_str(), AT_FDCWD, out_.c_str(), RENAME_EXCHANGE) != 0)
-      failed = std::error_code(errno, std::generic_category());
-    if (failed) return disk(out_.string(), failed.message());
-    return std::nullopt;  // after an exchange the temporary name holds the old export: the
-                          // destructor removes it
-  }
-
- private:
-  fs::path out_, temp_;
-};
+constexpr std::size_t kTextShardBytes = 32U << 20;
 
 class Writer {
  public:
   Writer(tasks::Store& store, const ExportOptions& options, fs::path folder)
-      : store_(store), options_(options), folder_(std::move(folder)) {}
+      : store_(store),
+        options_(options),
+        folder_(std::move(folder)),
+        systems_(options.render.tool_order, options.render.tool_seed) {}
+
+  Step open() {
+    if (options_.progress) {
+      auto rows = store_.policies();
+      if (!rows.ok()) return std::move(rows).error();
+      for (const auto& row : *rows) total_ += row.episodes;
+    }
+    if (options_.format != ExportFormat::tokens || options_.render.tokenizer.empty())
+      return std::nullopt;
+    auto vocabulary = engine::service::ChatVocabulary::open_file(options_.render.tokenizer);
+    if (!vocabulary.ok()) return std::move(vocabulary).error();
+    vocabulary_.emplace(*std::move(vocabulary));
+    return std::nullopt;
+  }
 
   Step take(const tasks::StoredEpisode& episode) {
     const schemas::Trajectory& t = episode.trajectory;
     if (stopped()) return interrupted();
+    if (options_.progress) options_.progress(++done_, total_);
     const bool other = !options_.policy.empty() && t.policy != options_.policy &&
                        !(options_.policy == "http" && t.policy.rfind("http:", 0) == 0);
     if (other || t.verdict.score < options_.min_score || left_out.count(t.task_id) != 0) {
       ++summary.left_out;
       return std::nullopt;
     }
-    if (options_.format == ExportFormat::tokens && !t.tokens) {
-      ++summary.without_tokens;
-      return std::nullopt;
-    }
-    if (auto failed = open_task(t)) return failed;
-    if (options_.format == ExportFormat::tokens) {
-      auto lines = token_lines(episode, kind_, environment_->environment.family);
-      if (!lines.ok()) return std::move(lines).error();
-      for (const auto& line : *lines)
-        if (auto failed = write(episode.id, dump(line))) return failed;
-      for (const auto& branch : t.tokens->branches) {
-        summary.tokens += branch.count;
-        summary.tokens_sampled += branch.sampled;
-      }
-    } else if (auto failed = write(episode.id, dump(export_line(episode, kind_, system_, tools_,
-                                                                options_.format)))) {
+    const std::int64_t before = summary.train + summary.heldout;
+    if (auto failed = options_.format == ExportFormat::tokens    ? take_tokens(episode)
+                      : options_.format == ExportFormat::prompts ? take_text(episode)
+                                                                 : take_messages(episode))
       return failed;
-    }
+    if (summary.train + summary.heldout == before) return std::nullopt;
     PolicyScore& score = summary.policies[t.policy];
     ++score.episodes;
     score.score_sum += t.verdict.score;
@@ -171,11 +106,8 @@ class Writer {
   }
 
   Step close() {
-    for (std::ofstream* file : {&train_file_, &heldout_file_}) {
-      if (!file->is_open()) continue;
-      file->close();
-      if (!*file) return disk(options_.out, std::strerror(errno));
-    }
+    for (ExportLines* lines : {&train_lines_, &heldout_lines_})
+      if (auto failed = lines->close()) return disk_error(options_.out, *failed);
     summary.tasks = static_cast<std::int64_t>(tasks_.size());
     summary.environments = static_cast<std::int64_t>(environments_.size());
     return std::nullopt;
@@ -185,11 +117,85 @@ class Writer {
   std::set<std::string> left_out;  // tasks
 
  private:
+  bool renders() const {
+    return options_.format == ExportFormat::tokens || options_.format == ExportFormat::prompts;
+  }
   bool stopped() const { return options_.interrupted != nullptr && options_.interrupted->load(); }
   Error interrupted() const {
     return make_error(Where::interrupted, "export", options_.out, "interrupted, nothing written",
                       "give the same command again");
   }
+  Step take_messages(const tasks::StoredEpisode& episode) {
+    if (auto failed = open_task(episode.trajectory)) return failed;
+    return write(episode.id, dump(export_line(episode, kind_, system_, tools_, options_.format)));
+  }
+
+  Step take_tokens(const tasks::StoredEpisode& episode) {
+    const schemas::Trajectory& t = episode.trajectory;
+    if (!t.tokens && !vocabulary_) {
+      ++summary.without_tokens;
+      return std::nullopt;
+    }
+    if (t.tokens && vocabulary_ && t.tokens->tokenizer != vocabulary_->hash()) {
+      ++summary.other_tokenizer;
+      return std::nullopt;
+    }
+    if (auto failed = open_task(t)) return failed;
+    const std::string& family = environment_->environment.family;
+    if (t.tokens) {
+      auto lines = token_lines(episode, kind_, family);
+      if (!lines.ok()) return std::move(lines).error();
+      return write_sequences(episode.id, *lines);
+    }
+    bool any = false;
+    for (const bool thinking : modes_of(options_.render.thinking)) {
+      const auto branches = rendered_tokens(*vocabulary_, systems_.turn(), t, thinking, cache_);
+      if (!branches.ok() || branches->empty()) continue;  // arguments that are no object
+      any = true;
+      const auto lines =
+          rendered_lines(episode, kind_, family, vocabulary_->hash(), thinking, bare_, *branches);
+      if (auto failed = write_sequences(episode.id, lines)) return failed;
+    }
+    if (!any) ++summary.without_tokens;
+    return std::nullopt;
+  }
+
+  Step write_sequences(const std::string& id, const std::vector<schemas::Value>& lines) {
+    for (const auto& line : lines) {
+      const auto& mask = line.find("mask")->items();
+      const auto length = static_cast<std::int64_t>(mask.size());
+      if (options_.context > 0 && length > options_.context) {
+        ++summary.over_context;
+        continue;
+      }
+      if (auto failed = write(id, dump(line))) return failed;
+      summary.tokens += length;
+      summary.tokens_sampled += std::count_if(mask.begin(), mask.end(),
+                                              [](const schemas::Value& m) { return m.as_bool(); });
+    }
+    return std::nullopt;
+  }
+
+  // Each system turn once, then what follows it: a tokenizer learns from both.
+  Step take_text(const tasks::StoredEpisode& episode) {
+    if (auto failed = open_task(episode.trajectory)) return failed;
+    auto text = rendered_text(systems_.turn(), episode.trajectory,
+                              options_.render.thinking != ThinkingModes::off);
+    if (!text.ok()) {  // arguments that are no object
+      ++summary.left_out;
+      return std::nullopt;
+    }
+    if (systems_written_.insert(content_hash(text->system)).second)
+      text->rest = text->system + text->rest;
+    ExportLines& lines = heldout_ ? heldout_lines_ : train_lines_;
+    if (lines.bytes() > kTextShardBytes)
+      if (auto failed = lines.next_file()) return disk_error(options_.out, *failed);
+    if (auto failed = lines.put(folder_, heldout_ ? "heldout" : "train", ".txt", text->rest))
+      return disk_error(options_.out, *failed);
+    ++(heldout_ ? summary.heldout : summary.train);
+    return std::nullopt;
+  }
+
   Step write(const std::string& id, const std::string& line) {
     const std::string wrong = options_.format == ExportFormat::tokens ? check_token_line(line)
                               : options_.format == ExportFormat::preference
@@ -199,12 +205,9 @@ class Writer {
       return make_error(Where::store, "episode", id,
                         "found " + wrong + ", wanted a whole conversation",
                         "report this; reverify the store");
-    std::ofstream& file = heldout_ ? heldout_file_ : train_file_;
-    if (!file.is_open())
-      file.open(folder_ / "data" / (heldout_ ? "heldout-00000.jsonl" : "train-00000.jsonl"),
-                std::ios::binary);
-    file << line << '\n';
-    if (!file) return disk(options_.out, std::strerror(errno));
+    ExportLines& lines = heldout_ ? heldout_lines_ : train_lines_;
+    if (auto failed = lines.put(folder_, heldout_ ? "heldout" : "train", ".jsonl", line))
+      return disk_error(options_.out, *failed);
     ++(heldout_ ? summary.heldout : summary.train);
     return std::nullopt;
   }
@@ -215,12 +218,21 @@ class Writer {
       if (!stored.ok()) return std::move(stored).error();
       environment_ = *std::move(stored);
       system_ = system_text(environment_->environment);
+      if (renders()) systems_.open(environment_->id, environment_->environment);
+      if (vocabulary_) {
+        auto bare = system_ids(*vocabulary_, systems_.bare());
+        if (!bare.ok()) return std::move(bare).error();
+        bare_ = *std::move(bare);
+      }
       heldout_ = environment_->environment.recipe.split == "heldout";
     }
     if (task_id_ == t.task_id) return std::nullopt;
     auto stored = store_.task(t.task_id);
     if (!stored.ok()) return std::move(stored).error();
-    tools_ = chat_tools(offered_tools(environment_->environment, stored->task));
+    if (renders())
+      systems_.open(environment_->environment, stored->task);
+    else
+      tools_ = chat_tools(offered_tools(environment_->environment, stored->task));
     kind_ = stored->task.kind;
     task_id_ = t.task_id;
     return std::nullopt;
@@ -229,7 +241,13 @@ class Writer {
   tasks::Store& store_;
   const ExportOptions& options_;
   fs::path folder_;
-  std::ofstream train_file_, heldout_file_;
+  ExportLines train_lines_, heldout_lines_;
+  std::optional<engine::service::ChatVocabulary> vocabulary_;
+  SystemTurns systems_;
+  SystemCache cache_;
+  std::vector<std::int32_t> bare_;  // of the environment
+  std::set<std::string> systems_written_;
+  std::int64_t done_ = 0, total_ = 0;  // episodes
   std::optional<tasks::StoredEnvironment> environment_;
   std::string system_, kind_, task_id_;
   schemas::Value tools_;
@@ -259,7 +277,7 @@ Step write_text(const fs::path& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
   file.close();
-  if (!file) return disk(path.string(), std::strerror(errno));
+  if (!file) return disk_error(path.string(), std::strerror(errno));
   return std::nullopt;
 }
 
@@ -268,13 +286,14 @@ Step write_text(const fs::path& path, const std::string& text) {
 Result<ExportSummary> export_dataset(tasks::Store& store, const ExportOptions& options) {
   fs::path out = fs::path(options.out).lexically_normal();
   if (!out.has_filename()) out = out.parent_path();  // a trailing slash
-  if (auto wrong = check_target(out)) return *std::move(wrong);
+  if (auto wrong = check_export_target(out)) return *std::move(wrong);
   if (!(options.min_score >= 0 && options.min_score <= 1))
     return make_error(Where::usage, "export", "--min-score",
                       "found a number outside 0 to 1, wanted one inside", "correct it");
-  Folder folder(out);
+  ExportFolder folder(out);
   if (auto failed = folder.make()) return *std::move(failed);
   Writer writer(store, options, folder.path());
+  if (auto failed = writer.open()) return *std::move(failed);
   if (options.no_issues) {
     SEEDBED_TRY(writer.left_out, store.tasks_with_open_issues());
   }
@@ -283,16 +302,21 @@ Result<ExportSummary> export_dataset(tasks::Store& store, const ExportOptions& o
     return *std::move(failed);
   if (auto failed = writer.close()) return *std::move(failed);
   if (writer.summary.train + writer.summary.heldout == 0)
-    return make_error(Where::usage, "export", options.out,
-                      options.format == ExportFormat::preference
-                          ? "found no task with a near miss, wanted at least one"
-                          : "found no episode to write (" +
-                                std::to_string(writer.summary.left_out) + " left out, " +
-                                std::to_string(writer.summary.without_tokens) +
-                                " without tokens), wanted at least one",
-                      options.format == ExportFormat::tokens
-                          ? "run --policy engine first: other policies give no tokens"
-                          : "run a policy first, or lower --min-score");
+    return make_error(
+        Where::usage, "export", options.out,
+        options.format == ExportFormat::preference
+            ? "found no task with a near miss, wanted at least one"
+            : "found no episode to write (" + std::to_string(writer.summary.left_out) +
+                  " left out, " + std::to_string(writer.summary.without_tokens) +
+                  " without tokens, " + std::to_string(writer.summary.other_tokenizer) +
+                  " of another tokenizer, " + std::to_string(writer.summary.over_context) +
+                  " over the context), wanted at least one",
+        options.format == ExportFormat::tokens && !options.render.tokenizer.empty()
+            ? "run a policy first, lower --min-score or raise --context"
+        : options.format == ExportFormat::tokens
+            ? "run --policy engine first, or name a --tokenizer: other policies give "
+              "no tokens"
+            : "run a policy first, or lower --min-score");
   SEEDBED_TRY(const auto request, store.request());
   SEEDBED_TRY(const auto rejections, store.rejections());
   SEEDBED_TRY(const auto by_mechanism, store.rejections_by_mechanism());

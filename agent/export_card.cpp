@@ -42,8 +42,16 @@ const std::vector<Field>& conversation_fields() {
   };
   return fields;
 }
+const std::vector<Field>& text_fields() {
+  static const std::vector<Field> fields = {
+      {"text", "dtype: string",
+       "a line of the episodes as a model reads and writes them; each handbook and list of tools "
+       "once"}};
+  return fields;
+}
 const std::vector<Field>& fields_of(ExportFormat format) {
   if (format == ExportFormat::preference) return preference_fields();
+  if (format == ExportFormat::prompts) return text_fields();
   return format == ExportFormat::tokens ? token_fields() : conversation_fields();
 }
 
@@ -85,13 +93,14 @@ constexpr std::string_view kLoading =
     "load_dataset(\"path/to/this/folder\")\n```\n\nLicence: MIT.\n";
 
 std::string header(const ExportSummary& s, ExportFormat format) {
+  const std::string ending = format == ExportFormat::prompts ? ".txt" : ".jsonl";
   std::string out =
       "---\nlicense: mit\nlanguage:\n- en\ntask_categories:\n- text-generation\ntags:\n- agent\n- "
       "tool-use\n- synthetic\n";
   out += std::string("size_categories:\n- ") + size_category(s.train + s.heldout) +
          "\nconfigs:\n- config_name: default\n  data_files:\n";
-  if (s.train > 0) out += "  - split: train\n    path: data/train-*.jsonl\n";
-  if (s.heldout > 0) out += "  - split: heldout\n    path: data/heldout-*.jsonl\n";
+  if (s.train > 0) out += "  - split: train\n    path: data/train-*" + ending + "\n";
+  if (s.heldout > 0) out += "  - split: heldout\n    path: data/heldout-*" + ending + "\n";
   out += "dataset_info:\n  config_name: default\n  features:\n";
   for (const auto& field : fields_of(format))
     out += std::string("  - name: ") + field.name + "\n    " + field.type + "\n";
@@ -149,8 +158,10 @@ std::string export_card(const ExportSummary& s,
     out += std::string("| `") + field.name + "` | " + field.about + " |\n";
   if (options.format == ExportFormat::tokens)
     return out + "\nTokens: " + std::to_string(s.tokens) + ", of them under loss " +
-           std::to_string(s.tokens_sampled) +
-           "; episodes without tokens, left out: " + std::to_string(s.without_tokens) +
+           std::to_string(s.tokens_sampled) + "; episodes left out: without tokens " +
+           std::to_string(s.without_tokens) + ", of another tokenizer " +
+           std::to_string(s.other_tokenizer) +
+           "; sequences over the context: " + std::to_string(s.over_context) +
            ".\nBase64 holds little-endian numbers: `np.frombuffer(base64.b64decode(x), dtype)`.\n" +
            std::string(kLoading);
   if (pairs)
@@ -158,6 +169,11 @@ std::string export_card(const ExportSummary& s,
            "\n`prompt`, `chosen` and `rejected` are TRL's conversational form with tools, as its "
            "`DPOTrainer` reads it: `arguments` are objects. What both plans do alike stands in the "
            "prompt.\n" +
+           std::string(kLoading);
+  if (options.format == ExportFormat::prompts)
+    return out +
+           "\nFor learning a tokenizer: `seedbed engine train-tokenizer --chat --vocab N --out "
+           "tokenizer.json data/train-*.txt`.\n" +
            std::string(kLoading);
   out += options.format == ExportFormat::trl
              ? "\n`messages` and `tools` are TRL's conversational form with tools: `arguments` are "

@@ -25,6 +25,13 @@ void push_turn(Value& messages,
   Value message = Value::object();
   message.set("role", turn.role)
       .set("content", turn.role == "system" && turn.text.empty() ? system : turn.text);
+  // As axolotl and as OpenAI's fine-tuning read it; absent where the turn is to be learnt.
+  if (turn.learn == false) {
+    if (format == ExportFormat::openai)
+      message.set("weight", 0);
+    else
+      message.set("train", false);
+  }
   if (!turn.reasoning.empty()) message.set("reasoning_content", turn.reasoning);
   if (!turn.calls.empty()) {
     Value calls = Value::array();

@@ -1,12 +1,14 @@
 #include "agent/export_tokens.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 
-#include "agent/token_arrays.h"
+#include "agent/rendered_tokens.h"
+#include "base/hash.h"
 #include "schemas/trajectory.h"
 
 namespace seedbed::agent {
@@ -86,19 +88,81 @@ bool is_truncated(schemas::Stop stop) {
          stop == Stop::out_of_time;
 }
 
-void set_sequence(Value& line,
-                  const TokenArrays& a,
-                  const schemas::TokenRecord& record,
-                  const schemas::TokenBranch& branch) {
+// Tokens before the first message.
+std::int64_t system_tokens(const TokenArrays& a) {
+  return a.spans.empty() || a.spans[0].role != "system" ? 0 : a.spans[0].end;
+}
+
+void set_ids(Value& line, const TokenArrays& a) {
+  line.set("system_tokens", system_tokens(a));
   line.set("token_ids", list(a.ids, [](std::int32_t id) { return Value(id); }));
   line.set("mask", list(a.mask, [](std::uint8_t m) { return Value(m != 0); }));
+  line.set("turn_spans", schemas::to_value(a.spans));
+}
+
+void set_sampled(Value& line,
+                 const TokenArrays& a,
+                 const schemas::TokenRecord& record,
+                 const schemas::TokenBranch& branch) {
   line.set("logprobs", list(a.logprobs, number)).set("raw_logprobs", list(a.raw_logprobs, number));
   line.set("temperatures",
            list(a.mask, [&](std::uint8_t) { return Value(rounded(record.temperature)); }));
-  line.set("turn_spans", schemas::to_value(a.spans));
+  Value sampling = Value::object();
+  sampling.set("temperature", rounded(record.temperature))
+      .set("top_p", rounded(record.top_p))
+      .set("top_k", record.top_k)
+      .set("min_p", rounded(record.min_p));
+  line.set("sampling", std::move(sampling));
   line.set("routed_experts", routed_experts(branch));
+  line.set("prefix_tokens", nullptr).set("prefix_id", nullptr);
   std::int64_t not_kept = 0;
   line.set("kept_tokens", kept_tokens(a, not_kept)).set("kept_sets_left_out", not_kept);
+}
+
+void set_not_sampled(Value& line, const TokenArrays& a, const std::vector<std::int32_t>& bare) {
+  const std::int64_t prefix = std::min(common_prefix(a.ids, bare), system_tokens(a));
+  const std::string_view bytes(reinterpret_cast<const char*>(a.ids.data()),
+                               static_cast<std::size_t>(prefix) * sizeof a.ids[0]);
+  line.set("prefix_tokens", prefix).set("prefix_id", content_hash(bytes));
+  for (const char* key :
+       {"logprobs", "raw_logprobs", "temperatures", "sampling", "routed_experts", "kept_tokens"})
+    line.set(key, nullptr);
+  line.set("kept_sets_left_out", 0);
+}
+
+Value head(const tasks::StoredEpisode& episode,
+           const std::string& kind,
+           const std::string& family,
+           const std::string& tokenizer,
+           bool thinking) {
+  const schemas::Trajectory& t = episode.trajectory;
+  Value line = Value::object();
+  line.set("id", episode.id)
+      .set("branch", 0)
+      .set("branches", 0)
+      .set("group_id", t.task_id)
+      .set("environment_id", t.environment_id)
+      .set("env_name", "seedbed-" + family)
+      .set("kind", kind)
+      .set("policy", t.policy)
+      .set("policy_version", t.policy_version)
+      .set("tokenizer", tokenizer)
+      .set("sample", t.sample)
+      .set("seed", t.seed)
+      .set("reward", rounded(t.verdict.score))
+      .set("reward_parts", reward_parts(t.verdict))
+      .set("solved", t.verdict.solved)
+      .set("stop_condition", enum_names(t.stop)[static_cast<std::size_t>(t.stop)])
+      .set("is_truncated", is_truncated(t.stop))
+      .set("thinking", thinking);
+  return line;
+}
+
+Value of_branch(const Value& head, std::size_t branch, std::size_t branches) {
+  Value line = head;
+  line.set("branch", static_cast<std::int64_t>(branch))
+      .set("branches", static_cast<std::int64_t>(branches));
+  return line;
 }
 
 // ---- the check ----
@@ -172,14 +236,23 @@ const std::vector<TokenField>& token_fields() {
       {"stop_condition", "dtype: string", "how the episode ended"},
       {"is_truncated", "dtype: bool", "it ended by a budget, not by the policy"},
       {"thinking", "dtype: bool", "chat format with reasoning"},
-      {"sampling", "dtype: json", "{temperature, top_p, top_k, min_p}"},
+      {"sampling", "dtype: json", "{temperature, top_p, top_k, min_p}; or null"},
+      {"system_tokens", "dtype: int64",
+       "leading tokens before the user's message: handbook and tools, the form of the result too"},
+      {"prefix_tokens", "dtype: int64",
+       "leading tokens that depend on the environment alone: handbook and its own tools; null "
+       "where "
+       "the policy sampled"},
+      {"prefix_id", "dtype: string", "content hash of those: equal where they are; or null"},
       {"token_ids", "list: int32", "the sequence as the model saw it, prompt and tools included"},
-      {"mask", "list: bool", "true: sampled by the policy, under loss"},
+      {"mask", "list: bool",
+       "true: sampled by the policy, or what it would have sampled; under loss"},
       {"logprobs", "list: float32",
        "of sampled tokens, under the distribution drawn from (after temperature and truncation); 0 "
-       "elsewhere"},
-      {"raw_logprobs", "list: float32", "of sampled tokens, under the model's own softmax"},
-      {"temperatures", "list: float64", "one a token"},
+       "elsewhere; null where nobody sampled: the episode was rendered with --tokenizer"},
+      {"raw_logprobs", "list: float32",
+       "of sampled tokens, under the model's own softmax; or null"},
+      {"temperatures", "list: float64", "one a token; or null"},
       {"turn_spans", "list: json", "{role, start, end}: half-open, without gaps"},
       {"routed_experts", "dtype: json",
        "{data, shape [tokens, moe layers, experts a token], start, dtype}: base64; the last token "
@@ -197,39 +270,31 @@ Result<std::vector<Value>> token_lines(const tasks::StoredEpisode& episode,
                                        const std::string& kind,
                                        const std::string& family) {
   std::vector<Value> out;
-  const schemas::Trajectory& t = episode.trajectory;
-  if (!t.tokens) return out;
-  const schemas::TokenRecord& record = *t.tokens;
+  if (!episode.trajectory.tokens) return out;
+  const schemas::TokenRecord& record = *episode.trajectory.tokens;
+  const Value common = head(episode, kind, family, record.tokenizer, record.thinking);
   for (std::size_t i = 0; i < record.branches.size(); ++i) {
-    const schemas::TokenBranch& branch = record.branches[i];
-    SEEDBED_TRY(const TokenArrays arrays, unpack(branch));
-    Value line = Value::object();
-    line.set("id", episode.id)
-        .set("branch", static_cast<std::int64_t>(i))
-        .set("branches", static_cast<std::int64_t>(record.branches.size()))
-        .set("group_id", t.task_id)
-        .set("environment_id", t.environment_id)
-        .set("env_name", "seedbed-" + family)
-        .set("kind", kind)
-        .set("policy", t.policy)
-        .set("policy_version", t.policy_version)
-        .set("tokenizer", record.tokenizer)
-        .set("sample", t.sample)
-        .set("seed", t.seed)
-        .set("reward", rounded(t.verdict.score))
-        .set("reward_parts", reward_parts(t.verdict))
-        .set("solved", t.verdict.solved)
-        .set("stop_condition", enum_names(t.stop)[static_cast<std::size_t>(t.stop)])
-        .set("is_truncated", is_truncated(t.stop))
-        .set("thinking", record.thinking);
-    Value sampling = Value::object();
-    sampling.set("temperature", rounded(record.temperature))
-        .set("top_p", rounded(record.top_p))
-        .set("top_k", record.top_k)
-        .set("min_p", rounded(record.min_p));
-    line.set("sampling", std::move(sampling));
-    set_sequence(line, arrays, record, branch);
-    out.push_back(std::move(line));
+    SEEDBED_TRY(const TokenArrays arrays, unpack(record.branches[i]));
+    out.push_back(of_branch(common, i, record.branches.size()));
+    set_ids(out.back(), arrays);
+    set_sampled(out.back(), arrays, record, record.branches[i]);
+  }
+  return out;
+}
+
+std::vector<Value> rendered_lines(const tasks::StoredEpisode& episode,
+                                  const std::string& kind,
+                                  const std::string& family,
+                                  const std::string& tokenizer,
+                                  bool thinking,
+                                  const std::vector<std::int32_t>& bare,
+                                  const std::vector<TokenArrays>& branches) {
+  std::vector<Value> out;
+  const Value common = head(episode, kind, family, tokenizer, thinking);
+  for (std::size_t i = 0; i < branches.size(); ++i) {
+    out.push_back(of_branch(common, i, branches.size()));
+    set_ids(out.back(), branches[i]);
+    set_not_sampled(out.back(), branches[i], bare);
   }
   return out;
 }
@@ -241,15 +306,17 @@ std::string check_token_line(std::string_view text) {
   for (const auto& field : token_fields())
     if (line->find(field.name) == nullptr) return std::string("no '") + field.name + "'";
   const std::size_t tokens = line->find("token_ids")->items().size();
+  const bool rendered = line->find("logprobs")->is_null();
   for (const char* key : {"mask", "logprobs", "raw_logprobs", "temperatures"})
-    if (array_of(*line, key, tokens) == nullptr)
+    if ((!rendered || key == std::string_view("mask")) && array_of(*line, key, tokens) == nullptr)
       return std::string(key) + " of another length than token_ids";
   bool any = false;
   for (std::size_t i = 0; i < tokens; ++i) {
     const bool sampled = line->find("mask")->items()[i].as_bool();
+    any = any || sampled;
+    if (rendered) continue;
     const double logprob = line->find("logprobs")->items()[i].as_double();
     if (logprob > 0 || (!sampled && logprob != 0)) return "a log probability out of place";
-    any = any || sampled;
   }
   if (!any) return "no token under loss";
   if (auto wrong = check_spans(*line, static_cast<std::int64_t>(tokens)); !wrong.empty())

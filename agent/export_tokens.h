@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/token_arrays.h"
 #include "base/result.h"
 #include "tasks/store.h"
 
@@ -14,6 +15,15 @@ namespace seedbed::agent {
 Result<std::vector<schemas::Value>> token_lines(const tasks::StoredEpisode& episode,
                                                 const std::string& kind,
                                                 const std::string& family);
+// The same of sequences that nobody sampled (rendered_tokens.h). `tokenizer` is its content hash;
+// `bare` the ids that the sequences of all tasks of the environment begin with, at least in part.
+std::vector<schemas::Value> rendered_lines(const tasks::StoredEpisode& episode,
+                                           const std::string& kind,
+                                           const std::string& family,
+                                           const std::string& tokenizer,
+                                           bool thinking,
+                                           const std::vector<std::int32_t>& bare,
+                                           const std::vector<TokenArrays>& branches);
 // Parses the line back and checks lengths, mask, spans, kept sets and routing. What is wrong, or
 // "".
 std::string check_token_line(std::string_view line);

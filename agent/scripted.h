@@ -10,8 +10,12 @@
 namespace seedbed::agent {
 
 inline constexpr std::string_view kScriptedVersion = "1";
+// Raised whenever the teacher's episodes change.
+inline constexpr std::string_view kTeacherVersion = "1";
 
 // oracle: plays the task's gold plan; stops where one of its calls fails.
+// teacher: the gold plan or a variant, with reasons, and with mistakes that are repaired
+// (teacher.h).
 // nop:    says "done" and nothing else.
 // random: schema-valid calls with values drawn from what it has read (random_client.cpp).
 // and the solvers of tasks/solvers/solve.h: first-match, greedy, bfs-1 to bfs-6, no-policy,
@@ -22,6 +26,7 @@ std::unique_ptr<ModelClient> scripted_client(std::string_view policy);
 std::vector<std::string> scripted_policies();
 
 std::unique_ptr<ModelClient> random_client();
+std::unique_ptr<ModelClient> teacher_client();
 std::unique_ptr<ModelClient> solver_client(std::string_view policy);
 
 }  // namespace seedbed::agent

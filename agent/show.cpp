@@ -93,7 +93,7 @@ void put_call(Page& page, const schemas::MadeCall& call) {
 }
 
 void put_turn(Page& page, const schemas::Turn& turn) {
-  page.heading(3, turn.role);
+  page.heading(3, turn.role + (turn.learn == false ? ", not to be imitated" : ""));
   if (!turn.reasoning.empty()) {
     page.open("thinking", brief(turn.reasoning), false);
     page.text(turn.reasoning);

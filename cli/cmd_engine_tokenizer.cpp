@@ -78,7 +78,10 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
                   "tokens in all, the 256 bytes and the special ones included");
   options.text("--out", out, "FILE", "where the tokenizer.json goes");
   options.texts("--special", specials, "TOKEN", "a token that text never makes; repeatable");
-  options.flag("--chat", chat, "with the special tokens of DeepSeek-V3.2's chat format, from id 0");
+  options.flag(
+      "--chat", chat,
+      "with the special tokens of DeepSeek-V3.2's chat format, from id 0; words of the text "
+      "end where it spells them, as 'seedbed export --format prompts' does");
   options.integer("--min-count", least, 1, 1'000'000'000, "merge no pair that is rarer");
   options.flag("--json", json, "one object at the end on stdout");
   options.require("--out");
@@ -89,6 +92,7 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   text::TrainOptions train;
   train.vocab_size = static_cast<std::int32_t>(vocab);
   train.min_count = least;
+  train.cut_at_added = chat;
   if (chat) train.added = text::deepseek_chat_tokens();
   for (const auto& special : specials) {
     text::AddedToken token;

@@ -52,6 +52,9 @@ struct Turn {
   std::vector<MadeCall> calls;
   std::vector<std::int32_t> tokens;  // exact ids sampled, where the client gives them
   std::vector<double> logprobs;
+  // False: a reply that nobody should imitate, such as a mistake that is repaired later. Absent:
+  // true.
+  std::optional<bool> learn = std::nullopt;
 };
 template <class V>
 void fields(V&& at, Turn& x) {
@@ -61,6 +64,7 @@ void fields(V&& at, Turn& x) {
   at("calls", x.calls, "tool calls of the turn, with results");
   at("tokens", x.tokens, "token ids sampled");
   at("logprobs", x.logprobs, "their log probabilities");
+  at("learn", x.learn, "false: not to be imitated; absent: true");
 }
 
 struct ScorePart {

@@ -191,6 +191,18 @@ class Renderer {
     out.special(thinking ? kThink : kEndThink);
   }
 
+  static Step write_reply(const Message& message, std::size_t i, bool reasoned, Writer& out) {
+    if (reasoned) {
+      out.plain(message.reasoning_content);
+      out.special(kEndThink);
+    }
+    out.plain(message.content);
+    if (!message.tool_calls.empty())
+      if (auto error = write_calls(message, i, out)) return error;
+    out.special(kEos);
+    return std::nullopt;
+  }
+
  private:
   // After the last user message, in thinking mode: reasoning is shown.
   [[nodiscard]] bool is_current(std::size_t i) const {
@@ -246,14 +258,8 @@ class Renderer {
             "an assistant message after the last user message with neither "
             "reasoning_content nor tool_calls, wanted one of them in thinking mode",
             "send the reasoning back with the message, or use chat mode");
-      out.plain(message.reasoning_content);
-      out.special(kEndThink);
     }
-    out.plain(message.content);
-    if (!message.tool_calls.empty())
-      if (auto error = write_calls(message, i, out)) return error;
-    out.special(kEos);
-    return std::nullopt;
+    return write_reply(message, i, is_current(i), out);
   }
 
   const std::vector<Message>& messages_;
@@ -326,6 +332,13 @@ Result<Suffix> render_suffix(const std::vector<Message>& messages,
     if (options.thinking && now == before && (before != kNone || acted)) out.stable = 0;
     out.segments = std::move(part.segments);
   }
+  return out;
+}
+
+Result<Segments> render_reply(const Message& message, bool thinking) {
+  Segments out;
+  Writer writer(out);
+  if (auto error = Renderer::write_reply(message, 0, thinking, writer)) return *std::move(error);
   return out;
 }
 

@@ -73,6 +73,11 @@ Result<Suffix> render_suffix(const std::vector<Message>& messages,
                              const RenderOptions& options,
                              bool eos_written = true);
 
+// What a model writes in such a turn after the prompt of a conversation (Rendered::opens):
+// reasoning and its end in thinking mode, content, calls, end of sentence. Error{model}: arguments
+// that are no JSON object.
+Result<Segments> render_reply(const Message& message, bool thinking);
+
 // A block of results that answers an assistant message whose calls could not be read: it is how the
 // model learns what was wrong with them, without a new user message that would end its reasoning.
 Segments render_results(const std::vector<std::string>& contents, bool thinking);

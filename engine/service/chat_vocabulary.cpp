@@ -10,44 +10,49 @@
 namespace seedbed::engine::service {
 namespace {
 
-Error foreign(const std::string& dir, const std::string& found, const std::string& wanted) {
-  return make_error(Where::model, "tokenizer", dir + "/tokenizer.json",
-                    "found " + found + ", wanted " + wanted, "use the tokenizer of this model");
+Error foreign(const std::string& path, const std::string& found, const std::string& wanted) {
+  return make_error(Where::model, "tokenizer", path, "found " + found + ", wanted " + wanted,
+                    "use the tokenizer of this model");
 }
 
-Result<std::string> read_tokenizer(const std::string& dir) {
-  const std::string path = dir + "/tokenizer.json";
+Result<std::string> read_tokenizer(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   if (!file)
     return make_error(Where::model, "tokenizer", path, "found no such file, wanted to read it",
-                      "name a --model that holds one, or make one with 'seedbed engine "
-                      "train-tokenizer'");
+                      "name one that exists, or make one with 'seedbed engine train-tokenizer'");
   return std::move(text).str();
 }
 
 }  // namespace
 
-Result<ChatVocabulary> ChatVocabulary::open(const std::string& model_dir,
-                                            const ModelConfig& config) {
-  SEEDBED_TRY(const std::string json, read_tokenizer(model_dir));
-  auto tokenizer = text::Tokenizer::from_text(json, model_dir + "/tokenizer.json");
+Result<ChatVocabulary> ChatVocabulary::read(const std::string& path) {
+  SEEDBED_TRY(const std::string json, read_tokenizer(path));
+  auto tokenizer = text::Tokenizer::from_text(json, path);
   if (!tokenizer.ok()) return Error{Where::model, tokenizer.error().message};
   ChatVocabulary vocabulary(*std::move(tokenizer));
   vocabulary.hash_ = content_hash(json);
-  if (auto wrong = vocabulary.check(model_dir, config)) return *std::move(wrong);
   return vocabulary;
 }
 
-Step ChatVocabulary::check(const std::string& model_dir, const ModelConfig& config) {
-  // A model may have rows that no token uses, but not many.
-  rows_ = config.vocab_size;
-  end_ids_.assign(config.eos_token_ids.begin(), config.eos_token_ids.end());
-  const std::int32_t size = tokenizer_.vocab_size();
-  if (size > config.vocab_size || size < config.vocab_size - config.vocab_size / 8)
-    return foreign(model_dir, std::to_string(size) + " tokens",
-                   "a vocabulary of the model's " + std::to_string(config.vocab_size) + " rows");
+Result<ChatVocabulary> ChatVocabulary::open(const std::string& model_dir,
+                                            const ModelConfig& config) {
+  const std::string path = model_dir + "/tokenizer.json";
+  SEEDBED_TRY(auto vocabulary, read(path));
+  if (auto wrong = vocabulary.check(path, config)) return *std::move(wrong);
+  return vocabulary;
+}
+
+Result<ChatVocabulary> ChatVocabulary::open_file(const std::string& path) {
+  SEEDBED_TRY(auto vocabulary, read(path));
+  vocabulary.rows_ = vocabulary.tokenizer_.vocab_size();
+  if (auto wrong = vocabulary.find_markers(path)) return *std::move(wrong);
+  vocabulary.end_ids_ = {vocabulary.end_id_};
+  return vocabulary;
+}
+
+Step ChatVocabulary::find_markers(const std::string& path) {
   for (const std::string_view marker : chat::kSpecials) {
     const auto& added = tokenizer_.added_tokens();
     const auto at = std::find_if(added.begin(), added.end(),
@@ -61,17 +66,29 @@ Step ChatVocabulary::check(const std::string& model_dir, const ModelConfig& conf
     // text: what they hold is checked by the tools.
     if (marker != chat::kDsml)
       return foreign(
-          model_dir, "no token '" + std::string(marker) + "'",
+          path, "no token '" + std::string(marker) + "'",
           "the markers of the chat format, each as one added token (train-tokenizer --chat)");
   }
-  const std::int32_t begin = *marker(chat::kBos);
   end_id_ = *marker(chat::kEos);
+  return std::nullopt;
+}
+
+Step ChatVocabulary::check(const std::string& path, const ModelConfig& config) {
+  // A model may have rows that no token uses, but not many.
+  rows_ = config.vocab_size;
+  end_ids_.assign(config.eos_token_ids.begin(), config.eos_token_ids.end());
+  const std::int32_t size = tokenizer_.vocab_size();
+  if (size > config.vocab_size || size < config.vocab_size - config.vocab_size / 8)
+    return foreign(path, std::to_string(size) + " tokens",
+                   "a vocabulary of the model's " + std::to_string(config.vocab_size) + " rows");
+  if (auto wrong = find_markers(path)) return wrong;
+  const std::int32_t begin = *marker(chat::kBos);
   if (begin != config.bos_token_id)
-    return foreign(model_dir, "id " + std::to_string(begin) + " for the beginning of a sentence",
+    return foreign(path, "id " + std::to_string(begin) + " for the beginning of a sentence",
                    "the model's bos_token_id " + std::to_string(config.bos_token_id));
   if (std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), end_id_) ==
       config.eos_token_ids.end())
-    return foreign(model_dir, "id " + std::to_string(end_id_) + " for the end of a sentence",
+    return foreign(path, "id " + std::to_string(end_id_) + " for the end of a sentence",
                    "one of the model's eos_token_id");
   return std::nullopt;
 }

@@ -26,6 +26,10 @@ class ChatVocabulary {
   // more ids than the model has rows or far fewer, or lacks the markers of the chat format.
   static Result<ChatVocabulary> open(const std::string& model_dir, const ModelConfig& config);
 
+  // A tokenizer.json alone, for rendering where no model is at hand. Error{model}: it cannot be
+  // read, or lacks the markers of the chat format.
+  static Result<ChatVocabulary> open_file(const std::string& path);
+
   [[nodiscard]] const text::Tokenizer& tokenizer() const { return tokenizer_; }
   [[nodiscard]] const std::string& hash() const { return hash_; }  // of tokenizer.json
   // Special segments become the one token of that marker, all others ordinary tokens. Markers that
@@ -42,7 +46,9 @@ class ChatVocabulary {
 
  private:
   explicit ChatVocabulary(text::Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
-  Step check(const std::string& model_dir, const ModelConfig& config);
+  static Result<ChatVocabulary> read(const std::string& path);
+  Step find_markers(const std::string& path);
+  Step check(const std::string& path, const ModelConfig& config);
 
   text::Tokenizer tokenizer_;
   std::string hash_;

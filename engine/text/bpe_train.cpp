@@ -206,16 +206,24 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
 }
 
 BpeTrainer::BpeTrainer(TrainOptions options, PreTokenizer pre_tokenizer)
-    : options_(std::move(options)), pre_tokenizer_(std::move(pre_tokenizer)) {}
+    : options_(std::move(options)),
+      pre_tokenizer_(std::move(pre_tokenizer)),
+      added_(options_.cut_at_added ? options_.added : std::vector<AddedToken>()) {}
 
 void BpeTrainer::add_text(std::string_view text) {
   std::string word;
-  pre_tokenizer_.run_bytes(text, [&](const char* begin, const char* end, const char*) {
+  const auto count = [&](const char* begin, const char* end, const char*) {
     for (; begin < end; begin += word.size()) {
       word.assign(begin, std::min(static_cast<std::size_t>(end - begin), kMaxWordBytes));
       ++words_[word];
     }
-  });
+  };
+  if (!options_.cut_at_added) return pre_tokenizer_.run_bytes(text, count);
+  std::vector<Segment> segments;
+  added_.find(text, false, segments);
+  for (const auto& segment : segments)
+    if (segment.id < 0)
+      pre_tokenizer_.run_bytes(text.substr(segment.begin, segment.end - segment.begin), count);
 }
 
 Result<schemas::Value> BpeTrainer::train(const Progress& progress) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/text/added_tokens.h"
 #include "engine/text/pretokenizer.h"
 #include "engine/text/tokenizer_spec.h"
 #include "schemas/value.h"
@@ -30,6 +31,7 @@ struct TrainOptions {
   std::vector<AddedToken> added = {};  // their ids are given here, from 0 in this order
   std::vector<PreTokenizerStep> steps = deepseek_steps();
   std::int64_t min_count = 2;  // a pair that is rarer is not merged
+  bool cut_at_added = false;   // words end where the text spells an added token: for rendered chats
 };
 
 // The same words give the same merges, in whatever order they came: the commonest pair is merged
@@ -40,7 +42,8 @@ class BpeTrainer {
   static Result<BpeTrainer> make(TrainOptions options);
 
   // Counts the words of one text; texts are apart from each other. Text of added tokens is counted
-  // as plain text. Words of more than 4096 bytes are counted in parts.
+  // as plain text, or with `cut_at_added` not at all. Words of more than 4096 bytes are counted in
+  // parts.
   void add_text(std::string_view text);
 
   // Called now and then with (tokens so far, tokens wanted); false ends the work.
@@ -57,6 +60,7 @@ class BpeTrainer {
   BpeTrainer(TrainOptions options, PreTokenizer pre_tokenizer);
   TrainOptions options_;
   PreTokenizer pre_tokenizer_;
+  AddedTokens added_;
   std::unordered_map<std::string, std::int64_t> words_;
 };
 

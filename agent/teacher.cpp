@@ -1,0 +1,127 @@
+// Episodes worth learning from. The teacher plays a task's gold plan, or one of its variants, and
+// says before each call where its values come from. In some episodes it first makes a call that is
+// wrong and changes nothing, sees what comes of it, and goes on rightly; that turn is marked as one
+// that nobody should imitate. All draws depend on (seed, task, sample) alone.
+#include <algorithm>
+
+#include "agent/scripted.h"
+#include "agent/teacher_mistake.h"
+#include "agent/teacher_reason.h"
+#include "base/check.h"
+
+namespace seedbed::agent {
+namespace {
+
+using schemas::GoldKind;
+using schemas::GoldStep;
+
+constexpr std::uint64_t kMistakesIn = 4;  // one episode of so many has one
+
+ReplyCall call_of(const GoldStep& step) {
+  std::string tool = step.kind == GoldKind::call
+                         ? step.tool
+                         : std::string(step.kind == GoldKind::submit ? schemas::kSubmitTool
+                                                                     : schemas::kRefuseTool);
+  schemas::Value args = step.args;
+  if (args.is_null()) args = schemas::Value::object();
+  return {"", std::move(tool), std::move(args)};
+}
+
+class Teacher final : public ModelClient {
+ public:
+  bool needs_gold() const override { return true; }
+
+  void begin(const EpisodeStart& start) override {
+    SEEDBED_CHECK(start.gold != nullptr, start.task_id);
+    const auto sample = static_cast<std::uint64_t>(start.sample);
+    const auto plans = static_cast<std::uint64_t>(start.gold->variants.size()) + 1;
+    const std::uint64_t plan = sample % plans;
+    steps_ =
+        plan == 0 ? start.gold->steps : start.gold->variants[static_cast<std::size_t>(plan - 1)];
+    words_ = rng_for(start.seed, start.task_id, sample, "teacher words");
+    mistakes_ = rng_for(start.seed, start.task_id, sample, "teacher mistakes");
+    facts_.clear();
+    next_ = 0;
+    call_of_step_.clear();
+    mistake_.reset();
+    const std::size_t turns = static_cast<std::size_t>(std::max(1, start.task.budget.max_turns));
+    const std::size_t calls = static_cast<std::size_t>(std::max(1, start.task.budget.max_calls));
+    per_turn_ = std::max<std::size_t>(1, (steps_.size() + turns - 1) / turns);
+    const bool room = steps_.size() < turns && steps_.size() < calls;
+    mistake_at_ = SIZE_MAX;
+    if (mistakes_.chance(1, kMistakesIn) && room && !steps_.empty())
+      mistake_at_ = static_cast<std::size_t>(mistakes_.below(steps_.size()));
+  }
+
+  Result<Reply> reply(const View& view) override {
+    facts_.read(view.turns);
+    const schemas::Turn& last = view.turns.back();
+    if (!mistake_) {
+      for (const auto& call : last.calls)
+        if (call.result.end != schemas::End::ok)
+          return stopped("a step of the plan failed: " + call.tool);
+    }
+    if (next_ >= steps_.size()) return stopped("the plan is at its end");
+    const std::optional<Mistake> before = std::exchange(mistake_, std::nullopt);
+    const Outlook outlook{steps_, next_, call_of_step_};
+    std::string why = before ? reason_after(*before, facts_, last.calls.back(), outlook, words_)
+                             : reason(facts_, outlook, words_);
+    if (steps_[next_].kind == GoldKind::say) {
+      Reply out;
+      out.what = Message{steps_[next_].text, std::move(why)};
+      ++next_;
+      call_of_step_.push_back(SIZE_MAX);
+      return out;
+    }
+    if (next_ == mistake_at_) {
+      mistake_at_ = SIZE_MAX;
+      mistake_ = make_mistake(view, call_of(steps_[next_]), facts_, mistakes_);
+      if (mistake_) return wrong(std::move(why));
+    }
+    return right(std::move(why));
+  }
+
+ private:
+  static Reply stopped(std::string why) {
+    Reply out;
+    out.stop = schemas::Stop::stopped;
+    out.stop_detail = std::move(why);
+    return out;
+  }
+
+  Reply wrong(std::string why) {
+    if (mistake_->kind == MistakeKind::needless) why = reason_needless(*mistake_, words_);
+    Reply out;
+    out.learn = false;
+    out.what = Calls{"", std::move(why), {mistake_->call}};
+    return out;
+  }
+
+  Reply right(std::string why) {
+    Calls calls{"", std::move(why), {}};
+    std::size_t made = facts_.calls().size();
+    while (next_ < steps_.size() && calls.calls.size() < per_turn_ &&
+           steps_[next_].kind != GoldKind::say) {
+      call_of_step_.push_back(steps_[next_].kind == GoldKind::call ? made++ : SIZE_MAX);
+      calls.calls.push_back(call_of(steps_[next_++]));
+    }
+    Reply out;
+    out.what = std::move(calls);
+    return out;
+  }
+
+  std::vector<GoldStep> steps_;
+  Facts facts_;
+  Rng words_{0}, mistakes_{0};
+  std::size_t next_ = 0, per_turn_ = 1, mistake_at_ = SIZE_MAX;
+  std::vector<std::size_t> call_of_step_;
+  std::optional<Mistake> mistake_;  // the last turn made it
+};
+
+}  // namespace
+
+std::unique_ptr<ModelClient> teacher_client() {
+  return std::make_unique<Teacher>();
+}
+
+}  // namespace seedbed::agent

@@ -1,0 +1,73 @@
+// What the teacher may speak of: the user's words and the records in the results so far.
+#pragma once
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schemas/trajectory.h"
+
+namespace seedbed::agent {
+
+// A scalar as it is read; "" for null and for what is no scalar.
+std::string value_text(const schemas::Value& value);
+bool is_date(std::string_view text);                       // 2031-03-05, whatever follows
+std::vector<std::string> words_of(std::string_view name);  // of an identifier, in small letters
+
+struct SeenCall {
+  std::string tool;
+  schemas::Value args, result;
+  std::vector<const schemas::Value*> items;  // its records, into `result`
+  std::string error;                         // code, where it failed
+};
+
+// A record that holds a value, and under which name.
+struct Place {
+  std::size_t call = 0;
+  const schemas::Value* item = nullptr;
+  std::string field;
+};
+
+// How a record was picked out of the records beside it.
+struct Pick {
+  bool only = false;                                       // it stands alone
+  std::vector<std::pair<std::string, std::string>> match;  // fields that the task names, and values
+  std::string by;                                          // the least or greatest in this field
+  bool least = false;
+  std::vector<std::string> among;  // values of the others there
+  std::string limit;               // or: the user's date or number that the value of `by` is
+  int side = 0;                    // below (-1) or above (1)
+};
+
+class Facts {
+ public:
+  void clear();
+  // Reads what is new.
+  void read(const std::vector<schemas::Turn>& turns);
+
+  [[nodiscard]] const std::deque<SeenCall>& calls() const { return calls_; }
+  // Whether the user wrote it, as words of its own.
+  [[nodiscard]] bool user_says(std::string_view text) const;
+  // How many of the words the user wrote.
+  [[nodiscard]] int user_words(const std::vector<std::string>& words) const;
+  // The record that holds the value, as its key rather than elsewhere; in the preferred calls
+  // rather than in others, late rather than early.
+  [[nodiscard]] std::optional<Place> find(const std::string& value,
+                                          const std::vector<std::size_t>& preferred) const;
+  [[nodiscard]] Pick pick(const Place& place) const;
+  // Records of the call and of the other pages of the same list.
+  [[nodiscard]] std::vector<const schemas::Value*> beside(std::size_t call) const;
+
+ private:
+  [[nodiscard]] bool told(const std::string& value) const;
+  void pick_extreme(const Place& place, std::vector<const schemas::Value*> rest, Pick& out) const;
+  void pick_limit(const Place& place, Pick& out) const;
+
+  std::deque<SeenCall> calls_;
+  std::vector<std::string> user_;  // in small letters
+  std::size_t turns_ = 0;          // read
+};
+
+}  // namespace seedbed::agent

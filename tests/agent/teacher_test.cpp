@@ -1,0 +1,208 @@
+// The teacher: it solves what the oracle solves, says where values come from, and its mistakes
+// change nothing and are not under loss.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "agent/export.h"
+#include "agent/export_line.h"
+#include "agent/scripted.h"
+#include "agent/teacher_facts.h"
+#include "agent/teacher_mistake.h"
+#include "base/text.h"
+#include "clinic_store.h"
+
+namespace seedbed {
+namespace {
+
+class TeacherRun : public test::ClinicStore {
+ protected:
+  std::vector<tasks::StoredEpisode> episodes() {
+    std::vector<tasks::StoredEpisode> out;
+    const auto failed = store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step {
+      out.push_back(e);
+      return std::nullopt;
+    });
+    EXPECT_FALSE(failed) << failed->message;
+    return out;
+  }
+};
+
+TEST_F(TeacherRun, EveryEpisodeIsSolvedWithAndWithoutMistakes) {
+  auto o = options("teacher");
+  o.samples = 40;
+  const auto summary = run(o);
+  EXPECT_EQ(summary.episodes, 320);
+  EXPECT_EQ(summary.solved, 320);
+  int wrong = 0, reserved = 0;
+  std::set<std::string> codes;
+  for (const auto& episode : episodes()) {
+    const auto& turns = episode.trajectory.turns;
+    EXPECT_EQ(episode.trajectory.policy, "teacher");
+    int here = 0;
+    for (std::size_t i = 0; i < turns.size(); ++i) {
+      if (turns[i].role != "assistant") continue;
+      EXPECT_FALSE(turns[i].reasoning.empty());
+      EXPECT_LE(split(turns[i].reasoning, ' ').size(), 40U) << turns[i].reasoning;
+      if (turns[i].learn.value_or(true)) {
+        for (const auto& call : turns[i].calls) EXPECT_EQ(call.result.end, schemas::End::ok);
+        continue;
+      }
+      ++here;
+      ASSERT_LT(i + 1, turns.size()) << "a mistake is repaired";
+      EXPECT_TRUE(turns[i + 1].learn.value_or(true));
+      const auto result = test::json(turns[i].calls[0].result.out);
+      if (const auto* error = result.find("error"); error != nullptr) {
+        codes.insert(error->text("code"));
+        EXPECT_NE(turns[i + 1].reasoning.find(error->text("code")), std::string::npos)
+            << turns[i + 1].reasoning;
+      }
+      reserved += turns[i].calls[0].reserved;
+    }
+    EXPECT_LE(here, 1);
+    wrong += here;
+  }
+  EXPECT_GT(wrong, 40);
+  EXPECT_LT(wrong, 130);
+  EXPECT_GT(reserved, 0);
+  EXPECT_EQ(codes.count("invalid_arguments") + codes.count("unknown_tool"), 2U);
+}
+
+TEST_F(TeacherRun, AnEpisodeIsAFunctionOfSeedTaskAndSample) {
+  auto o = options("teacher");
+  o.samples = 6;
+  o.jobs = 1;
+  run(o);
+  const std::string one = runs_digest(*store);
+  store = fresh("b.db");
+  o.jobs = 2;
+  run(o);
+  EXPECT_EQ(runs_digest(*store), one);
+  store = fresh("c.db");
+  o.seed = 6;
+  run(o);
+  EXPECT_NE(runs_digest(*store), one);
+}
+
+TEST_F(TeacherRun, ExportsTellWhichTurnsAreNotToBeLearnt) {
+  auto o = options("teacher");
+  o.samples = 12;
+  run(o);
+  std::size_t marked = 0;
+  for (const auto& episode : episodes())
+    for (const auto& turn : episode.trajectory.turns) marked += turn.learn == false;
+  ASSERT_GT(marked, 0U);
+  for (const auto format : {agent::ExportFormat::trl, agent::ExportFormat::openai}) {
+    agent::ExportOptions e;
+    e.format = format;
+    e.out = (folder / "out").string();
+    const auto made = agent::export_dataset(*store, e);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    std::size_t flags = 0;
+    for (const char* split : {"train", "heldout"}) {
+      std::ifstream file(folder / "out/data" / (std::string(split) + "-00000.jsonl"));
+      for (std::string line; std::getline(file, line);) {
+        EXPECT_EQ(agent::check_line(line, format), "");
+        const auto whole = test::json(line);
+        for (const auto& message : whole.find("messages")->items()) {
+          const auto* flag = message.find(format == agent::ExportFormat::trl ? "train" : "weight");
+          if (flag == nullptr) continue;
+          EXPECT_EQ(message.text("role"), "assistant");
+          EXPECT_EQ(*flag,
+                    format == agent::ExportFormat::trl ? schemas::Value(false) : schemas::Value(0));
+          ++flags;
+        }
+      }
+    }
+    EXPECT_EQ(flags, marked);
+  }
+}
+
+// ---- what it knows ----
+schemas::Turn said(const std::string& role, const std::string& text) {
+  schemas::Turn turn;
+  turn.role = role;
+  turn.text = text;
+  return turn;
+}
+schemas::Turn did(const std::string& tool, const std::string& args, const std::string& result) {
+  schemas::Turn turn = said("assistant", "");
+  turn.calls.push_back(
+      {.id = "c", .tool = tool, .args = test::json(args), .result = {schemas::End::ok, result}});
+  return turn;
+}
+
+TEST(TeacherFacts, ARecordIsPickedByWhatTheUserSaysAndByTheLeastOrGreatest) {
+  agent::Facts facts;
+  facts.read(
+      {said("user", "Close the running inspection of Bird Box with the earliest day."),
+       did("find_cage", R"({"name":"Bird Box"})", R"({"items":[{"id":20007,"name":"Bird Box"}]})"),
+       did("list_inspections", R"({"cage_id":20007})",
+           R"({"items":[{"id":1,"cage_id":20007,"state":"closed","day":"2026-08-01"},
+                               {"id":2,"cage_id":20007,"state":"running","day":"2026-08-20"}],
+                      "next_offset":2})"),
+       did("list_inspections", R"({"cage_id":20007,"offset":2})",
+           R"({"items":[{"id":3,"cage_id":20007,"state":"running","day":"2026-08-27"}],
+                      "next_offset":null})")});
+  const auto cage = facts.find("20007", {});
+  ASSERT_TRUE(cage.has_value());
+  EXPECT_EQ(cage->field, "id");  // not the inspections' reference to it
+  EXPECT_TRUE(facts.pick(*cage).only);
+  const auto chosen = facts.find("2", {1});
+  ASSERT_TRUE(chosen.has_value());
+  const auto pick = facts.pick(*chosen);
+  using Match = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(pick.match, (Match{{"state", "running"}}));
+  EXPECT_EQ(pick.by, "day");
+  EXPECT_TRUE(pick.least);
+  EXPECT_EQ(pick.among, std::vector<std::string>{"2026-08-27"});  // of both pages, not the closed
+  EXPECT_FALSE(facts.find("4", {}).has_value());
+  EXPECT_TRUE(facts.user_says("bird box"));
+  EXPECT_FALSE(facts.user_says("ird box"));
+}
+
+TEST(TeacherFacts, ALimitOfTheUsersIsSeen) {
+  agent::Facts facts;
+  facts.read(
+      {said("user", "Pay all forms opened before 2026-02-03."),
+       did("list_forms", "{}",
+           R"({"items":[{"id":"F-1","opened":"2026-01-27"},{"id":"F-2","opened":"2026-02-10"},
+                               {"id":"F-3","opened":"2026-01-27"}]})")});
+  const auto pick = facts.pick(*facts.find("F-1", {}));
+  EXPECT_EQ(pick.by, "opened");
+  EXPECT_EQ(pick.limit, "2026-02-03");
+  EXPECT_EQ(pick.side, -1);
+}
+
+TEST(TeacherMistake, NothingThatWritesCanBeRun) {
+  const auto environment = test::clinic_world::environment();
+  auto task = test::clinic_tasks("e")[1].task;
+  const agent::Offered offered(environment, task);
+  const std::vector<schemas::Turn> turns{said("system", ""), said("user", task.prompt)};
+  const agent::View view{environment, task, offered, turns, 1000};
+  agent::Facts facts;
+  facts.read(turns);
+  std::set<agent::MistakeKind> kinds;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    Rng rng = rng_for(seed, "mistakes", 0, "test");
+    const agent::ReplyCall right{"", "cancel", test::json(R"({"booking_id":"B-302"})")};
+    const auto made = agent::make_mistake(view, right, facts, rng);
+    ASSERT_TRUE(made.has_value());
+    kinds.insert(made->kind);
+    EXPECT_FALSE(made->call.tool == right.tool && made->call.args == right.args);
+    for (const auto& tool : environment.tools) {
+      if (tool.name != made->call.tool) continue;
+      const bool writes = std::any_of(tool.program.steps.begin(), tool.program.steps.end(),
+                                      [](const auto& s) { return s.run || s.each; });
+      const auto schema = schemas::JsonSchema::compile(tool.input);
+      ASSERT_TRUE(schema.ok());
+      EXPECT_TRUE(!writes || !schema->validate(made->call.args).empty()) << dump(made->call.args);
+    }
+  }
+  EXPECT_GE(kinds.size(), 4U);
+  EXPECT_EQ(kinds.count(agent::MistakeKind::unknown_id), 0U);  // cancel writes
+}
+
+}  // namespace
+}  // namespace seedbed
