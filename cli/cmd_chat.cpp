@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "cli/chat_lines.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "engine/chat/message.h"
@@ -74,18 +75,57 @@ Value to_json(const chat::Completion& read, const std::string& key) {
   return out.set("malformed", std::move(malformed));
 }
 
+// A conversation a line, in and out; in bounded memory.
+Result<int> encode_lines(Context& context, bool thinking) {
+  std::string line;
+  char buffer[1U << 16];
+  const auto write = [&] {
+    if (line.find_first_not_of(" \t\r") != std::string::npos)
+      context.out.raw(training_line(line, thinking) + "\n");
+    line.clear();
+  };
+  while (const auto n = std::fread(buffer, 1, sizeof buffer, stdin)) {
+    const std::string_view read(buffer, n);
+    for (std::size_t at = 0; at < n;) {
+      const auto end = std::min(read.find('\n', at), n);
+      line.append(read.substr(at, end - at));
+      if (line.size() > kMaxInput)
+        return make_error(Where::model, "input", "stdin", "a line of more than 64 MiB, wanted less",
+                          "send one conversation a line");
+      if (end < n) write();
+      at = end + 1;
+    }
+  }
+  if (std::ferror(stdin) != 0)
+    return make_error(Where::model, "input", "stdin", "could not be read",
+                      "check where it comes from");
+  write();
+  return 0;
+}
+
 Result<int> encode(Context& context, const Words& words) {
-  bool thinking = false;
+  bool thinking = false, lines = false;
   Options options(
       "chat encode", "write the exact prompt of a conversation, read from stdin",
       R"(echo '[{"role": "user", "content": "Hello"}]' | seedbed chat encode --thinking)");
   options.flag("--thinking", thinking, "let the model reason before it answers");
+  options.flag("--jsonl", lines,
+               "a conversation a line, each written as the sequences that a model trains on");
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help())
-    return context.out.raw(options.help() +
-                           "\nInput: {\"messages\": [...], \"tools\": [...]?, \"response_format\": "
-                           "{...}?} or [...], as OpenAI-style clients write them.\n"),
+    return context.out.raw(
+               options.help() +
+               "\nInput: {\"messages\": [...], \"tools\": [...]?, \"response_format\": "
+               "{...}?} or [...], as OpenAI-style clients write them.\n"
+               "\nWith --jsonl, keys beside these are passed over, and a line gives a line:\n"
+               "{\"sequences\": [[[text, special, part, message], ...], ...]}, or {\"error\": "
+               "\"...\"}.\n"
+               "special: the one token of that text; part: system, given or said, what the model "
+               "says itself;\n"
+               "message: index of the message, or -1. There are several sequences where the format "
+               "drops\nearlier reasoning at a new user message.\n"),
            0;
+  if (lines) return encode_lines(context, thinking);
   SEEDBED_TRY(const auto text, read_stdin());
   SEEDBED_TRY(const auto messages, chat::parse_conversation(text));
   SEEDBED_TRY(const auto prompt, chat::render(messages, {.thinking = thinking}));
@@ -129,6 +169,8 @@ Result<int> cmd_chat(Context& context, const Words& words) {
     return context.out.raw(
                "seedbed chat encode [--thinking] < messages.json      the prompt of a "
                "conversation\n"
+               "seedbed chat encode --jsonl [--thinking] < rows.jsonl  conversations as a model "
+               "trains on them\n"
                "seedbed chat parse [--thinking] < completion.txt      what a completion says\n"
                "\n`seedbed chat encode --help` and `seedbed chat parse --help` show an example.\n"),
            0;

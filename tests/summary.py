@@ -1,4 +1,4 @@
-"""Counts test cases over result folders: gtest's XML reports, ctest's JUnit file, and .tsv lines (state, name, reason).
+"""Counts test cases over result folders: gtest's XML reports, ctest's JUnit file, and .tsv lines (state, name, reason) of others.
 
 Names every failure and every skip; the last line is `N passed, N failed, N skipped`. A skip that is not in the file of
 expected ones is a failure, unless SEEDBED_ALLOW_SKIPS=1. A test program that left no report (it crashed, or ran out of time)
@@ -29,10 +29,10 @@ def cases_of_gtest(path):
 
 
 def cases_of_ctest(path, folder):
-    """Only what gtest could not report itself."""
+    """Only what the test could not report itself."""
     for case in ElementTree.parse(path).getroot().iter("testcase"):
         name = case.get("name")
-        reported = (folder / f"test_{name}.xml").exists()
+        reported = (folder / f"test_{name}.xml").exists() or (folder / f"{name}.tsv").exists()
         if case.get("status") == "run":
             if not reported:
                 yield "passed", f"ctest: {name}", ""

@@ -1,14 +1,16 @@
-"""python -m seedbed_train train | write | evaluate"""
+"""python -m seedbed_train train | write | plot: one recipe's run, its model, its curves."""
 
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import torch
 
-from . import checkpoint, data
+from . import conversations, data, plot
 from .errors import TrainError
-from .loop import Run, read_recipe
+from .loop import Run
+from .recipe import read_recipe
 
 
 def parse(arguments):
@@ -18,37 +20,61 @@ def parse(arguments):
     write = commands.add_parser("write", help="write the model of a run in the published format")
     for p in (train, write):
         p.add_argument("--recipe", required=True, metavar="FILE", help="sizes, stages, rates")
-        p.add_argument("--data", required=True, nargs="+", metavar="DIR", help="tokens exports to learn from")
+        p.add_argument("--data", required=True, nargs="+", metavar="DIR", help="exports to learn from: all of them tokens, or all trl or openai")
         p.add_argument("--run", required=True, metavar="DIR", help="state, metrics; the same command continues it")
         p.add_argument("--threads", type=int, default=0, metavar="N", help="0: one for each core")
         p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    train.add_argument("--held-out", nargs="+", metavar="DIR", help="tokens exports to measure on")
+        p.add_argument("--tokenizer", required=p is write, metavar="FILE", help="tokenizer.json: to put beside the weights, and for trl and openai exports")
+        p.add_argument("--program", default="seedbed", metavar="FILE", help="seedbed, which renders trl and openai exports")
+    train.add_argument("--held-out", nargs="+", metavar="DIR", help="exports to measure on")
     train.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="stop after so long; the same command goes on")
     write.add_argument("--out", required=True, metavar="DIR", help="the model folder; an earlier one is replaced")
-    write.add_argument("--tokenizer", required=True, metavar="FILE", help="tokenizer.json to put beside the weights")
     write.add_argument("--dtype", choices=("bf16", "f32"), default="bf16")
+    drawn = commands.add_parser("plot", help="draw a run's metrics as one SVG")
+    drawn.add_argument("--run", required=True, metavar="DIR", help="whose metrics.jsonl")
+    drawn.add_argument("--out", required=True, metavar="FILE", help="the SVG")
     return parser.parse_args(arguments)
+
+
+def read_records(options, recipe, paths, split):
+    """The records of exports of either kind."""
+    vocab, longest, thinking = recipe["model"]["vocab_size"], recipe.get("longest", 8192), recipe.get("thinking")
+    if not conversations.is_conversation_export(paths, split):
+        return data.read(paths, vocab, split, longest, thinking)
+    if not options.tokenizer:
+        raise TrainError("export", paths[0], "conversations, which need a tokenizer", "name --tokenizer FILE, or export --format tokens")
+    return conversations.read(paths, options.tokenizer, vocab, options.program, split, longest, thinking)
+
+
+def run(options):
+    """-> what the command prints."""
+    if options.command == "plot":
+        lines = plot.read_metrics(Path(options.run) / "metrics.jsonl")
+        Path(options.out).write_text(plot.svg(lines), encoding="utf-8")
+        return {"out": options.out, "steps": len(lines)}
+    recipe = read_recipe(options.recipe)
+    records = read_records(options, recipe, options.data, recipe.get("split", "train"))
+    prompts = sum(map(len, records.prefixes))
+    counts = f"{len(records)} trajectories of {len(records.prefixes)} prompts, {len(records.ids)} tokens and {prompts} of prompts"
+    print(f"{counts}, {sum(records.learn)} under loss", file=sys.stderr)
+    if options.command == "write":
+        if not (Path(options.run) / "state.pt").exists():
+            raise TrainError("training state", options.run, "holds no state.pt", "train first, or name the folder that was trained in")
+        made = Run(recipe, records, options.run, None, options.device, options.threads)
+        made.write_model(options.out, torch.bfloat16 if options.dtype == "bf16" else torch.float32, [options.tokenizer])
+        return {"out": options.out, "step": made.step, "tokens": made.tokens, "parameters": sum(p.numel() for p in made.model.parameters())}
+    held = read_records(options, recipe, options.held_out, None) if options.held_out else None
+    made = Run(recipe, records, options.run, held, options.device, options.threads)
+    done = made.train(options.minutes)
+    return {"run": options.run, "step": made.step, "tokens": made.tokens, "seconds": round(made.seconds, 1), "done": done}
 
 
 def main(arguments=None):
     options = parse(arguments)
     try:
-        recipe = read_recipe(options.recipe)
-        vocab, longest = recipe["model"]["vocab_size"], recipe.get("longest", 8192)
-        records = data.read(options.data, vocab, recipe.get("split", "train"), longest, recipe.get("thinking"))
-        print(f"{len(records)} trajectories of {len(records.prefixes)} prompts, {len(records.ids)} tokens and {sum(map(len, records.prefixes))} of prompts, {int(records.learn.sum())} under loss", file=sys.stderr)
-        held = None
-        if getattr(options, "held_out", None):
-            held = data.read(options.held_out, vocab, None, longest, recipe.get("thinking"))
-        run = Run(recipe, records, options.run, held, options.device, options.threads)
-        if options.command == "write":
-            run.write_model(options.out, torch.bfloat16 if options.dtype == "bf16" else torch.float32, [options.tokenizer])
-            print(json.dumps({"out": options.out, "step": run.step, "tokens": run.tokens, "parameters": sum(p.numel() for p in run.model.parameters())}))
-            return 0
-        done = run.train(options.minutes)
-        print(json.dumps({"run": options.run, "step": run.step, "tokens": run.tokens, "seconds": round(run.seconds, 1), "done": done}))
+        print(json.dumps(run(options)))
         return 0
-    except TrainError as error:
+    except (TrainError, OSError) as error:
         print(f"seedbed_train: {error}", file=sys.stderr)
         return 3
 

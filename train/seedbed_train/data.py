@@ -1,25 +1,27 @@
-"""`tokens` exports as packs: read once, checked, laid out by environment; an order that is a function of (seed, epoch)."""
+"""Exports as packs: read once, checked, laid out by environment; an order that is a function of (seed, epoch).
+
+`tokens` exports are read here; `trl` exports by conversations.py, into the same Records. Nothing here needs torch until
+a pack is built.
+"""
 
 import dataclasses
 import hashlib
 import json
 import random
+from array import array
 from pathlib import Path
 
-import numpy as np
-
 from .errors import TrainError
-from .packs import PackBuilder
 
 
 @dataclasses.dataclass
 class Records:
-    """Sequences without the prompts that they share. ids: int32 joined; offsets [n + 1]."""
+    """Sequences without the prompts that they share."""
 
-    ids: np.ndarray
-    learn: np.ndarray  # bool, one an id
-    offsets: np.ndarray
-    prefix_of: np.ndarray  # [n], index into prefixes
+    ids: array  # int32, all joined
+    learn: bytearray  # 1 or 0, one an id: the agent says it
+    offsets: list  # [n + 1], where each begins
+    prefix_of: list  # [n], index into prefixes
     prefixes: list  # of int32 arrays
     tokenizer: str
     digest: str  # of what was read
@@ -28,14 +30,66 @@ class Records:
         return len(self.offsets) - 1
 
     def length(self, i):
-        return int(self.offsets[i + 1] - self.offsets[i])
+        return self.offsets[i + 1] - self.offsets[i]
 
     def sequence(self, i):
+        """-> ids after the prefix, and whether each is under loss."""
         cut = slice(self.offsets[i], self.offsets[i + 1])
-        return self.ids[cut].tolist(), self.learn[cut].tolist()
+        return self.ids[cut].tolist(), list(map(bool, self.learn[cut]))
+
+
+class Collector:
+    """Records while they are read. vocab_size: ids are below it; longest: sequences over it are left out."""
+
+    def __init__(self, vocab_size, longest):
+        self.vocab_size, self.longest = vocab_size, longest
+        self.digest = hashlib.sha256()
+        self.ids, self.learn, self.offsets = array("i"), bytearray(), [0]
+        self.prefix_of, self.prefixes, self.prefix_index = [], [], {}
+        self.tokenizer, self.left_out, self.why = None, 0, ""
+
+    def name_tokenizer(self, name, where):
+        """All that is read is of one tokenizer."""
+        if self.tokenizer is None:
+            self.tokenizer = name
+        if name != self.tokenizer:
+            raise TrainError("export", where, f"tokenizer {name}, but {self.tokenizer} before it", "train on one tokenizer's exports at a time")
+
+    def add(self, tokens, mask, shared, where, line, wanted=True):
+        """One sequence: int32 array, bytearray, tokens of the prompt that it shares; line: the bytes it was read from."""
+        if len(tokens) != len(mask) or not 0 <= shared <= len(tokens) or max(mask, default=0) > 1:
+            raise TrainError("export", where, f"{len(tokens)} tokens, {len(mask)} mask values, prefix of {shared}", "export it again")
+        if len(tokens) and (min(tokens) < 0 or max(tokens) >= self.vocab_size):
+            raise TrainError("export", where, f"token {max(tokens)} of a vocabulary of {self.vocab_size}", "give the model's own tokenizer to the export")
+        if not wanted or len(tokens) > self.longest or not any(mask) or any(mask[:shared]):
+            self.left_out += 1
+            return
+        self.digest.update(hashlib.sha256(line).digest())
+        prefix = tokens[:shared]
+        key = prefix.tobytes()
+        if key not in self.prefix_index:
+            self.prefix_index[key] = len(self.prefixes)
+            self.prefixes.append(prefix)
+        self.prefix_of.append(self.prefix_index[key])
+        self.ids += tokens[shared:]
+        self.learn += mask[shared:]
+        self.offsets.append(len(self.ids))
+
+    def leave_out(self, why):
+        """One sequence that cannot be had; the first reason is told where nothing is left."""
+        self.left_out += 1
+        self.why = self.why or f", the first because of: {why}"
+
+    def finish(self, paths):
+        """-> Records; an export without any is refused."""
+        if not self.prefix_of:
+            where = ", ".join(map(str, paths))
+            raise TrainError("export", where, f"no trajectory to learn from ({self.left_out} left out{self.why})", "export solved episodes: --min-score 1")
+        return Records(self.ids, self.learn, self.offsets, self.prefix_of, self.prefixes, self.tokenizer, self.digest.hexdigest()[:32])
 
 
 def export_files(paths, split):
+    """The JSON-lines files of export folders, those of one split or all."""
     files = []
     for path in map(Path, paths):
         if path.is_file():
@@ -48,50 +102,34 @@ def export_files(paths, split):
     return files
 
 
+def read_lines(files):
+    """(where, bytes) of each line."""
+    for file in files:
+        try:
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    yield f"{file}:{number}", line
+        except OSError as error:
+            raise TrainError("export", file, str(error), "give a folder that can be read") from None
+
+
 def read(paths, vocab_size, split="train", longest=8192, thinking=None, solved=True):
     """The records of `tokens` exports. thinking: True or False keeps that form alone; longest: sequences over it are left out."""
-    digest = hashlib.sha256()
-    ids, learn, prefix_of, lengths = [], [], [], []
-    prefixes, prefix_index = [], {}
-    tokenizer, left_out = None, 0
-    for file in export_files(paths, split):
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                where = f"{file}:{number}"
-                try:
-                    row = json.loads(line)
-                    tokens = np.asarray(row["token_ids"], dtype=np.int64)
-                    mask = np.asarray(row["mask"], dtype=bool)
-                    shared = int(row.get("prefix_tokens") or 0)
-                    named = row["tokenizer"]
-                except (ValueError, KeyError, TypeError, OverflowError) as error:
-                    raise TrainError("export", where, f"no line of a tokens export: {error!r}", "export it again") from None
-                if tokenizer is None:
-                    tokenizer = named
-                if named != tokenizer:
-                    raise TrainError("export", where, f"tokenizer {named}, but {tokenizer} before it", "train on one tokenizer's exports at a time")
-                if tokens.ndim != 1 or len(tokens) != len(mask) or not 0 <= shared <= len(tokens):
-                    raise TrainError("export", where, f"{len(tokens)} tokens, {len(mask)} mask values, prefix of {shared}", "export it again")
-                if len(tokens) and (tokens.min() < 0 or tokens.max() >= vocab_size):
-                    raise TrainError("export", where, f"token {int(tokens.max())} of a vocabulary of {vocab_size}", "give the model's own tokenizer to the export")
-                unfit = len(tokens) > longest or not mask.any() or (solved and not row.get("solved", True))
-                if unfit or (thinking is not None and row.get("thinking") != thinking) or mask[:shared].any():
-                    left_out += 1
-                    continue
-                digest.update(hashlib.sha256(line).digest())
-                prefix = tokens[:shared].astype(np.int32)
-                key = prefix.tobytes()
-                if key not in prefix_index:
-                    prefix_index[key] = len(prefixes)
-                    prefixes.append(prefix)
-                prefix_of.append(prefix_index[key])
-                ids.append(tokens[shared:].astype(np.int32))
-                learn.append(mask[shared:])
-                lengths.append(len(tokens) - shared)
-    if not ids:
-        raise TrainError("export", ", ".join(map(str, paths)), f"no trajectory to learn from ({left_out} left out)", "export solved episodes: --min-score 1")
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    return Records(np.concatenate(ids), np.concatenate(learn), offsets, np.asarray(prefix_of), prefixes, tokenizer, digest.hexdigest()[:32])
+    collector = Collector(vocab_size, longest)
+    for where, line in read_lines(export_files(paths, split)):
+        try:
+            row = json.loads(line)
+            if "messages" in row:
+                raise TrainError("export", where, "a conversation, wanted token ids", "export --format tokens, or name --tokenizer for a trl export")
+            tokens, mask = array("i", row["token_ids"]), bytearray(list(row["mask"]))
+            shared = int(row.get("prefix_tokens") or 0)
+            named = row["tokenizer"]
+            wanted = (not solved or row.get("solved", True)) and (thinking is None or row.get("thinking") == thinking)
+        except (ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
+            raise TrainError("export", where, f"no line of a tokens export: {error!r}", "export it again") from None
+        collector.name_tokenizer(named, where)
+        collector.add(tokens, mask, shared, where, line, wanted)
+    return collector.finish(paths)
 
 
 def plan(records, rows, seed, epoch):
@@ -100,7 +138,7 @@ def plan(records, rows, seed, epoch):
     rng = random.Random(f"{seed}/{epoch}")
     by_prefix = {}
     for i in range(len(records)):
-        by_prefix.setdefault(int(records.prefix_of[i]), []).append(i)
+        by_prefix.setdefault(records.prefix_of[i], []).append(i)
     packs = []
     for prefix, members in sorted(by_prefix.items()):
         rng.shuffle(members)
@@ -121,6 +159,9 @@ def plan(records, rows, seed, epoch):
 
 
 def build(records, pack, prompt_weight):
+    """A pack of the plan as tensors."""
+    from .packs import PackBuilder  # torch
+
     prefix, members = pack
     builder = PackBuilder(prompt_weight)
     shared = records.prefixes[prefix].tolist()

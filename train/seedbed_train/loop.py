@@ -17,26 +17,7 @@ from .errors import TrainError
 from .evaluate import evaluate
 from .model import Model
 from .optim import Optimizers, schedule
-
-STAGES = ("dense", "warmup", "sparse")
-
-
-def read_recipe(path):
-    try:
-        recipe = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainError("recipe", path, str(error), "give a recipe, for instance train/recipes/cpu.json") from None
-    for key in ("model", "seed", "stages"):
-        if key not in recipe:
-            raise TrainError("recipe", path, f"has no {key!r}", "add it")
-    for i, stage in enumerate(recipe["stages"]):
-        where = f"{path}, stage {i}"
-        if stage.get("stage") not in STAGES:
-            raise TrainError("recipe", where, f"stage: found {stage.get('stage')!r}, wanted one of {', '.join(STAGES)}", "correct it")
-        for key in ("steps", "rows", "packs", "lr", "warmup", "decay"):
-            if key not in stage:
-                raise TrainError("recipe", where, f"has no {key!r}", "add it")
-    return recipe
+from .recipe import read_recipe  # noqa: F401 (part of this module's interface)
 
 
 class Run:
@@ -56,6 +37,7 @@ class Run:
         if (self.out / "state.pt").exists():
             self._resume()
         else:
+            self._cut_metrics()  # of a run that was killed before its first save
             self._begin_stage()
 
     # ---- state ----
@@ -88,7 +70,8 @@ class Run:
             raise TrainError("training state", file, f"cannot be read: {error}", "restore it, or begin in another folder") from None
         if identity != self._identity():
             changed = [k for k, v in self._identity().items() if identity.get(k) != v]
-            raise TrainError("training state", file, f"is of another run: {', '.join(changed)} differ", "give the recipe and data it was begun with, or another folder")
+            todo = "give the recipe and data it was begun with, or another folder"
+            raise TrainError("training state", file, f"is of another run: {', '.join(changed)} differ", todo)
         self.step, self.stage, self.stage_step, self.tokens, self.seconds = at
         self.model.load_state_dict(state["model"])
         # Other data (more of it) begins at its own start; the same data go on where they were.
@@ -169,7 +152,8 @@ class Run:
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, stage.get("clip", 1.0)))
         language = float(sums["language"][0] / sums["language"][1])
         if not math.isfinite(norm) or not math.isfinite(language):
-            raise TrainError("training", f"step {self.step}", f"loss {language}, gradient norm {norm}", f"the state of the last save is untouched in {self.out}; lower lr and run again")
+            todo = f"the state of the last save is untouched in {self.out}; lower lr and run again"
+            raise TrainError("training", f"step {self.step}", f"loss {language}, gradient norm {norm}", todo)
         factor = schedule(self.stage_step, stage["steps"], stage["warmup"], stage["decay"])
         self.optimizers.step(factor)
         worst = max((m.rebalance(stage.get("balance", 1e-3) if kind != "warmup" else 0.0) for m in self.model.moes), default=1.0)
@@ -180,7 +164,8 @@ class Run:
         self.tokens += rows
         seconds = time.monotonic() - begin
         self.seconds += seconds
-        line = {"step": self.step, "stage": kind, "loss": language, "grad_norm": norm, "lr": factor, "tokens": self.tokens, "rows": rows, "seconds": round(self.seconds, 2), "load_max": round(worst, 3), "epoch": self.stream.epoch}
+        line = {"step": self.step, "stage": kind, "loss": language, "grad_norm": norm, "lr": factor, "tokens": self.tokens, "rows": rows}
+        line.update({"seconds": round(self.seconds, 2), "load_max": round(worst, 3), "epoch": self.stream.epoch})
         agent = sums["agent"]
         line["agent_loss"], line["agent_right"] = float(agent[0] / max(1, agent[1])), float(agent[2] / max(1, agent[1]))
         for key in ("index", "mtp"):
@@ -188,7 +173,8 @@ class Run:
                 line[key] = float(sums[key][0] / sums[key][1].clamp_min(1))
         every = self.recipe.get("evaluate_every", 0)
         if self.held_out is not None and every and self.step % every == 0:
-            line["held_out"] = evaluate(self.model, self.held_out, stage["rows"], kind, self.device, self.autocast, self.recipe.get("evaluate_packs", 8))
+            packs_at_most = self.recipe.get("evaluate_packs", 8)
+            line["held_out"] = evaluate(self.model, self.held_out, stage["rows"], kind, self.device, self.autocast, packs_at_most)
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._show(line, stage, rows / seconds)
@@ -198,10 +184,12 @@ class Run:
             return
         left = (stage["steps"] - self.stage_step) * (line["rows"] / rate)
         held = line.get("held_out")
-        text = f"{line['stage']} {self.stage_step}/{stage['steps']}  loss {line['loss']:.3f}  agent {line['agent_loss']:.3f} ({100 * line['agent_right']:.1f} %)  "
+        text = f"{line['stage']} {self.stage_step}/{stage['steps']}  loss {line['loss']:.3f}  "
+        text += f"agent {line['agent_loss']:.3f} ({100 * line['agent_right']:.1f} %)  "
         text += f"{rate:.0f} tokens/s  left {left / 60:.0f} min"
         if held:
-            text += f"\nheld out: agent {held['agent_loss']:.3f}, tokens {100 * held['agent_right']:.1f} %, turns {100 * held['turns_right']:.1f} %, episodes {100 * held['episodes_right']:.1f} %"
+            shares = ", ".join(f"{name} {100 * held[name + '_right']:.1f} %" for name in ("agent", "turns", "episodes"))
+            text += f"\nheld out: loss {held['agent_loss']:.3f}, right: {shares}"
         print(text, file=sys.stderr, flush=True)
 
     def write_model(self, directory, dtype=torch.bfloat16, extra_files=()):

@@ -53,15 +53,27 @@ def _panel(y, title, series, top):
 
 
 def svg(lines):
-    by_stage = lambda key: [(stage, colour, list(zip([l["tokens"] for l in lines if l["stage"] == stage and key in l], smooth([l[key] for l in lines if l["stage"] == stage and key in l]))), False) for stage, colour in COLOURS.items()]
-    kept = lambda series: [s for s in series if s[2]]
+    """The page of read_metrics()'s lines."""
+
+    def by_stage(key):
+        out = []
+        for stage, colour in COLOURS.items():
+            of_stage = [line for line in lines if line["stage"] == stage and key in line]
+            if of_stage:
+                values = smooth([line[key] for line in of_stage])
+                out.append((stage, colour, list(zip([line["tokens"] for line in of_stage], values)), False))
+        return out
+
     held = [(l["tokens"], l["held_out"]) for l in lines if "held_out" in l]
-    panels = [("loss of the agent's tokens", kept(by_stage("agent_loss")) + ([("held out", "#c53030", [(t, h["agent_loss"]) for t, h in held], True)] if held else []), None)]
+    losses = by_stage("agent_loss")
+    if held:
+        losses.append(("held out", "#c53030", [(t, h["agent_loss"]) for t, h in held], True))
+    panels = [("loss of the agent's tokens", losses, None)]
     if held:
         shares = (("tokens", "agent_right", "#2b6cb0"), ("turns", "turns_right", "#2f855a"), ("episodes", "episodes_right", "#c53030"))
         panels.append(("held out: share right at the first try", [(name, colour, [(t, h[key]) for t, h in held], True) for name, key, colour in shares], 1.0))
     if any("index" in l for l in lines):
-        panels.append(("indexer: KL a row", kept(by_stage("index")), None))
+        panels.append(("indexer: KL a row", by_stage("index"), None))
     parts = []
     for i, (title, series, top) in enumerate(panels):
         values = sorted(v for _, _, s, _ in series for _, v in s if math.isfinite(v))

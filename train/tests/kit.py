@@ -57,6 +57,7 @@ def export(folder, environments=3, tasks=6, seed=1, tokenizer="t", vocab=90):
                 asked = [rng.randrange(2, vocab) for _ in range(rng.randrange(3, 7))]
                 ids = prefix + [1] + asked + [0] + asked + [1]
                 mask = [False] * (len(prefix) + len(asked) + 2) + [True] * (len(asked) + 1)
-                row = {"token_ids": ids, "mask": mask, "prefix_tokens": len(prefix), "tokenizer": tokenizer, "environment_id": str(env), "solved": True, "thinking": False}
+                row = {"token_ids": ids, "mask": mask, "prefix_tokens": len(prefix), "tokenizer": tokenizer}
+                row.update({"environment_id": str(env), "solved": True, "thinking": False})
                 file.write(json.dumps(row) + "\n")
     return str(folder)

@@ -1,7 +1,6 @@
 """Runs: loss falls, a killed run goes on exactly, what is wrong is refused and overwrites nothing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import unittest
 from pathlib import Path
 
 import kit
-import numpy as np
 import torch
 from seedbed_train import data
 from seedbed_train.errors import TrainError
@@ -84,7 +82,8 @@ class Resuming(Base):
             "r = loop.Run(loop.read_recipe(sys.argv[2]), data.read([sys.argv[3]], 96), sys.argv[4], quiet=True)\n"
             "print('ready', flush=True); r.train(save_every=0.0)\n"
         )
-        command = lambda out: [sys.executable, "-c", code, str(Path(__file__).resolve().parents[1]), str(self.folder / "r.json"), str(self.folder / "x"), str(self.folder / out)]
+        first = [sys.executable, "-B", "-c", code, str(Path(__file__).resolve().parents[1])]
+        command = lambda out: first + [str(self.folder / name) for name in ("r.json", "x", out)]
         subprocess.run(command("whole"), check=True, stdout=subprocess.DEVNULL)
         for wait in (0.05, 0.3, 0.6):
             process = subprocess.Popen(command("killed"), stdout=subprocess.PIPE)
@@ -121,7 +120,11 @@ class Refusals(Base):
         kit.export(self.folder / "x")
         file = self.folder / "x/data/train-00000.jsonl"
         whole = file.read_text()
-        for bad in ("{", "[]", '{"token_ids": [1]}', '{"token_ids": [1, 2], "mask": [true], "tokenizer": "t"}', '{"token_ids": ["a"], "mask": [true], "tokenizer": "t"}', '{"token_ids": [99], "mask": [true], "tokenizer": "t"}', '{"token_ids": [-1], "mask": [true], "tokenizer": "t"}'):
+        rows = ["{", "[]", "3", '{"token_ids": [1]}', '{"messages": []}']
+        bad_ids = [(ids, "[true]") for ids in ("[1, 2]", '["a"]', "[99]", "[-1]", "[1e9]", "[null]")]
+        for ids, mask in (*bad_ids, ("[1]", "[2]"), ("[1]", "1")):
+            rows.append(f'{{"token_ids": {ids}, "mask": {mask}, "tokenizer": "t"}}')
+        for bad in rows:
             file.write_text(whole + bad + "\n")
             self.refused(f"{file}:19", lambda: data.read([self.folder / "x"], 96))
 

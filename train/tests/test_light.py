@@ -1,0 +1,199 @@
+"""What holds without torch: the files' form, recipes, exports read and ordered, the plot."""
+
+import ast
+import copy
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import kit
+from seedbed_train import data, plot, recipe
+from seedbed_train.errors import TrainError
+
+TRAIN = Path(__file__).resolve().parents[1]
+FILES = sorted(TRAIN.rglob("*.py"))
+
+
+class Form(unittest.TestCase):
+    def test_every_file_compiles_and_keeps_the_form(self):
+        self.assertGreater(len(FILES), 12)
+        for file in FILES:
+            text = file.read_text(encoding="utf-8")
+            tree = ast.parse(text, str(file))
+            compile(tree, str(file), "exec")
+            self.assertIsNotNone(ast.get_docstring(tree), f"{file} says nothing of what it is for")
+            self.assertLessEqual(len(text.splitlines()), 400, file)
+            for number, line in enumerate(text.splitlines(), 1):
+                self.assertLessEqual(len(line), 160, f"{file}:{number}")
+                self.assertEqual(line, line.rstrip(), f"{file}:{number}: spaces at the end")
+                self.assertNotIn("\t", line, f"{file}:{number}")
+
+    def test_no_name_is_imported_and_unused(self):
+        for file in FILES:
+            text = file.read_text(encoding="utf-8")
+            tree = ast.parse(text)
+            used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+            for node in ast.walk(tree):
+                if isinstance(node, (ast.Import, ast.ImportFrom)) and "noqa: F401" not in text.splitlines()[node.lineno - 1]:
+                    for name in node.names:
+                        self.assertIn((name.asname or name.name).split(".")[0], used, f"{file}:{node.lineno}")
+
+    def test_what_is_read_without_torch_imports_none(self):
+        for name in ("config", "conversations", "data", "errors", "plot", "recipe"):
+            tree = ast.parse((TRAIN / f"seedbed_train/{name}.py").read_text(encoding="utf-8"))
+            for node in tree.body:
+                if isinstance(node, (ast.Import, ast.ImportFrom)):
+                    self.assertNotIn("torch", ast.unparse(node).split(), name)
+
+
+class Recipes(unittest.TestCase):
+    def setUp(self):
+        self.good = kit.recipe({"stage": "dense"}, {"stage": "warmup"}, {"stage": "sparse", "mtp_weight": 0.3})
+
+    def refused(self, part, raw):
+        with self.assertRaises(TrainError) as caught:
+            recipe.check(raw, "r.json")
+        self.assertIn(part, str(caught.exception))
+        self.assertTrue(caught.exception.todo)
+
+    def with_stage(self, i, **changes):
+        raw = copy.deepcopy(self.good)
+        raw["stages"][i].update(changes)
+        return raw
+
+    def test_the_tests_own_and_all_that_are_shipped_hold(self):
+        self.assertIs(recipe.check(self.good, "r"), self.good)
+        for file in (TRAIN / "recipes").glob("*.json"):
+            recipe.read_recipe(file)
+
+    def test_an_unknown_key_names_the_nearest(self):
+        self.refused("unknown key 'seeds'", {**self.good, "seeds": 1})
+        self.refused("did you mean 'seed'?", {**self.good, "seeds": 1})
+        self.refused("did you mean 'mtp_weight'?", self.with_stage(0, mtp_wieght=0.1))
+        self.refused("remove it", self.with_stage(0, zzz=0.1))
+        raw = self.with_stage(1, lr={"indexr": 0.1})
+        self.refused("did you mean 'indexer'?", raw)
+
+    def test_what_is_missing_is_named(self):
+        for key in ("model", "seed", "stages"):
+            self.refused(f"has no '{key}'", {k: v for k, v in self.good.items() if k != key})
+        for key in ("stage", "steps", "rows", "packs", "lr", "warmup", "decay"):
+            raw = copy.deepcopy(self.good)
+            del raw["stages"][1][key]
+            self.refused(f"stage 1: has no '{key}'", raw)
+        self.refused("has no 'matrix', which the stage dense learns with", self.with_stage(0, lr={"other": 0.1}))
+        self.refused("has no 'indexer'", self.with_stage(2, lr={"other": 0.1, "matrix": 0.1}))
+        recipe.check(self.with_stage(0, lr={"other": 0.1}, optimizer="adamw"), "r")
+        recipe.check(self.with_stage(1, lr={"indexer": 0.1}), "r")
+
+    def test_values_keep_their_kinds_and_bounds(self):
+        counts = [("steps", bad) for bad in (0, 1.5, True, "9")] + [("rows", 15), ("packs", 0), ("warmup", -1)]
+        for key, bad in (*counts, ("prompt_weight", 1.1), ("prompt_weight", None)):
+            self.refused(f"stage 0: {key}: found {bad!r}", self.with_stage(0, **{key: bad}))
+        for key, bad in (("clip", float("nan")), ("optimizer", "sgd"), ("stage", "sparser"), ("lr", 0.1), ("balance", float("inf"))):
+            self.refused(f"{key}: found", self.with_stage(0, **{key: bad}))
+        for key, bad in (("seed", -1), ("seed", True), ("bf16", 1), ("thinking", "on"), ("thinking", 1), ("longest", 2), ("model", [])):
+            self.refused(f"{key}: found", {**self.good, key: bad})
+        self.refused("lr: matrix: found -0.1", self.with_stage(0, lr={"matrix": -0.1, "other": 0.1}))
+        self.refused("found []", {**self.good, "stages": []})
+        self.refused("wanted an object", {**self.good, "stages": [3]})
+        self.refused("wanted an object", [])
+
+    def test_a_file_that_is_none_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "r.json"
+            for text in (None, "", "{", "[]", "\x00"):
+                if text is not None:
+                    file.write_text(text)
+                with self.assertRaises(TrainError):
+                    recipe.read_recipe(file)
+            file.write_text(json.dumps(self.good))
+            self.assertEqual(recipe.read_recipe(file), self.good)
+
+    def test_model_sizes_are_checked(self):
+        self.refused("unknown key 'hiden_size'", {**self.good, "model": {**kit.TINY, "hiden_size": 3}})
+        self.refused("hidden_size: found 0", {**self.good, "model": {**kit.TINY, "hidden_size": 0}})
+        self.refused("power of two", {**self.good, "model": {**kit.TINY, "index_head_dim": 24}})
+
+
+class Exports(unittest.TestCase):
+    def setUp(self):
+        self.held = tempfile.TemporaryDirectory()
+        self.folder = Path(self.held.name)
+
+    def tearDown(self):
+        self.held.cleanup()
+
+    def test_records_share_their_prompts(self):
+        records = data.read([kit.export(self.folder / "x", environments=2, tasks=3)], 96)
+        self.assertEqual((len(records), len(records.prefixes)), (6, 2))
+        lines = [json.loads(line) for line in (self.folder / "x/data/train-00000.jsonl").read_text().splitlines()]
+        for i, line in enumerate(lines):
+            ids, learn = records.sequence(i)
+            self.assertEqual(records.prefixes[records.prefix_of[i]].tolist() + ids, line["token_ids"])
+            self.assertEqual([False] * 20 + learn, line["mask"])
+
+    def test_what_is_left_out(self):
+        kit.export(self.folder / "x", environments=1, tasks=4)
+        file = self.folder / "x/data/train-00000.jsonl"
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        lines[0]["solved"], lines[1]["thinking"] = False, True
+        lines[2]["mask"] = [False] * len(lines[2]["mask"])
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        count = lambda **options: len(data.read([self.folder / "x"], 96, **options))
+        self.assertEqual(count(), 2)
+        self.assertEqual(count(solved=False), 3)
+        self.assertEqual(count(thinking=True), 1)
+        self.assertEqual(count(thinking=False), 1)
+        with self.assertRaises(TrainError) as caught:
+            count(longest=20)
+        self.assertIn("4 left out", str(caught.exception))
+
+    def test_the_digest_is_of_what_was_read(self):
+        a, b = kit.export(self.folder / "a"), kit.export(self.folder / "b", seed=2)
+        digest = lambda *paths: data.read(paths, 96).digest
+        self.assertEqual(digest(a), digest(a))
+        self.assertNotEqual(digest(a), digest(b))
+        self.assertNotEqual(digest(a), digest(a, b))
+
+    def test_packs_hold_no_more_rows_than_they_may(self):
+        records = data.read([kit.export(self.folder / "x", environments=4, tasks=9)], 96)
+        for prefix, members in data.plan(records, 80, 1, 0):
+            rows = len(records.prefixes[prefix]) + sum(map(records.length, members))
+            self.assertTrue(rows <= 80 or len(members) == 1)
+
+    def test_no_pack_mixes_prompts_and_an_epoch_has_all(self):
+        records = data.read([kit.export(self.folder / "x", environments=4, tasks=9)], 96)
+        packs = data.plan(records, 80, 1, 3)
+        self.assertEqual(sorted(i for _, members in packs for i in members), list(range(36)))
+        self.assertTrue(all(records.prefix_of[i] == prefix for prefix, members in packs for i in members))
+        self.assertNotEqual(packs, data.plan(records, 80, 2, 3))
+
+
+class Plot(unittest.TestCase):
+    LINE = {"tokens": 100, "stage": "dense", "agent_loss": 2.0}
+
+    def test_a_run_is_drawn_in_panels(self):
+        lines = [{**self.LINE, "tokens": 100 * i, "agent_loss": 2.0 / i} for i in range(1, 50)]
+        lines += [{"tokens": 5000 + i, "stage": "sparse", "agent_loss": 0.1, "index": 0.2} for i in range(9)]
+        lines[10]["held_out"] = {"agent_loss": 1.0, "agent_right": 0.5, "turns_right": 0.25, "episodes_right": 0.0}
+        text = plot.svg(lines)
+        for part in ("loss of the agent", "held out", "indexer: KL", "sparse", "</svg>"):
+            self.assertIn(part, text)
+        self.assertNotIn("nan", text)
+
+    def test_metrics_that_are_none_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "metrics.jsonl"
+            for text in (None, "", "{"):
+                if text is not None:
+                    file.write_text(text)
+                with self.assertRaises(TrainError):
+                    plot.read_metrics(file)
+            file.write_text(json.dumps(self.LINE) + "\n")
+            self.assertEqual(plot.read_metrics(file), [self.LINE])
+
+
+if __name__ == "__main__":
+    unittest.main()
