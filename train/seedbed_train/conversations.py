@@ -44,8 +44,8 @@ class Encoder:
         return self.kept[text]
 
     def sequence(self, pieces, learnt):
-        """pieces: [text, special, part, message]; learnt(message): whether it is under loss. -> ids, mask, ids of the system turn."""
-        ids, mask, shared = array("i"), bytearray(), 0
+        """pieces: [text, special, part, message]; learnt(message): whether it is under loss. -> ids, mask, how many ids the system turn has."""
+        ids, mask, system = array("i"), bytearray(), 0
         # A marker that this vocabulary lacks is text, one with what stands beside it.
         kind = lambda piece: (piece[1] and piece[0] in self.markers, piece[2], piece[3])
         for (marker, part, message), group in itertools.groupby(pieces, kind):
@@ -53,9 +53,9 @@ class Encoder:
             new = [self.markers[text] for text in texts] if marker else self.text("".join(texts), part == "system")
             ids.extend(new)
             mask += bytes([part == "said" and learnt(message)]) * len(new)
-            if part == "system" and shared + len(new) == len(ids):
-                shared = len(ids)
-        return ids, mask, shared
+            if part == "system" and system + len(new) == len(ids):
+                system = len(ids)
+        return ids, mask, system
 
 
 def is_conversation_export(paths, split):
@@ -101,7 +101,7 @@ def rendered(program, rows_file, thinking):
 
 
 def _rows(paths, split, solved, rows_file):
-    """Writes the conversations that are wanted. -> [(where, line, learnt)], how many were left out."""
+    """Writes the conversations that are wanted. -> [(where, line, learnt, environment)], how many were left out."""
     kept, left_out = [], 0
     with open(rows_file, "w", encoding="utf-8") as out:
         for where, line in read_lines(export_files(paths, split)):
@@ -115,8 +115,16 @@ def _rows(paths, split, solved, rows_file):
                 left_out += 1
                 continue
             out.write(text)
-            kept.append((where, line, learnt))
+            kept.append((where, line, learnt, row.get("environment_id")))
     return kept, left_out
+
+
+def shared_prefix(groups, key, ids, system):
+    """Keeps what the system turns of one environment's tasks have in common: groups[key] becomes no longer than that."""
+    turn = ids[:system]
+    held = groups.setdefault(key, turn)
+    at = next((i for i, (a, b) in enumerate(zip(held, turn)) if a != b), min(len(held), len(turn)))
+    groups[key] = held[:at]
 
 
 def read(paths, tokenizer, vocab_size, program="seedbed", split="train", longest=8192, thinking=None, solved=True):
@@ -127,8 +135,9 @@ def read(paths, tokenizer, vocab_size, program="seedbed", split="train", longest
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         rows_file = Path(folder) / "rows.jsonl"
         kept, collector.left_out = _rows(paths, split, solved, rows_file)
+        found, groups = [], {}
         outputs = [stack.enter_context(rendered(program, rows_file, mode)) for mode in modes]
-        for where, line, learnt in kept:
+        for where, line, learnt, environment in kept:
             for mode, output in zip(modes, outputs):
                 answer = output.readline()
                 if not answer:
@@ -137,6 +146,10 @@ def read(paths, tokenizer, vocab_size, program="seedbed", split="train", longest
                 if "error" in sequences:  # for instance arguments that are no object
                     collector.leave_out(sequences["error"])
                 for pieces in sequences.get("sequences", ()):
-                    ids, mask, shared = encoder.sequence(pieces, lambda m: learnt[m])
-                    collector.add(ids, mask, shared, where, line + bytes([mode]))
+                    ids, mask, system = encoder.sequence(pieces, lambda m: learnt[m])
+                    key = environment if isinstance(environment, str) else ids[:system].tobytes()
+                    shared_prefix(groups, key, ids, system)
+                    found.append((ids, mask, key, where, line + bytes([mode])))
+    for ids, mask, key, where, line in found:
+        collector.add(ids, mask, len(groups[key]), where, line)
     return collector.finish(paths)

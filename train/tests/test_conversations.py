@@ -106,6 +106,16 @@ class Conversations(unittest.TestCase):
         self.assertEqual(len(records.prefixes), 1)
         self.assertNotEqual(records.digest, self.read(thinking=True).digest)
 
+    def test_an_environments_tasks_share_how_their_system_turns_begin(self):
+        tools = lambda form: [{"name": "find"}, {"name": "submit", "form": form}]
+        rows = [{"messages": conversation("a"), "tools": tools(form), "environment_id": env} for env in "xy" for form in ("id", "list")]
+        self.write(*rows)
+        records = self.read()
+        self.assertEqual([self.text(p) for p in records.prefixes], ['<s>You work.[{"name": "find"}, {"name": "submit", "form": "'])
+        self.assertEqual(self.text(records.sequence(0)[0])[:4], 'id"}')
+        self.write(*({**row, "environment_id": None} for row in rows))
+        self.assertEqual(len(self.read().prefixes), 2)
+
     def test_what_is_left_out(self):
         self.write({"messages": conversation("No."), "solved": False}, conversation("unreadable"), conversation("x" * 300), conversation("Yes."))
         records = self.read(longest=200)
