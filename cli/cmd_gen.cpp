@@ -38,7 +38,7 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   GenArguments arguments;
   Common common;
   std::int64_t seed = 1;
-  std::string level, mix;
+  std::string level, mix, tools;
   arguments.jobs = core_count();
   Options options(
       "gen",
@@ -53,6 +53,8 @@ Result<int> cmd_gen(Context& context, const Words& words) {
                  "which environments to keep");
   options.text("--level", level, "A-B", "only tasks of these levels, 1 to 10 (docs/levels.md)");
   options.text("--mix", mix, "FILE", "shares of kinds and levels, as JSON (seedbed schema mix)");
+  options.text("--tools", tools, "A-B",
+               "tools that each environment offers, 8 to 40; few make short prompts");
   options.texts("--pack", arguments.packs, "DIR",
                 "mechanisms and lexicons beside the built-in ones");
   options.text(
@@ -82,6 +84,13 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     SEEDBED_TRY(arguments.mix, schemas::read_mix(mix));
     if (auto error = unknown_kind(*arguments.mix, mix)) return *std::move(error);
   }
+  if (!tools.empty()) {
+    SEEDBED_TRY(arguments.tools, schemas::tool_range(tools));
+  }
+  if (arguments.tools && !arguments.from_db.empty())
+    return make_error(Where::usage, "seedbed gen", "--tools and --from-db",
+                      "found both, wanted one of them",
+                      "the tables of a database say how many tools there are");
   SEEDBED_TRY(arguments.shard, shard_of(common.shard, environment_variable));
   if (!arguments.from_db.empty() && !options.given("--envs")) arguments.envs = 1;
   if (!arguments.from_db.empty() && arguments.split == "heldout")
@@ -95,12 +104,17 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     context.out.line("would generate " + format_count(arguments.envs) + " environments with " +
                      format_count(arguments.tasks_per_env) + " tasks each, seed " + arguments.seed +
                      ", shard " + std::to_string(arguments.shard.index) + "/" +
-                     std::to_string(arguments.shard.count) + ", into " + arguments.out);
+                     std::to_string(arguments.shard.count) +
+                     (arguments.tools ? ", " + std::to_string(arguments.tools->least) + " to " +
+                                            std::to_string(arguments.tools->most) + " tools"
+                                      : std::string()) +
+                     ", into " + arguments.out);
     Value plan = Value::object();
     plan.set("dry_run", true)
         .set("envs", arguments.envs)
         .set("tasks_per_env", arguments.tasks_per_env)
         .set("seed", arguments.seed);
+    if (arguments.tools) plan.set("tools", schemas::to_value(*arguments.tools));
     context.out.object(plan);
     return 0;
   }

@@ -51,6 +51,7 @@ Result<GenReport> generate_into(Context& context,
   options.request.tasks_per_env = arguments.tasks_per_env;
   options.request.split = arguments.split;
   options.request.mix = arguments.mix;
+  options.request.tools = arguments.tools;
   options.jobs = static_cast<int>(arguments.jobs);
   options.shard = arguments.shard.index;
   options.shards = arguments.shard.count;

@@ -19,6 +19,7 @@ struct GenArguments {
   std::vector<std::string> packs;
   std::string from_db;  // a SQLite file in the place of packs; "" for packs
   std::optional<schemas::Mix> mix;
+  std::optional<schemas::ToolRange> tools;
   bool fresh = false, upgrade = false;
 };
 struct GenReport {

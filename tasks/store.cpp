@@ -281,11 +281,18 @@ std::string request_difference(const schemas::GenRequest& stored,
                                const schemas::GenRequest& asked) {
   const schemas::Value a = schemas::to_value(stored), b = schemas::to_value(asked);
   std::string out;
+  const auto differ = [&](const std::string& key, const std::string& was, const std::string& is) {
+    out += (out.empty() ? "" : ", ") + key + " " + was + " against " + is;
+  };
   for (const auto& [key, value] : a.members()) {
     const schemas::Value* other = b.find(key);
-    if (other == nullptr || *other == value) continue;
-    out += (out.empty() ? "" : ", ") + key + " " + dump(value) + " against " + dump(*other);
+    if (other == nullptr)
+      differ(key, dump(value), "none");
+    else if (*other != value)
+      differ(key, dump(value), dump(*other));
   }
+  for (const auto& [key, value] : b.members())
+    if (a.find(key) == nullptr) differ(key, "none", dump(value));
   return out;
 }
 

@@ -93,7 +93,7 @@ Step Composer::bind_roles() {
         if (taken.count(c) == 0) free.push_back(c);
       int concept_id = -1;
       const bool may_add = of_archetype[a].size() < kMaxPerArchetype;
-      if (!free.empty() && (!may_add || rng.chance(5, 6))) {
+      if (!free.empty() && (!may_add || rng.chance(5, 6) || knobs.most_tools > 0)) {
         concept_id = rng.pick(free);
         const std::string first = world->concepts[static_cast<std::size_t>(concept_id)].symbol;
         world->edges.push_back(
@@ -132,7 +132,7 @@ Step Composer::bind_roles() {
       c.count_hi = pc.count_hi;
       world->concepts.push_back(c);
     }
-  return std::nullopt;
+  return knobs.most_tools > 0 ? wish_tools(*world, knobs, rng.fork("tools")) : std::nullopt;
 }
 
 Step Composer::add_attributes() {
@@ -140,7 +140,7 @@ Step Composer::add_attributes() {
   const auto add = [&](int m, int concept_id, const PackAttr& a, bool own,
                        const std::string& owner) -> Step {
     Concept& c = world->concepts[static_cast<std::size_t>(concept_id)];
-    if (a.optional && knobs.only.empty() && rng.chance(3, 10)) {
+    if (a.optional && knobs.only.empty() && rng.chance(world->tools.compact ? 5 : 3, 10)) {
       dropped.insert({concept_id, a.name});
       return std::nullopt;
     }
@@ -317,7 +317,8 @@ Step Composer::emit_edges(std::vector<int>& component) {
   for (const auto& c : all) {
     const bool joins = component[mech(c.from)] != component[mech(c.to)];
     auto& count = per_pair[{std::min(c.from, c.to), std::max(c.from, c.to)}];
-    if (!joins && (count >= 3 || !rng.chance(c.kind == 2 ? 4 : 2, 5))) continue;
+    if (!joins && (count >= (world->tools.compact ? 2 : 3) || !rng.chance(c.kind == 2 ? 4 : 2, 5)))
+      continue;
     const int edge = static_cast<int>(world->edges.size());
     std::string text;
     EdgeKind kind = EdgeKind::event;
@@ -403,6 +404,8 @@ static Result<std::shared_ptr<World>> compose_once(const Packs& packs,
     if (auto e = reparse(c.world->reactions, true)) return *e;
   }
   if (auto e = c.add_derived_and_invariants()) return *e;
+  if (c.world->tools.wish > 0)
+    if (auto e = leave_out(*c.world, rng.fork("leave out"))) return *e;
   for (std::size_t m = 0; m < c.world->packs.size(); ++m)
     for (const auto& pc : c.world->packs[m]->concepts) {
       if (pc.where.empty() || pc.where == "true") continue;
@@ -424,10 +427,11 @@ static Result<std::shared_ptr<World>> compose_once(const Packs& packs,
 }
 
 Result<std::shared_ptr<World>> compose(const Packs& packs, Rng rng, const ComposeKnobs& knobs) {
-  constexpr std::uint64_t kDraws = 8;  // most draws connect; one that does not costs little
+  // Most draws connect; one that does not costs little, one of too many concepts still less.
+  const std::uint64_t draws = knobs.most_tools > 0 ? 40 : 8;
   for (std::uint64_t i = 0;; ++i) {
     auto world = compose_once(packs, rng.fork("draw", i), knobs);
-    if (world.ok() || i + 1 == kDraws) return world;
+    if (world.ok() || i + 1 == draws) return world;
   }
 }
 

@@ -290,6 +290,8 @@ Result<bool> add_rule(World& world, const PendingRule& pending, const Facts& fac
     if (world.transitions[t].symbol ==
         world.mechanisms[static_cast<std::size_t>(pending.mechanism)] + "." + pack.on)
       id = static_cast<int>(t);
+  const std::string prefix = world.mechanisms[static_cast<std::size_t>(pending.mechanism)] + ".";
+  if (world.left_out.count(prefix + pack.on) != 0) return false;
   if (id < 0)
     return make_error(Where::pack, "rule", pack.name, "on unknown transition '" + pack.on + "'",
                       "name one of the mechanism's transitions");
@@ -352,6 +354,10 @@ Step add_duty(World& world, int mechanism, const PackDuty& pack, const Facts& fa
   const auto open = pack.then.find('(');
   if (open != std::string::npos && pack.then.back() == ')')
     duty.then = named(trim(pack.then.substr(0, open)));
+  if (world.left_out.count(duty.symbol.substr(0, duty.symbol.find('.') + 1) + pack.on) != 0 ||
+      world.left_out.count(duty.symbol.substr(0, duty.symbol.find('.') + 1) +
+                           std::string(trim(pack.then.substr(0, open)))) != 0)
+    return std::nullopt;
   if (duty.on < 0 || duty.then < 0)
     return make_error(Where::pack, what, pack.on + ", " + pack.then,
                       "no such transition of this mechanism, wanted NAME and NAME(term, ...)",
@@ -398,14 +404,15 @@ Step add_rules_and_gates(World& world, const Facts& facts, Rng rng) {
     for (const auto& r : world.packs[m]->rules) pending.push_back({static_cast<int>(m), &r});
   Rng order = rng.fork("rules");
   order.shuffle(pending);
-  const auto wanted = static_cast<std::size_t>(order.between(2, 4));
+  const auto wanted =
+      static_cast<std::size_t>(world.tools.compact ? order.between(1, 2) : order.between(2, 4));
   for (std::size_t i = 0; i < pending.size() && world.rules.size() < wanted; ++i) {
     auto added = add_rule(world, pending[i], facts, rng.fork("rule", i));
     if (!added.ok()) return added.error();
   }
   for (std::size_t m = 0; m < world.packs.size(); ++m)
     for (const auto& d : world.packs[m]->duties)
-      if (order.chance(2, 3))
+      if (order.chance(2, 3) && !(world.tools.compact && !world.duties.empty()))
         if (auto e = add_duty(world, static_cast<int>(m), d, facts, rng.fork("duty " + d.name, m)))
           return e;
   return std::nullopt;

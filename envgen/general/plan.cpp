@@ -137,6 +137,11 @@ bool Planner::attribute(int c, std::int64_t key, int a) {
   }
   if (named.count({c, key}) != 0 && form(ToolForm::Kind::find, c) != nullptr)
     return find_by_name(c, key);
+  if (form(ToolForm::Kind::list, c) == nullptr) {  // found by a name that some record shows
+    const int name = w.concepts[at(c)].attr("name");
+    if (a == name || seen.count({c, key, name}) == 0) return fail("nothing shows a name");
+    return find_by_name(c, key);
+  }
   std::vector<std::pair<int, std::int64_t>>
       narrow;  // the fact's own reference, where its owner is known
   const Row* row = facts.tables[at(c)].find(key);

@@ -172,7 +172,9 @@ Step add_schemes(World& world, bool strict) {
   for (std::size_t m = 0; m < world.packs.size(); ++m) {
     SchemeReader reader{world, static_cast<int>(m)};
     for (const auto& pack : world.packs[m]->transitions) {
-      if (pack.undo.empty()) continue;
+      if (pack.undo.empty() || world.left_out.count(reader.symbol(pack.name)) != 0 ||
+          world.left_out.count(reader.symbol(pack.undo)) != 0)
+        continue;
       const int t = transition_named(world, static_cast<int>(m), pack.name),
                 back = transition_named(world, static_cast<int>(m), pack.undo);
       if (t < 0 || back < 0)

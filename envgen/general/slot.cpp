@@ -178,6 +178,11 @@ Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
   Rng choice = rng.fork("split");
   const bool may_hold_out = request.split != "train";
   knobs.heldout = may_hold_out && (request.split == "heldout" || choice.chance(1, 12));
+  if (request.tools) {
+    knobs.least_tools = static_cast<std::size_t>(request.tools->least);
+    knobs.most_tools = static_cast<std::size_t>(request.tools->most);
+    fit_mechanisms(knobs);
+  }
   std::vector<const Lexicon*> lexicons;
   for (const auto& x : packs.lexicons)
     if (may_hold_out || !x.heldout) lexicons.push_back(&x);
@@ -207,6 +212,9 @@ Result<std::shared_ptr<const Lowered>> make_environment(const Packs& packs,
     return Error{Where::pack, "split: another split"};
   if (lowered.environment.tools.size() < kMinTools)
     return Error{Where::pack, "composition: fewer tools than " + std::to_string(kMinTools)};
+  if (request.tools && (lowered.environment.tools.size() < knobs.least_tools ||
+                        lowered.environment.tools.size() > knobs.most_tools))
+    return Error{Where::pack, "composition: another number of tools than is wanted"};
   lowered.id = schemas::environment_id(lowered.environment);
   lowered.legal = legal_at_start(lowered);
   return std::shared_ptr<const Lowered>(std::make_shared<Lowered>(std::move(lowered)));

@@ -143,7 +143,8 @@ void Builder::add_reads(int c) {
     surface.tools.push_back(find);
   }
   const bool projected = surface.projected[at(c)];
-  ToolForm list = put(ToolForm::Kind::list, "list", many, projected ? few : all, {});
+  ToolForm list;
+  if (listable[at(c)]) list = put(ToolForm::Kind::list, "list", many, projected ? few : all, {});
   std::set<std::string> names{"offset"};
   for (const int a : all) {
     const Domain& d = concept_.attrs[at(a)].domain;
@@ -162,8 +163,8 @@ void Builder::add_reads(int c) {
     std::erase_if(list.params, [&](const ToolParam&) { return off.chance(1, 2); });
   }
   list.page_size = surface.page_size;
-  surface.tools.push_back(list);
-  if (projected || (!derived.empty() && !findable[at(c)])) {
+  if (listable[at(c)]) surface.tools.push_back(list);
+  if (projected || (!derived.empty() && !findable[at(c)] && derivable[at(c)])) {
     ToolForm get = put(ToolForm::Kind::get, "get", one, all, derived);
     std::set<std::string> own;
     get.params.push_back(ref_param(own, c, one, -1, false));
@@ -192,6 +193,9 @@ void Builder::add_query(int r) {
   }
   for (const auto& list : surface.tools)
     if (list.kind == ToolForm::Kind::list && list.concept_id == f.concept_id) f.shown = list.shown;
+  if (!listable[at(f.concept_id)])
+    for (std::size_t a = 0; a < world.concepts[at(f.concept_id)].attrs.size(); ++a)
+      f.shown.push_back(static_cast<int>(a));
   const std::string own = slug(read.symbol.substr(read.symbol.find('.') + 1));
   f.name = unique(own, slug(skin.concepts[at(f.concept_id)].plural));
   surface.tools.push_back(std::move(f));

@@ -1,7 +1,9 @@
 // The forms of a surface as they are put together; inside the generator only.
 #pragma once
+#include <algorithm>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "envgen/general/surface.h"
@@ -13,11 +15,16 @@ struct Builder {
   const Skin& skin;
   Surface surface;
   std::set<std::string> taken;
-  std::vector<bool> offered;   // by transition
-  std::vector<bool> findable;  // by concept: has a tool that finds it by name
+  std::vector<bool> offered;    // by transition
+  std::vector<bool> findable;   // by concept: has a tool that finds it by name
+  std::vector<bool> listable;   // by concept: has a tool that lists it
+  std::vector<bool> derivable;  // by concept: derived terms that no find shows have a tool
   Rng filters_off{0};
   bool drop_filters = false;
 
+  [[nodiscard]] bool has(std::string_view pass) const {
+    return std::find(surface.passes.begin(), surface.passes.end(), pass) != surface.passes.end();
+  }
   std::string unique(const std::string& verb, const std::string& noun);
   ToolParam ref_param(std::set<std::string>& names,
                       int target,
@@ -31,7 +38,14 @@ struct Builder {
   void add_recent(int concept_id);
 };
 
-// Passes that rewrite forms already built.
+// Every offered transition and what reads the concepts, anew.
+void build_tools(Builder& b);
+inline constexpr std::size_t kMaxQueries = 5;
+// Tools as many as the world wishes: what each concept needs, then what there is room for. In the
+// place of the passes' usual order.
+void make_few_tools(Builder& b, const Rng& rng);
+// Passes that rewrite forms already built: all that apply.
+void rewrite_forms(Builder& b, const Rng& rng, bool bundles);
 void pass_units(Builder& b, Rng rng);
 void pass_defaults(Builder& b, Rng rng);
 void pass_bundle(Builder& b, Rng rng);

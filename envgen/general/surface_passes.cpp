@@ -2,25 +2,18 @@
 #include <algorithm>
 
 #include "envgen/general/surface_build.h"
+#include "schemas/request.h"
 
 namespace seedbed::envgen {
 namespace {
 
+static_assert(kMinTools == schemas::kFewestTools && kMaxTools == schemas::kMostTools);
+
 constexpr std::size_t kFewTools = 16;
 constexpr std::size_t kSureQueries = 2;  // offered however many tools are wished for
 
-constexpr std::size_t kMaxQueries = 5;
-
 std::size_t at(int i) {
   return static_cast<std::size_t>(i);
-}
-
-void build(Builder& b) {
-  b.surface.tools.clear();
-  b.taken = {"submit_result", "refuse"};
-  for (int t = 0; t < static_cast<int>(b.world.transitions.size()); ++t)
-    if (b.offered[at(t)]) b.add_transition(t);
-  for (int c = 0; c < static_cast<int>(b.world.concepts.size()); ++c) b.add_reads(c);
 }
 
 // Fewer tools, down to the wish: first records shown only one by one.
@@ -31,7 +24,7 @@ void trim(Builder& b, std::size_t wish, Rng drop) {
   for (std::size_t c = 0; c < n && s.tools.size() > wish; ++c)
     if (s.projected[c]) {
       s.projected[c] = false;
-      build(b);
+      build_tools(b);
     }
   // Then operations that take part in nothing, while their mechanism keeps two; then finding by
   // name where lists show all. Where very few tools are wished for, operations that take part in
@@ -58,7 +51,7 @@ void trim(Builder& b, std::size_t wish, Rng drop) {
       left += world.transitions[t].mechanism == m && b.offered[t] ? 1 : 0;
     if (left <= 2) continue;
     b.offered[at(spare[i])] = false;
-    build(b);
+    build_tools(b);
   }
   for (std::size_t c = 0; c < n && s.tools.size() > wish; ++c) {
     const bool derives =
@@ -66,8 +59,50 @@ void trim(Builder& b, std::size_t wish, Rng drop) {
                     [&](const Derived& d) { return d.over == static_cast<int>(c); });
     if (!b.findable[c] || derives) continue;
     b.findable[c] = false;
-    build(b);
+    build_tools(b);
   }
+}
+
+}  // namespace
+
+void build_tools(Builder& b) {
+  b.surface.tools.clear();
+  b.taken = {"submit_result", "refuse"};
+  for (int t = 0; t < static_cast<int>(b.world.transitions.size()); ++t)
+    if (b.offered[at(t)]) b.add_transition(t);
+  for (int c = 0; c < static_cast<int>(b.world.concepts.size()); ++c) b.add_reads(c);
+}
+
+void rewrite_forms(Builder& b, const Rng& rng, bool bundles) {
+  if (b.has("units")) pass_units(b, rng.fork("units"));
+  if (b.has("defaults")) pass_defaults(b, rng.fork("defaults"));
+  if (b.has("batch")) pass_batch(b, rng.fork("batch"));
+  if (bundles && b.has("bundle")) pass_bundle(b, rng.fork("bundle"));
+  if (b.has("transient")) pass_transient(b, rng.fork("transient"));
+}
+
+namespace {
+
+// What the world wishes for, by trimming what there is.
+void make_all_tools(Builder& b, const Rng& rng) {
+  Surface& s = b.surface;
+  const std::size_t n = b.world.concepts.size();
+  build_tools(b);
+  const auto wish =
+      static_cast<std::size_t>(rng.fork("wish").between(10, static_cast<std::int64_t>(kMaxTools)));
+  trim(b, wish, rng.fork("drop"));
+  std::vector<int> queries;
+  for (int r = 0; r < static_cast<int>(b.world.reads.size()); ++r) queries.push_back(r);
+  Rng order_of_queries = rng.fork("queries");
+  order_of_queries.shuffle(queries);
+  for (std::size_t i = 0; i < queries.size() && i < kMaxQueries; ++i)
+    if (s.tools.size() < (i < kSureQueries && wish >= kFewTools ? kMaxTools : wish))
+      b.add_query(queries[i]);
+  rewrite_forms(b, rng, true);
+  if (b.has("recent_lists"))
+    for (int i = 0; i < 2 && s.tools.size() < wish; ++i)
+      b.add_recent(
+          static_cast<int>((rng.fork("recent").below(n) + static_cast<std::uint64_t>(i)) % n));
 }
 
 }  // namespace
@@ -76,13 +111,13 @@ Surface make_surface(const World& world,
                      const Skin& skin,
                      const std::vector<std::string>& passes,
                      Rng rng) {
-  Builder b{world, skin, {}, {}, std::vector<bool>(world.transitions.size(), true), {}, Rng(0)};
+  Builder b{world, skin, {}, {}, std::vector<bool>(world.transitions.size(), true), {}, {}, {}};
   for (const auto& c : world.concepts) b.findable.push_back(c.named());
+  b.listable.assign(world.concepts.size(), true);
+  b.derivable = b.listable;
   Surface& s = b.surface;
-  const auto has = [&](const char* name) {
-    return std::find(passes.begin(), passes.end(), name) != passes.end();
-  };
   s.passes = passes;
+  const auto has = [&](const char* name) { return b.has(name); };
   const std::size_t n = world.concepts.size();
   s.by_name.assign(n, false);
   s.by_part.assign(n, false);
@@ -90,6 +125,7 @@ Surface make_surface(const World& world,
   s.decimal.assign(n, false);
   if (has("naming")) s.naming = 1 + static_cast<int>(rng.fork("naming").below(2));
   if (has("pages")) s.page_size = static_cast<int>(4 + 2 * rng.fork("pages").below(4));
+  if (world.tools.compact) s.page_size = std::min(s.page_size, 8);
   s.upper_codes = has("error_words");
   s.expand = has("expand_refs");
   s.units = has("units");
@@ -105,26 +141,10 @@ Surface make_surface(const World& world,
     if (s.units) s.decimal[c] = money.chance(1, 2);
     if (has("projection") && world.concepts[c].attrs.size() >= 4) s.projected[c] = few;
   }
-  build(b);
-  const auto wish =
-      static_cast<std::size_t>(rng.fork("wish").between(10, static_cast<std::int64_t>(kMaxTools)));
-  trim(b, wish, rng.fork("drop"));
-  std::vector<int> queries;
-  for (int r = 0; r < static_cast<int>(world.reads.size()); ++r) queries.push_back(r);
-  Rng order_of_queries = rng.fork("queries");
-  order_of_queries.shuffle(queries);
-  for (std::size_t i = 0; i < queries.size() && i < kMaxQueries; ++i)
-    if (s.tools.size() < (i < kSureQueries && wish >= kFewTools ? kMaxTools : wish))
-      b.add_query(queries[i]);
-  if (s.units) pass_units(b, rng.fork("units"));
-  if (has("defaults")) pass_defaults(b, rng.fork("defaults"));
-  if (has("batch")) pass_batch(b, rng.fork("batch"));
-  if (has("bundle")) pass_bundle(b, rng.fork("bundle"));
-  if (has("transient")) pass_transient(b, rng.fork("transient"));
-  if (has("recent_lists"))
-    for (int i = 0; i < 2 && s.tools.size() < wish; ++i)
-      b.add_recent(
-          static_cast<int>((rng.fork("recent").below(n) + static_cast<std::uint64_t>(i)) % n));
+  if (world.tools.wish > 0)
+    make_few_tools(b, rng);
+  else
+    make_all_tools(b, rng);
   if (has("bare_descriptions"))
     for (auto& t : s.tools) t.bare = bare.chance(1, 4);
   Rng order = rng.fork("order");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -168,6 +169,13 @@ struct Load {  // a term of one mechanism subtracted from a shared derived term 
   std::string derived;
 };
 
+// How many tools there are to be, where the request says so.
+struct ToolWish {
+  std::size_t least = 0, wish = 0;  // 0: whatever comes
+  bool compact = false;             // few tools: short results and a short handbook as well
+};
+inline constexpr std::size_t kCompactTools = 16;  // that many at most are few
+
 struct World {
   std::vector<std::string> mechanisms;                          // names, sorted
   std::vector<const Mechanism*> packs;                          // parallel to mechanisms
@@ -176,7 +184,7 @@ struct World {
   std::vector<Concept> concepts;
   std::vector<Transition> transitions, reactions;
   std::vector<Derived> derived;
-  std::vector<TermPtr> invariants;  // closed
+  std::vector<TermPtr> invariants;           // closed
   std::vector<std::string> invariant_names;  // parallel: mechanism.name
   std::vector<Rule> rules;
   std::vector<Duty> duties;
@@ -189,6 +197,8 @@ struct World {
   std::int64_t now = 0;                           // day number
   std::vector<std::vector<int>> attribute_edges;  // [concept][attribute]
   bool heldout = false;
+  ToolWish tools;
+  std::set<std::string> left_out;  // transitions of the packs that this world does without
 
   [[nodiscard]] int concept_named(std::string_view symbol) const;
 };
@@ -226,12 +236,21 @@ struct ComposeKnobs {
   int min_mechanisms = 2, max_mechanisms = 6;  // the ends are drawn half as often
   bool heldout = false;           // only packs that are not held out, or at least one that is
   std::vector<std::string> only;  // exactly these mechanisms (pack check)
+  std::size_t least_tools = 0, most_tools = 0;  // 0: whatever comes
 };
+// Knobs for so many tools: fewer tools, fewer mechanisms.
+void fit_mechanisms(ComposeKnobs& knobs);
+// Draws how many tools the world, all its concepts known, is to have; fails where they need more
+// than there may be. Every concept has one tool that reads it.
+Step wish_tools(World& world, const ComposeKnobs& knobs, Rng rng);
+// Leaves out transitions until they and what reads the concepts fit the wish, drawn so that the
+// mechanisms stay connected; edges that hung on them are dead.
+Step leave_out(World& world, Rng rng);
 Result<std::shared_ptr<World>> compose(const Packs& packs, Rng rng, const ComposeKnobs& knobs);
 // Whether events, guards and shared quantities connect all mechanisms.
 bool connected(const World& world);
-// Reads, goals and undo of the packs, parsed. Where an optional attribute was left out, what uses it
-// falls away; with `strict` it is an error (pack check composes with all attributes).
+// Reads, goals and undo of the packs, parsed. Where an optional attribute was left out, what uses
+// it falls away; with `strict` it is an error (pack check composes with all attributes).
 Step add_schemes(World& world, bool strict);
 // Whether the duty applies to the operation now, and the arguments of what must be done then.
 std::optional<std::vector<std::int64_t>> duty_of(const World& world,

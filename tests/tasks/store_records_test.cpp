@@ -78,6 +78,23 @@ TEST_F(StoreTest, AnotherRequestIsRefusedWithTheDifferenceShown) {
   EXPECT_NE(refused->message.find("--fresh"), std::string::npos);
 }
 
+TEST_F(StoreTest, ARequestWithMoreOrLessThanTheStoredOneIsAnother) {
+  auto few = request_of();
+  few.tools = schemas::ToolRange{8, 12};
+  auto plain = must_open(at("a.db"));
+  ASSERT_FINE(plain->set_request(request_of()));
+  const auto more = plain->set_request(few);
+  ASSERT_TRUE(more.has_value());
+  EXPECT_NE(more->message.find("tools none against {\"least\":8,\"most\":12}"), std::string::npos)
+      << more->message;
+  auto limited = must_open(at("b.db"));
+  ASSERT_FINE(limited->set_request(few));
+  ASSERT_FINE(limited->set_request(few));
+  const auto less = limited->set_request(request_of());
+  ASSERT_TRUE(less.has_value());
+  EXPECT_NE(less->message.find("against none"), std::string::npos) << less->message;
+}
+
 TEST_F(StoreTest, EqualBlobsAreKeptOnce) {
   auto store = must_open(at("a.db"));
   const std::string image(5000, 'i');
