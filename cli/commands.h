@@ -22,6 +22,7 @@ Result<int> cmd_gen(Context& context, const Words& words);
 Result<int> cmd_stats(Context& context, const Words& words);
 Result<int> cmd_verify_pack(Context& context, const Words& words);
 Result<int> cmd_run(Context& context, const Words& words);
+Result<int> cmd_eval(Context& context, const Words& words);
 Result<int> cmd_reverify(Context& context, const Words& words);
 Result<int> cmd_show(Context& context, const Words& words);
 Result<int> cmd_merge(Context& context, const Words& words);

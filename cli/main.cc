@@ -23,6 +23,8 @@ constexpr Command kCommands[] = {
     {"verify-pack", "make stored tasks again from their seeds and repeat every gate",
      cmd_verify_pack},
     {"run", "drive an agent through tasks and record trajectories", cmd_run},
+    {"eval", "score a policy on suites of fresh tasks, with intervals and kinds of error",
+     cmd_eval},
     {"reverify", "score stored episodes again from what they wrote", cmd_reverify},
     {"show", "print one environment, task or trajectory", cmd_show},
     {"merge", "join the stores of shards", cmd_merge},

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "schemas/environment.h"
+#include "schemas/evaluation.h"
 #include "schemas/mix.h"
 #include "schemas/request.h"
 #include "schemas/task.h"
@@ -23,6 +24,7 @@ const std::vector<SchemaEntry>& schema_registry() {
       {"budget", "limits of one episode", record<Budget>},
       {"certificate", "what admission showed of a task", record<Certificate>},
       {"environment", "state, tools, views, handbook", record<Environment>},
+      {"evaluation", "what `eval` found", record<Evaluation>},
       {"gen_request", "what `gen` was asked for", record<GenRequest>},
       {"gold", "the right plan, its variants and near misses", record<Gold>},
       {"made_call", "a tool call in a trajectory, with its result", record<MadeCall>},

@@ -129,9 +129,12 @@ Estimate mean_estimate(const std::vector<Point>& points) {
   if (points.empty()) return {};
   const auto clusters = by_cluster(points);
   Estimate out{.value = mean_of(clusters)};
-  if (static_cast<std::int64_t>(clusters.size()) < kLeastClusters) {
-    out.low = -1;
-    out.high = 1;
+  const auto count = static_cast<std::int64_t>(clusters.size());
+  if (count < kLeastClusters || all_alike(points)) {
+    const double half =
+        count < kLeastClusters ? 2 : wilson(0, static_cast<double>(count))[1];  // the share unseen
+    out.low = std::max(-1.0, out.value - half);
+    out.high = std::min(1.0, out.value + half);
     out.kind = IntervalKind::environments;
     return out;
   }

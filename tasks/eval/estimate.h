@@ -45,8 +45,9 @@ inline constexpr std::int64_t kLeastClusters = 10;  // to draw from
 Estimate pass_at_estimate(const std::vector<Tries>& tasks, std::int64_t k);
 Estimate pass_all_estimate(const std::vector<Tries>& tasks, std::int64_t k);
 
-// A mean of values in [-1, 1] with the cluster each belongs to. The interval is drawn as above; it
-// is [-1, 1] where there are too few clusters, and none where there is no value.
+// A mean of values in [-1, 1] with the cluster each belongs to, drawn as above. With too few
+// clusters the interval is [-1, 1]; where all values are alike it reaches as far as Wilson's for
+// none of so many environments. None where there is no value.
 struct Point {
   double value = 0;
   std::int64_t cluster = 0;

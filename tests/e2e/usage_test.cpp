@@ -51,8 +51,9 @@ TEST(Usage, WrongWordsAreRefusedWithTheNearestRight) {
 TEST(Usage, EveryCommandHasHelpWithAnExample) {
   const auto all = seedbed({"help"});
   ASSERT_EQ(all.code, 0);
-  for (const char* command : {"gen", "stats", "verify-pack", "run", "reverify", "show", "merge",
-                              "export", "issue", "schema", "pack", "doctor", "serve", "demo"}) {
+  for (const char* command :
+       {"gen", "stats", "verify-pack", "run", "reverify", "show", "merge", "export", "issue",
+        "schema", "pack", "doctor", "serve", "demo", "eval"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     for (const auto& words :
          {std::vector<std::string>{command, "--help"}, std::vector<std::string>{"help", command}}) {
