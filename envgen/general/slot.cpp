@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::int64_t kAttempts = 6;
 constexpr int kPlayMs = 20'000;
-constexpr std::int64_t kPlainPercent = 26;  // of the tasks may hang on no interaction
+constexpr std::int64_t kPlainPercent = 26;       // of the tasks may hang on no interaction
+constexpr std::int64_t kPlainPercentOfFew = 60;  // where few tools leave few interactions
 // The order in which kinds are drawn, from a place of the environment's own; one that lacks a kind
 // goes on to the next.
 constexpr const char* kKinds[] = {"restore",  "multi",  "refuse",    "aggregate", "if",
@@ -62,6 +63,8 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
   std::vector<tasks::AdmittedTask> out;
   const std::int64_t target =
       wanted + std::max<std::int64_t>(2, wanted / 24);  // a surplus for selection
+  const std::int64_t may_be_plain_percent =
+      l.world->tools.compact ? kPlainPercentOfFew : kPlainPercent;
   const std::uint64_t start = rng.fork("first kind").below(std::size(kKinds));
   std::int64_t plain = 0;
   std::map<std::string, int> skeletons;
@@ -87,7 +90,7 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
     const bool crossing = goal->interactions > 0 && goal->mechanisms > 1;
     // Nobody designed the tables of a database to meet.
     const bool may_be_plain = l.skin.lexicon == kDatabaseLexicon;
-    if (!crossing && !may_be_plain && 100 * (plain + 1) > kPlainPercent * target) continue;
+    if (!crossing && !may_be_plain && 100 * (plain + 1) > may_be_plain_percent * target) continue;
     const std::string skeleton = content_hash(goal->expression);
     if (skeletons[skeleton] >= 3 || hopeless(*goal)) continue;
     std::string why;

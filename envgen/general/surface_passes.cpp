@@ -136,7 +136,9 @@ Surface make_surface(const World& world,
       bare = rng.fork("bare");
   for (std::size_t c = 0; c < n; ++c) {
     const bool name = by_name.chance(1, 2), few = projection.chance(1, 2);
-    if (has("name_lookup") && world.concepts[c].named()) s.by_name[c] = name;
+    // With few tools a record is looked up first: what can be named in the call is no task.
+    if (has("name_lookup") && world.concepts[c].named() && !world.tools.compact)
+      s.by_name[c] = name;
     if (has("ambiguous") && world.concepts[c].named()) s.by_part[c] = part.chance(2, 3);
     if (s.units) s.decimal[c] = money.chance(1, 2);
     if (has("projection") && world.concepts[c].attrs.size() >= 4) s.projected[c] = few;
