@@ -1,4 +1,4 @@
-"""python -m seedbed_train train | write | plot: one recipe's run, its model, its curves."""
+"""python -m seedbed_train train | write | plot | measure: one recipe's run, its model, its curves, what its selection keeps."""
 
 import argparse
 import json
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from . import conversations, data, plot
+from . import checkpoint, conversations, data, plot, recall
 from .errors import TrainError
+from .evaluate import evaluate
 from .loop import Run
 from .recipe import read_recipe
 
@@ -33,6 +34,14 @@ def parse(arguments):
     drawn = commands.add_parser("plot", help="draw a run's metrics as one SVG")
     drawn.add_argument("--run", required=True, metavar="DIR", help="whose metrics.jsonl")
     drawn.add_argument("--out", required=True, metavar="FILE", help="the SVG")
+    measured = commands.add_parser("measure", help="a model folder on tokens exports: loss dense and sparse, attention that the selection keeps")
+    measured.add_argument("--model", required=True, metavar="DIR")
+    measured.add_argument("--data", required=True, nargs="+", metavar="DIR", help="tokens exports made with the model's tokenizer")
+    measured.add_argument("--thinking", choices=("on", "off"), default="on")
+    measured.add_argument("--longest", type=int, default=16384, metavar="N", help="longer sequences are left out")
+    measured.add_argument("--least-position", type=int, default=4096, metavar="N", help="recall is taken from this position on")
+    measured.add_argument("--packs", type=int, default=0, metavar="N", help="so many packs; 0: all")
+    measured.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(arguments)
 
 
@@ -46,8 +55,22 @@ def read_records(options, recipe, paths, split):
     return conversations.read(paths, options.tokenizer, vocab, options.program, split, longest, thinking)
 
 
+def measure(options):
+    """Dense and sparse losses of one model, and the recall of its selection."""
+    model = checkpoint.read(options.model).to(options.device)
+    device = torch.device(options.device)
+    records = data.read(options.data, model.config.vocab_size, None, options.longest, options.thinking == "on")
+    out = {"model": options.model, "index_topk": model.config.index_topk, "trajectories": len(records)}
+    for stage in ("dense", "sparse"):
+        out[stage] = evaluate(model, records, options.longest, stage, device, False, options.packs)
+    out["recall"] = recall.measure(model, records, options.longest, device, False, options.least_position, limit=options.packs)
+    return out
+
+
 def run(options):
     """-> what the command prints."""
+    if options.command == "measure":
+        return measure(options)
     if options.command == "plot":
         lines = plot.read_metrics(Path(options.run) / "metrics.jsonl")
         Path(options.out).write_text(plot.svg(lines), encoding="utf-8")

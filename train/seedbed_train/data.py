@@ -158,6 +158,32 @@ def plan(records, rows, seed, epoch):
     return packs
 
 
+def plan_windows(records, rows, window, seed, epoch):
+    """Packs of one epoch as (None, [(record, first token)]): of each sequence one stretch of `window` tokens, whose place
+    is drawn anew each epoch. Short contexts are cheap, and teach what is near: words, JSON, to say again what was said."""
+    rng = random.Random(f"{seed}/{epoch}/windows")
+    stretches = []
+    for i in range(len(records)):
+        whole = len(records.prefixes[records.prefix_of[i]]) + records.length(i)
+        stretches.append((i, rng.randrange(max(1, whole - window + 1))))
+    rng.shuffle(stretches)
+    size = max(1, rows // window)
+    return [(None, stretches[at : at + size]) for at in range(0, len(stretches), size)]
+
+
+def build_windows(records, stretches, window, prompt_weight):
+    """Stretches of the plan as one pack."""
+    from .packs import PackBuilder  # torch
+
+    builder = PackBuilder(prompt_weight)
+    for i, first in stretches:
+        prefix = records.prefixes[records.prefix_of[i]].tolist()
+        ids, learn = records.sequence(i)
+        cut = slice(first, first + window)
+        builder.add([], [((prefix + ids)[cut], ([False] * len(prefix) + learn)[cut])])
+    return builder.build()
+
+
 def build(records, pack, prompt_weight):
     """A pack of the plan as tensors."""
     from .packs import PackBuilder  # torch
@@ -176,14 +202,22 @@ def build(records, pack, prompt_weight):
 class Stream:
     """Packs for ever, from (epoch, index) on."""
 
-    def __init__(self, records, rows, seed, prompt_weight, epoch=0, index=0):
-        self.records, self.rows, self.seed, self.prompt_weight = records, rows, seed, prompt_weight
+    def __init__(self, records, rows, seed, prompt_weight, epoch=0, index=0, window=0):
+        self.records, self.rows, self.seed, self.prompt_weight, self.window = records, rows, seed, prompt_weight, window
         self.epoch, self.index = epoch, index
-        self.packs = plan(records, rows, seed, epoch)
+        self.packs = self._plan()
+
+    def _plan(self):
+        if self.window:
+            return plan_windows(self.records, self.rows, self.window, self.seed, self.epoch)
+        return plan(self.records, self.rows, self.seed, self.epoch)
 
     def next(self):
         if self.index >= len(self.packs):
             self.epoch, self.index = self.epoch + 1, 0
-            self.packs = plan(self.records, self.rows, self.seed, self.epoch)
+            self.packs = self._plan()
         self.index += 1
-        return build(self.records, self.packs[self.index - 1], self.prompt_weight)
+        pack = self.packs[self.index - 1]
+        if self.window:
+            return build_windows(self.records, pack[1], self.window, self.prompt_weight)
+        return build(self.records, pack, self.prompt_weight)

@@ -103,7 +103,7 @@ class Run:
             return
         stage = self.recipe["stages"][self.stage]
         self.optimizers = Optimizers(self.model, stage)
-        self.stream = data.Stream(self.records, stage["rows"], self.recipe["seed"], stage.get("prompt_weight", 0.2), *self.place)
+        self.stream = data.Stream(self.records, stage["rows"], self.recipe["seed"], stage.get("prompt_weight", 0.2), *self.place, window=stage.get("window", 0))
 
     # ---- steps ----
 
@@ -122,6 +122,7 @@ class Run:
                     last_save = time.monotonic()
             self.stage += 1
             self.stage_step = 0
+            self.place = (0, 0)  # a stage begins with an order of its own
             self._begin_stage()
             self.save()
         return True
@@ -131,7 +132,8 @@ class Run:
         kind, mtp = stage["stage"], stage.get("mtp_weight", 0.0)
         generator = torch.Generator().manual_seed(self.recipe["seed"] * 1_000_003 + self.step)
         mode = Mode(kind, probes=stage.get("probes", 64), generator=generator)
-        packs = [self.stream.next().to(self.device) for _ in range(stage["packs"])]
+        share = stage.get("prompt_share", 1.0)
+        packs = [self.stream.next().thin(share, generator).to(self.device) for _ in range(stage["packs"])]
         weight = float(sum(p.weights.sum() for p in packs))
         sums = {}
         self.optimizers.zero_grad()

@@ -35,6 +35,14 @@ class Pack:
     def rows(self):
         return len(self.tokens)
 
+    def thin(self, share, generator):
+        """Keeps the loss on so large a share of the prompt's tokens, drawn at random, and weighs it up: the head is
+        most of the work of a small model."""
+        if share >= 1.0:
+            return self
+        drawn = torch.rand(self.rows, generator=generator) < share
+        return dataclasses.replace(self, weights=torch.where(self.learn, self.weights, self.weights * drawn / share))
+
     def to(self, device):
         moved = {f: getattr(self, f).to(device, non_blocking=True) for f in ("tokens", "positions", "targets", "weights", "learn")}
         return dataclasses.replace(self, **moved)

@@ -1,0 +1,75 @@
+"""Makes a model from nothing: environments and tasks, trajectories, tokenizer, exports, training, the model folder.
+
+    python train/make_model.py --recipe train/recipes/cpu.json --work build/train/cpu [--minutes M] [--until STEP]
+
+Every step is skipped where it is done; a training leg of M minutes goes on where the last one ended.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SEEDBED = ROOT / "build/release/seedbed"
+
+
+def run(*command):
+    print("+ " + " ".join(map(str, command)), file=sys.stderr, flush=True)
+    code = subprocess.run(list(map(str, command)), cwd=ROOT).returncode
+    if code:
+        sys.exit(code)
+
+
+def make_store(store, d, envs, tasks, seed):
+    run(SEEDBED, "gen", *d["gen"], "--envs", envs, "--tasks-per-env", tasks, "--seed", seed, "--out", store)
+    run(SEEDBED, "run", store, "--policy", "teacher", "--samples", d["samples"], "--seed", seed)
+
+
+def make_data(work, d, seed):
+    """-> the tokens exports (to learn from, held out) and the tokenizer; once made they stay."""
+    done = work / "data.json"
+    names = {"train": str(work / "train"), "held_out": str(work / "held_out"), "tokenizer": str(work / "tokenizer.json")}
+    if done.exists() and json.loads(done.read_text()) == d:
+        return names
+    make_store(work / "train.db", d, d["envs"], d["tasks_per_env"], d["seed"])
+    held = d["held_out"]
+    make_store(work / "held_out.db", d, held["envs"], held["tasks_per_env"], held["seed"])
+    run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", "teacher", "--out", work / "texts")
+    texts = sorted((work / "texts").rglob("*.txt"))
+    run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", "--out", work / "tokenizer.json", *texts)
+    for name in ("train", "held_out"):
+        order = "shuffled" if name == "train" else "kept"
+        run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", "--policy", "teacher",
+            "--thinking", d.get("thinking", "on"), "--tool-order", order, "--min-score", "1", "--out", work / name)
+    done.write_text(json.dumps(d))
+    return names
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", required=True, type=Path)
+    parser.add_argument("--work", required=True, type=Path, help="stores, exports, training state")
+    parser.add_argument("--minutes", default="inf", help="of training in this leg")
+    parser.add_argument("--data-only", action="store_true")
+    options = parser.parse_args()
+    recipe = json.loads(options.recipe.read_text())
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    data = make_data(work, recipe["data"], recipe["seed"])
+    if options.data_only:
+        return
+    trainer = [sys.executable, "-m", "seedbed_train"]
+    common = ["--recipe", options.recipe.resolve(), "--data", data["train"], "--run", work / "run"]
+    sys.path.insert(0, str(ROOT / "train"))
+    for command in ([*trainer, "train", *common, "--held-out", data["held_out"], "--minutes", options.minutes],
+                    [*trainer, "write", *common, "--out", work / "model", "--tokenizer", data["tokenizer"]]):
+        print("+ " + " ".join(map(str, command)), file=sys.stderr, flush=True)
+        code = subprocess.run(list(map(str, command)), cwd=ROOT / "train").returncode
+        if code:
+            sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
