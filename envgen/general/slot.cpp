@@ -82,6 +82,10 @@ Result<std::vector<tasks::AdmittedTask>> admit_tasks(const Lowered& l,
   for (std::uint64_t i = 0;
        i < static_cast<std::uint64_t>(tries) && static_cast<std::int64_t>(out.size()) < target;
        ++i) {
+    // Few tools may have too little to ask for: the next attempt is worth more than a long try.
+    if (l.world->tools.compact && static_cast<std::int64_t>(i) == tries / 4 &&
+        6 * static_cast<std::int64_t>(out.size()) < target)
+      break;
     const std::string kind = kKinds[(start + i) % std::size(kKinds)];
     const auto goal = draw_goal(l, kind, rng.fork("goal", i));
     if (!goal) continue;
