@@ -260,13 +260,14 @@ std::string eval_html(const schemas::Evaluation& evaluation,
   out += fmt::format("<h1>{}</h1>\n", html_escape("Evaluation of " + first.label));
   if (const auto* row = row_named(first, "all", "all"); row != nullptr && !row->pass_at.empty())
     out += fmt::format(
-        "<p>pass@1 {} over {} tasks of {} environments, {} tries each; version <code>{}</code>, "
+        "<p>pass@1 {} over {} tasks of {} environments, tries each: {}; version <code>{}</code>, "
         "generator {}</p>\n",
         format_rate(row->pass_at[0]), format_count(row->tasks), format_count(row->environments),
         first.samples, html_escape(first.version), html_escape(evaluation.generator));
   out += "<p>" + html_escape(interval_note(policies)) + "</p>\n" + key(labels_of(all));
   out += section("Scores by suite", forest("pass@1", all, "suite"));
-  out += section("By level", forest("pass@1", all, "level"));
+  if (groups_of(all, "level").size() > 1)
+    out += section("By level", forest("pass@1", all, "level"));
   out += section("By what is held out", forest("pass@1", all, "held out"));
   const bool several =
       std::any_of(all.begin(), all.end(), [](const EvalPolicy& p) { return p.samples > 1; });

@@ -32,7 +32,12 @@ std::vector<std::string> groups_of(const std::vector<EvalPolicy>& policies, cons
     for (const auto& row : policy.rows)
       if (row.by == by && std::find(out.begin(), out.end(), row.name) == out.end())
         out.push_back(row.name);
-  if (by != "suite") std::sort(out.begin(), out.end());
+  if (by == "level")
+    std::sort(out.begin(), out.end(), [](const std::string& a, const std::string& b) {
+      return a.size() != b.size() ? a.size() < b.size() : a < b;
+    });
+  else if (by != "suite")
+    std::sort(out.begin(), out.end());
   return out;
 }
 

@@ -64,9 +64,16 @@ EvalRow row_of(std::string by,
   return row;
 }
 
-std::string two_digits(std::int64_t n) {
-  return n < 10 ? "0" + std::to_string(n) : std::to_string(n);
-}
+// Shorter first, so that level 10 comes after 9; names of other groups are not numbers.
+struct ByNumber {
+  bool operator()(const std::string& a, const std::string& b) const {
+    const auto is_number = [](const std::string& x) {
+      return !x.empty() && x.find_first_not_of("0123456789") == std::string::npos;
+    };
+    if (is_number(a) && is_number(b) && a.size() != b.size()) return a.size() < b.size();
+    return a < b;
+  }
+};
 
 EvalComparison comparison_of(
     const std::string& before,
@@ -127,14 +134,14 @@ std::vector<EvalRow> rows_of(const std::vector<EvalTask>& tasks, std::int64_t sa
   std::vector<EvalRow> rows = {row_of("all", "all", all, ks)};
   using Names = std::function<std::vector<std::string>(const EvalTask&)>;
   const auto group = [&](const char* by, const Names& names) {
-    std::map<std::string, Group> groups;
+    std::map<std::string, Group, ByNumber> groups;
     for (const auto* t : all)
       for (const auto& name : names(*t)) groups[name].push_back(t);
     for (const auto& [name, members] : groups) rows.push_back(row_of(by, name, members, ks));
   };
   using One = std::vector<std::string>;
   group("suite", [](const EvalTask& t) { return One{t.suite}; });
-  group("level", [](const EvalTask& t) { return One{two_digits(t.level)}; });
+  group("level", [](const EvalTask& t) { return One{std::to_string(t.level)}; });
   group("mechanism", [](const EvalTask& t) {
     const std::set<std::string> once(t.mechanisms.begin(), t.mechanisms.end());
     return One(once.begin(), once.end());
