@@ -1,6 +1,6 @@
-// The whole way, with the commands' own functions: generate, verify, run the scripted policies,
-// show, export. Ends with 1 where anything is not as it must be: a task that does not verify, an
-// oracle below 100 %, a nop above 0 %, a jail that failed.
+// The whole way, with the commands' own functions: generate, verify, run the scripted policies
+// and the shipped model, show, export. Ends with 1 where anything is not as it must be: a task that
+// does not verify, an oracle below 100 %, a nop above 0 %, a jail that failed.
 #include <fmt/core.h>
 
 #include <filesystem>
@@ -8,6 +8,7 @@
 #include "agent/export.h"
 #include "agent/show.h"
 #include "base/clock.h"
+#include "cli/demo_model.h"
 #include "cli/generation.h"
 #include "cli/rollouts.h"
 #include "cli/stats.h"
@@ -22,28 +23,6 @@ struct Demo {
   std::int64_t envs = 100, tasks_per_env = 10, seed = 1, sample = 20;
   [[nodiscard]] std::string file(const std::string& name) const { return dir + "/" + name; }
 };
-
-struct PolicyResult {
-  std::string policy;
-  agent::RunSummary summary;
-};
-
-Table result_table(const std::vector<PolicyResult>& results) {
-  Table table{{"policy", "episodes", "solved %", "mean score", "infra errors", "episodes/s",
-               "tool calls/s"},
-              {}};
-  for (const auto& [policy, summary] : results) {
-    const double seconds = summary.seconds > 0 ? summary.seconds : 1e-9;
-    table.rows.push_back(
-        {policy, format_count(summary.episodes),
-         format_share(static_cast<double>(summary.solved), static_cast<double>(summary.episodes)),
-         fmt::format("{:.3f}", summary.score_mean()), format_count(summary.infra_errors),
-         format_count(static_cast<std::int64_t>(static_cast<double>(summary.episodes) / seconds)),
-         format_count(
-             static_cast<std::int64_t>(static_cast<double>(summary.tool_calls) / seconds))});
-  }
-  return table;
-}
 
 // What is not as it must be, in words.
 std::vector<std::string> shortfalls(const std::vector<PolicyResult>& results,
@@ -148,11 +127,17 @@ Result<int> play(Context& context,
   }
   out.table(result_table(results));
 
+  out.line(
+      "\nthe model that comes with the program, on small environments that it has never seen (" +
+      demo.file("small.db") + ", level 1):\n");
+  SEEDBED_TRY(auto with_model, play_model(context, demo.dir, demo.seed, broker));
+  out.table(result_table(with_model));
+
   SEEDBED_TRY(const auto episode, episode_to_show(*store));
   SEEDBED_TRY(const auto text, agent::show(*store, episode, agent::ShowForm::text));
   out.line("\none whole trajectory (seedbed show " + path + " " + episode.substr(0, 12) + "):\n\n" +
            text);
-  std::vector<std::string> paths = {path};
+  std::vector<std::string> paths = {path, demo.file("small.db")};
   for (const auto format : {agent::ExportFormat::trl, agent::ExportFormat::openai}) {
     agent::ExportOptions wanted;
     wanted.format = format;
@@ -170,6 +155,7 @@ Result<int> play(Context& context,
 
   for (const auto& each : paths) out.line(each);
   out.line("all of it in " + format_seconds(static_cast<double>(monotonic_us() - begin) / 1e6));
+  results.insert(results.end(), with_model.begin(), with_model.end());
   const auto wrong = shortfalls(results, verified);
   for (const auto& what : wrong) out.status("seedbed: demo: " + what);
   return wrong.empty() ? 0 : 1;
@@ -180,9 +166,10 @@ Result<int> play(Context& context,
 Result<int> cmd_demo(Context& context, const Words& words) {
   Demo demo{.dir = "demo"};
   Common common;
-  Options options(
-      "demo", "the whole way: generate, verify, run three policies, show one trajectory, export",
-      "seedbed demo --out demo");
+  Options options("demo",
+                  "the whole way: generate, verify, run agents and the shipped model, show one "
+                  "trajectory, export",
+                  "seedbed demo --out demo");
   options.text("--out", demo.dir, "DIR",
                "folder for everything it makes; a store from an earlier demo is replaced");
   options.integer("--envs", demo.envs, 1, 100'000, "environments");

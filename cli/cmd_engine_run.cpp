@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/common.h"
 #include "cli/engine_commands.h"
+#include "cli/shipped_model.h"
 #include "engine/chat/render.h"
 #include "engine/choose_device.h"
 #include "engine/engine.h"
@@ -236,7 +237,9 @@ Result<int> engine_generate(Context& context, const Words& words) {
   Options options(
       "engine generate", "continue a prompt and show the text as it comes",
       "seedbed engine generate --model nano --prompt \"Once\" --max-tokens 40 --seed 1");
-  options.text("--model", run.model, "DIR", "folder of the model, tokenizer.json in it");
+  options.text("--model", run.model, "DIR",
+               "folder of the model, tokenizer.json in it; absent: the model that comes with the "
+               "program");
   options.text("--prompt", run.prompt, "TEXT", "what to continue");
   options.text("--tokenizer", run.tokenizer, "FILE", "another tokenizer.json than the model's own");
   options.flag("--chat", run.chat, "the prompt is a user's message: DeepSeek-V3.2's chat format");
@@ -255,11 +258,11 @@ Result<int> engine_generate(Context& context, const Words& words) {
                  "where to compute; auto: on a GPU where this build finds one");
   options.integer("--threads", run.threads, 0, 1024, "threads; 0: one for each core");
   json_option(options, common);
-  options.require("--model");
   options.require("--prompt");
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   context.out.set_json(common.json);
+  SEEDBED_TRY(run.model, model_or_shipped(run.model));
   note_backend(context);
   SEEDBED_TRY(const auto tokenizer,
               engine::text::Tokenizer::load(run.tokenizer.empty() ? run.model : run.tokenizer));

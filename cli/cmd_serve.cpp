@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "cli/common.h"
+#include "cli/shipped_model.h"
 #include "engine/choose_device.h"
 #include "engine/server/server.h"
 #include "engine/service/api.h"
@@ -244,7 +245,9 @@ void say_ready(Context& context,
 }
 
 void declare(Options& options, ServeRun& run) {
-  options.text("--model", run.model, "DIR", "folder of the model, tokenizer.json in it");
+  options.text("--model", run.model, "DIR",
+               "folder of the model, tokenizer.json in it; absent: the model that comes with the "
+               "program");
   options.text("--host", run.host, "H", "address to listen on");
   options.integer("--port", run.port, 0, 65'535, "port; 0: any free one, which is printed");
   options.choice("--profile", run.profile, kProfiles,
@@ -277,7 +280,6 @@ void declare(Options& options, ServeRun& run) {
   options.text("--weights-root", run.weights_root, "DIR",
                "where /update_weights may take folders from; else the model's parent");
   options.flag("--json", run.json, "print one object with the port, then serve");
-  options.require("--model");
 }
 
 }  // namespace
@@ -291,6 +293,7 @@ Result<int> cmd_serve(Context& context, const Words& words) {
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   context.out.set_json(run.json);
   if (context.stop) return interrupted("seedbed serve");
+  SEEDBED_TRY(run.model, model_or_shipped(run.model));
   SEEDBED_TRY(auto asked, api_options(run));
   const std::string name = asked.model_name;
   allow_descriptors();

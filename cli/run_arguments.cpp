@@ -1,6 +1,7 @@
 #include "cli/run_arguments.h"
 
 #include "agent/scripted.h"
+#include "cli/shipped_model.h"
 #include "schemas/value.h"
 
 namespace seedbed::cli {
@@ -8,7 +9,8 @@ namespace {
 
 void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions& run) {
   options.text("--model", run.engine.model_dir, "DIR",
-               "engine: config.json, weights and tokenizer.json");
+               "engine: config.json, weights and tokenizer.json; absent: the model that comes with "
+               "the program");
   options.choice("--thinking", arguments.thinking, {"on", "off"},
                  "engine: reason before answering");
   options.integer("--context", arguments.context, 0, 1 << 24,
@@ -89,11 +91,8 @@ Step settle_engine(const std::string& command,
                           "leave it out, or name --policy engine");
     return std::nullopt;
   }
-  if (!options.given("--model"))
-    return make_error(Where::usage, "seedbed " + command, "--model",
-                      "absent, and the policy engine needs it",
-                      "for instance --policy engine --model DIR");
   agent::EngineOptions& o = run.engine;
+  SEEDBED_TRY(o.model_dir, model_or_shipped(o.model_dir));
   if (options.given("--temperature")) o.temperature = arguments.temperature;
   if (options.given("--max-tokens")) o.max_tokens = arguments.max_tokens;
   o.top_p = arguments.top_p;

@@ -1,0 +1,130 @@
+"""Writes a shipped model's card (README.md) from what was measured: the run, its recipe, evaluations, recall.
+
+    python train/card.py --model models/sprout --recipe train/recipes/cpu.json --run build/train/cpu/run \
+                         --evaluation eval.json [--measure measure.json] --hardware "2 cores of a shared AMD EPYC"
+
+Nothing is typed in by hand: a number that no file holds does not appear.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+SUITES_WANTED = {"compact-l1": "recipe cpu: at least 25 %", "compact-l2": "recipe gpu: at least 60 % with level 1", "compact-heldout": "recipe gpu: at least 35 %"}
+
+
+def percent(value):
+    return f"{100 * value:.1f} %"
+
+
+def interval(estimate):
+    return f"{percent(estimate['value'])} ({100 * estimate['low']:.0f} to {100 * estimate['high']:.0f})"
+
+
+def first(estimates, k=1):
+    return next((e for e in estimates if e["k"] == k), None)
+
+
+def stage_lines(metrics):
+    """One row a stage as it was run: steps, tokens, first and last loss."""
+    rows, at = [], 0
+    while at < len(metrics):
+        end = at
+        while end < len(metrics) and metrics[end]["stage"] == metrics[at]["stage"]:
+            end += 1
+        part = metrics[at:end]
+        tokens = part[-1]["tokens"] - (metrics[at - 1]["tokens"] if at else 0)
+        mean = lambda lines, key: sum(line[key] for line in lines) / len(lines)
+        rows.append((part[0]["stage"], len(part), tokens, mean(part[:10], "agent_loss"), mean(part[-10:], "agent_loss"), mean(part[-10:], "agent_right")))
+        at = end
+    return rows
+
+
+def scores(evaluation):
+    out = ["| suite | " + " | ".join(p["label"] for p in evaluation["policies"]) + " |", "|---|" + "---|" * len(evaluation["policies"])]
+    names = [s["name"] for s in evaluation["suites"]]
+    for name in names:
+        cells = []
+        for policy in evaluation["policies"]:
+            row = next((r for r in policy["rows"] if r["by"] == "suite" and r["name"] == name), None)
+            row = row or next((r for r in policy["rows"] if r["by"] == "all"), None)
+            estimate = first(row["pass_at"]) if row else None
+            cells.append(interval(estimate) if estimate else "")
+        out.append(f"| {name} | " + " | ".join(cells) + " |")
+    return out
+
+
+def errors(evaluation):
+    row = next(r for r in evaluation["policies"][0]["rows"] if r["by"] == "all")
+    counted = ", ".join(f"{e['name']} {e['count']}" for e in row["errors"] if e["count"])
+    return f"Of {row['episodes']} episodes {row['solved']} were solved; the others: {counted or 'none'}."
+
+
+def card(options):
+    recipe = json.loads(options.recipe.read_text())
+    metrics = [json.loads(line) for line in (options.run / "metrics.jsonl").read_text().splitlines()]
+    evaluation = json.loads(options.evaluation.read_text())
+    model = json.loads((options.model / "config.json").read_text())
+    size = sum(p.stat().st_size for p in options.model.glob("*.safetensors"))
+    data, last = recipe["data"], metrics[-1]
+    out = [
+        f"# {options.model.name}: the model that comes with the program",
+        "",
+        "A DeepSeek-V3.2-class model in small (latent attention, lightning indexer with top-k sparse attention, gated experts, a prediction layer), trained from nothing on seedbed's own",
+        "trajectories. It is what `seedbed run --policy engine`, `seedbed serve` and the demo use where no other model is named: a proof that the data teach something, and a start for",
+        "experiments. It knows nothing but tool calls in environments like those that it was trained on.",
+        "",
+        "| what | |",
+        "|---|---|",
+        f"| layers, width, heads | {model['num_hidden_layers']}, {model['hidden_size']}, {model['num_attention_heads']} |",
+        f"| experts: in all, for a token, shared | {model['n_routed_experts']}, {model['num_experts_per_tok']}, {model['n_shared_experts']} |",
+        f"| selection | {model['index_topk']} positions a token |",
+        f"| vocabulary; positions | {model['vocab_size']:,}; {model['max_position_embeddings']:,} |",
+        f"| weights | {size / 2**20:.1f} MiB, {model['torch_dtype']} |",
+        f"| trained on | {options.hardware} |",
+        f"| steps, tokens, hours of steps | {last['step']:,}; {last['tokens']:,}; {last['seconds'] / 3600:.2f} |",
+        f"| recipe, seed | `train/recipes/{options.recipe.name}`, {recipe['seed']} |",
+        f"| data | `seedbed gen {' '.join(data['gen'])} --envs {data['envs']} --tasks-per-env {data['tasks_per_env']} --seed {data['seed']}`, played by `teacher` |",
+        "",
+        "## How it was trained",
+        "",
+        "| stage | steps | tokens | loss of the agent's tokens, first and last ten steps | right at the end |",
+        "|---|---|---|---|---|",
+    ]
+    out += [f"| {s} | {n:,} | {t:,} | {a:.2f} to {b:.2f} | {percent(r)} |" for s, n, t, a, b, r in stage_lines(metrics)]
+    held = [(line["step"], line["held_out"]) for line in metrics if "held_out" in line]
+    if held:
+        out += ["", "On held-out episodes, following the teacher (share of tokens, of replies, of whole episodes in which each token is the likeliest one):", "", "| step | loss | tokens | replies | episodes |", "|---|---|---|---|---|"]
+        keep = held[:: max(1, len(held) // 12)]
+        keep = keep if keep[-1] == held[-1] else [*keep, held[-1]]
+        out += [f"| {s:,} | {h['agent_loss']:.3f} | {percent(h['agent_right'])} | {percent(h['turns_right'])} | {percent(h['episodes_right'])} |" for s, h in keep]
+    out += ["", "## Scores", "", f"`seedbed eval`, pass@1 with 95 % intervals, temperature 0; suites: `docs/eval.md`. File: `{options.evaluation.name}`.", ""]
+    out += scores(evaluation)
+    out += ["", errors(evaluation), ""]
+    wanted = [f"{name}: {bar}" for name, bar in SUITES_WANTED.items()]
+    out += [f"Aims: {'; '.join(wanted)}.", ""]
+    if options.measure:
+        measured = json.loads(options.measure.read_text())
+        recall = measured["recall"]
+        out += ["## Selection", "", f"`python -m seedbed_train measure` on {measured['trajectories']} episodes of default environments (file: `{options.measure.name}`).", ""]
+        out += ["| | dense | sparse |", "|---|---|---|", *(f"| {what} | {f(measured['dense'][key])} | {f(measured['sparse'][key])} |" for what, key, f in (("loss of the agent's tokens", "agent_loss", lambda v: f"{v:.3f}"), ("replies right", "turns_right", percent))), ""]
+        if recall:
+            out += [f"Attention's mass kept at positions from {recall['least_position']:,} on, {recall['k']} keys each: selection {percent(recall['selection'])}, the last {recall['k']} positions {percent(recall['window'])}, chance {percent(recall['chance'])}.", ""]
+    out += ["## Limits", "", "English made by a grammar; 8 to 12 tools and prompts of about 3,000 tokens are what it has seen. Out of that it mostly fails. It holds no knowledge of the world, and no safety training.", ""]
+    out += ["## Make it again", "", f"`./dev train {options.recipe.stem}`, in legs of any length; then `seedbed eval`, `python -m seedbed_train measure` and `train/card.py`.", ""]
+    (options.model / "README.md").write_text("\n".join(out), encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--recipe", required=True, type=Path)
+    parser.add_argument("--run", required=True, type=Path)
+    parser.add_argument("--evaluation", required=True, type=Path)
+    parser.add_argument("--measure", type=Path)
+    parser.add_argument("--hardware", required=True)
+    card(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
