@@ -152,7 +152,6 @@ TEST(EvalUsage, WrongWordsAreRefusedBeforeAnythingIsMade) {
       {{"eval", "--policy", "nop", "--suite", "heldout", "--baseline", "oracel"},
        "did you mean 'oracle'?"},
       {{"eval", "--policy", "nop", "--suite", "heldout", "--unseen-only"}, "without --against"},
-      {{"eval", "--policy", "engine", "--suite", "heldout"}, "'--model': absent"},
       {{"eval", "--policy", "nop", "--suite", "heldout", "--threads", "2"}, "no use for it"},
   };
   for (const auto& [words, says] : table) {
