@@ -151,6 +151,36 @@ class Refusals(Base):
         self.assertEqual(file.stat().st_size, 1000)
 
 
+class Windows(Base):
+    def test_a_stretch_has_the_tokens_and_the_loss_of_its_sequence(self):
+        records = self.records()
+        for _, stretches in data.plan_windows(records, 64, 16, 1, 0):
+            pack = data.build_windows(records, stretches, 16, 1.0)
+            self.assertEqual(len(pack.spans), len(stretches))
+            for span, (i, first) in zip(pack.spans, stretches):
+                ids, learn = records.sequence(i)
+                whole = records.prefixes[records.prefix_of[i]].tolist() + ids
+                under_loss = [False] * (len(whole) - len(learn)) + learn
+                self.assertEqual(pack.tokens[span.begin : span.end].tolist(), whole[first : first + 16])
+                self.assertEqual(pack.learn[span.begin : span.end - 1].tolist(), under_loss[first + 1 : first + 16])
+                self.assertEqual(int(pack.positions[span.begin]), 0)
+
+    def test_a_stage_of_windows_goes_on_exactly_and_the_next_begins_its_own_order(self):
+        recipe = kit.recipe({"stage": "dense", "steps": 3, "window": 16}, {"stage": "dense", "steps": 3})
+        records = self.records()
+        Run(recipe, records, self.folder / "whole", quiet=True).train()
+        for _ in range(20):
+            leg = Run(recipe, records, self.folder / "legs", quiet=True)
+            if leg.stage < 2 and leg.stage_step < 3:
+                leg._one(recipe["stages"][leg.stage])
+                leg.save()
+            elif leg.train(0):
+                break
+        whole, legs = (torch.load(self.folder / d / "state.pt", weights_only=True)["model"] for d in ("whole", "legs"))
+        for name, tensor in whole.items():
+            self.assertTrue(torch.equal(tensor, legs[name]), name)
+
+
 class Order(Base):
     def test_an_epoch_has_every_record_once_and_depends_on_its_number(self):
         records = self.records(environments=5, tasks=9)
