@@ -105,6 +105,15 @@ def check_cut(names):
     return cut
 
 
+def check_kept(names):
+    """The rows that are trained on have the calls of their episodes, with no argument more or less."""
+    calls = lambda messages: [c["function"] for m in messages for c in m.get("tool_calls") or []]
+    sources = [row for row in names["rows"] if row["environment_id"] not in names["held_out"]]
+    for row, source in zip(names["train_rows"], sources, strict=True):
+        want(calls(row["prompt"] + row["completion"]) == calls(source["messages"]), f"{source['id']}: other calls than in the export")
+        want(row["tools"] == source["tools"], f"{source['id']}: other tools than in the export")
+
+
 def check_labels(names):
     """Under loss is what the assistant says in the completion: its calls, its reasoning, its ends; no result, no prompt."""
     tokenizer, data = names["tokenizer"], names["trainer"].train_dataset
@@ -130,6 +139,7 @@ def run_page(names):
             check_rows(names)
         if "def prompt_and_completion" in text:
             told["cut"] = check_cut(names)
+            check_kept(names)
         if "trainer.train_dataset[0]" in text:
             told["rows"] = check_labels(names)
         if "trainer.train()" in text:
