@@ -10,7 +10,11 @@ import argparse
 import json
 from pathlib import Path
 
-SUITES_WANTED = {"compact-l1": "recipe cpu: at least 25 %", "compact-l2": "recipe gpu: at least 60 % with level 1", "compact-heldout": "recipe gpu: at least 35 %"}
+SUITES_WANTED = {
+    "compact-l1": "recipe cpu: at least 25 %",
+    "compact-l2": "recipe gpu: at least 60 % with level 1",
+    "compact-heldout": "recipe gpu: at least 35 %",
+}
 
 
 def percent(value):
