@@ -64,19 +64,19 @@ def errors(evaluation):
     return f"Of {row['episodes']} episodes {row['solved']} were solved; the others: {counted or 'none'}."
 
 
-def card(options):
-    recipe = json.loads(options.recipe.read_text())
-    metrics = [json.loads(line) for line in (options.run / "metrics.jsonl").read_text().splitlines()]
-    evaluation = json.loads(options.evaluation.read_text())
+def head(options, recipe, metrics):
+    """What it is: sizes, hardware, data."""
     model = json.loads((options.model / "config.json").read_text())
     size = sum(p.stat().st_size for p in options.model.glob("*.safetensors"))
     data, last = recipe["data"], metrics[-1]
-    out = [
+    gen = f"{' '.join(data['gen'])} --envs {data['envs']} --tasks-per-env {data['tasks_per_env']} --seed {data['seed']}"
+    return [
         f"# {options.model.name}: the model that comes with the program",
         "",
-        "A DeepSeek-V3.2-class model in small (latent attention, lightning indexer with top-k sparse attention, gated experts, a prediction layer), trained from nothing on seedbed's own",
-        "trajectories. It is what `seedbed run --policy engine`, `seedbed serve` and the demo use where no other model is named: a proof that the data teach something, and a start for",
-        "experiments. It knows nothing but tool calls in environments like those that it was trained on.",
+        "A DeepSeek-V3.2-class model in small (latent attention, lightning indexer with top-k sparse attention, gated experts, a prediction",
+        "layer), trained from nothing on seedbed's own trajectories. It is what `seedbed run --policy engine`, `seedbed serve` and the demo use",
+        "where no other model is named: a proof that the data teach something, and a start for experiments. It knows nothing but tool calls in",
+        "environments like those that it was trained on.",
         "",
         "| what | |",
         "|---|---|",
@@ -88,34 +88,62 @@ def card(options):
         f"| trained on | {options.hardware} |",
         f"| steps, tokens, hours of steps | {last['step']:,}; {last['tokens']:,}; {last['seconds'] / 3600:.2f} |",
         f"| recipe, seed | `train/recipes/{options.recipe.name}`, {recipe['seed']} |",
-        f"| data | `seedbed gen {' '.join(data['gen'])} --envs {data['envs']} --tasks-per-env {data['tasks_per_env']} --seed {data['seed']}`, played by `teacher` |",
-        "",
-        "## How it was trained",
-        "",
-        "| stage | steps | tokens | loss of the agent's tokens, first and last ten steps | right at the end |",
-        "|---|---|---|---|---|",
+        f"| data | `seedbed gen {gen}`, played by `teacher` |",
     ]
+
+
+def training(metrics):
+    """How it was trained: stages, and what held-out episodes said on the way."""
+    out = ["", "## How it was trained", ""]
+    out += ["| stage | steps | tokens | loss of the agent's tokens, first and last ten steps | right at the end |", "|---|---|---|---|---|"]
     out += [f"| {s} | {n:,} | {t:,} | {a:.2f} to {b:.2f} | {percent(r)} |" for s, n, t, a, b, r in stage_lines(metrics)]
     held = [(line["step"], line["held_out"]) for line in metrics if "held_out" in line]
-    if held:
-        out += ["", "On held-out episodes, following the teacher (share of tokens, of replies, of whole episodes in which each token is the likeliest one):", "", "| step | loss | tokens | replies | episodes |", "|---|---|---|---|---|"]
-        keep = held[:: max(1, len(held) // 12)]
-        keep = keep if keep[-1] == held[-1] else [*keep, held[-1]]
-        out += [f"| {s:,} | {h['agent_loss']:.3f} | {percent(h['agent_right'])} | {percent(h['turns_right'])} | {percent(h['episodes_right'])} |" for s, h in keep]
-    out += ["", "## Scores", "", f"`seedbed eval`, pass@1 with 95 % intervals, temperature 0; suites: `docs/eval.md`. File: `{options.evaluation.name}`.", ""]
+    if not held:
+        return out
+    what = "share of tokens, of replies, of whole episodes in which each token is the likeliest one"
+    out += ["", f"On held-out episodes, following the teacher ({what}):", ""]
+    out += ["| step | loss | tokens | replies | episodes |", "|---|---|---|---|---|"]
+    keep = held[:: max(1, len(held) // 12)]
+    keep = keep if keep[-1] == held[-1] else [*keep, held[-1]]
+    for step, h in keep:
+        shares = " | ".join(percent(h[key]) for key in ("agent_right", "turns_right", "episodes_right"))
+        out.append(f"| {step:,} | {h['agent_loss']:.3f} | {shares} |")
+    return out
+
+
+def selection(options):
+    """Sparse beside dense, and what the indexer keeps."""
+    measured = json.loads(options.measure.read_text())
+    recall, dense, sparse = measured["recall"], measured["dense"], measured["sparse"]
+    of = f"on {measured['trajectories']} episodes of default environments (file: `{options.measure.name}`)"
+    out = ["## Selection", "", f"`python -m seedbed_train measure` {of}.", ""]
+    out += ["| | dense | sparse |", "|---|---|---|"]
+    out.append(f"| loss of the agent's tokens | {dense['agent_loss']:.3f} | {sparse['agent_loss']:.3f} |")
+    out += [f"| replies right | {percent(dense['turns_right'])} | {percent(sparse['turns_right'])} |", ""]
+    if recall:
+        kept = f"selection {percent(recall['selection'])}, the last {recall['k']} positions {percent(recall['window'])}, chance {percent(recall['chance'])}"
+        out += [f"Attention's mass kept at positions from {recall['least_position']:,} on, {recall['k']} keys each: {kept}.", ""]
+    return out
+
+
+def card(options):
+    """Writes the model folder's README.md."""
+    recipe = json.loads(options.recipe.read_text())
+    metrics = [json.loads(line) for line in (options.run / "metrics.jsonl").read_text().splitlines()]
+    evaluation = json.loads(options.evaluation.read_text())
+    out = head(options, recipe, metrics) + training(metrics)
+    asked = "pass@1 with 95 % intervals, temperature 0; suites: `docs/eval.md`"
+    out += ["", "## Scores", "", f"`seedbed eval`, {asked}. File: `{options.evaluation.name}`.", ""]
     out += scores(evaluation)
     out += ["", errors(evaluation), ""]
     wanted = [f"{name}: {bar}" for name, bar in SUITES_WANTED.items()]
     out += [f"Aims: {'; '.join(wanted)}.", ""]
     if options.measure:
-        measured = json.loads(options.measure.read_text())
-        recall = measured["recall"]
-        out += ["## Selection", "", f"`python -m seedbed_train measure` on {measured['trajectories']} episodes of default environments (file: `{options.measure.name}`).", ""]
-        out += ["| | dense | sparse |", "|---|---|---|", *(f"| {what} | {f(measured['dense'][key])} | {f(measured['sparse'][key])} |" for what, key, f in (("loss of the agent's tokens", "agent_loss", lambda v: f"{v:.3f}"), ("replies right", "turns_right", percent))), ""]
-        if recall:
-            out += [f"Attention's mass kept at positions from {recall['least_position']:,} on, {recall['k']} keys each: selection {percent(recall['selection'])}, the last {recall['k']} positions {percent(recall['window'])}, chance {percent(recall['chance'])}.", ""]
-    out += ["## Limits", "", "English made by a grammar; 8 to 12 tools and prompts of about 3,000 tokens are what it has seen. Out of that it mostly fails. It holds no knowledge of the world, and no safety training.", ""]
-    out += ["## Make it again", "", f"`./dev train {options.recipe.stem}`, in legs of any length; then `seedbed eval`, `python -m seedbed_train measure` and `train/card.py`.", ""]
+        out += selection(options)
+    seen = "English made by a grammar; 8 to 12 tools and prompts of about 3,000 tokens are what it has seen. Out of that it mostly fails."
+    out += ["## Limits", "", f"{seen} It holds no knowledge of the world, and no safety training.", ""]
+    again = "in legs of any length; then `seedbed eval`, `python -m seedbed_train measure` and `train/card.py`"
+    out += ["## Make it again", "", f"`./dev train {options.recipe.stem}`, {again}.", ""]
     (options.model / "README.md").write_text("\n".join(out), encoding="utf-8")
 
 
