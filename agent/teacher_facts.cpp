@@ -124,13 +124,27 @@ bool Facts::user_says(std::string_view text) const {
   });
 }
 
-int Facts::user_words(const std::vector<std::string>& words) const {
-  int out = 0;
-  for (const auto& word : words)
-    if (word.size() > 2)
-      out += std::any_of(user_.begin(), user_.end(),
+int Facts::user_names(std::string_view identifier) const {
+  int known = 0, all = 0;
+  for (const auto& word : words_of(identifier)) {
+    if (word.size() < 3 || word == "cents" || word == "date" || word == "the") continue;
+    ++all;
+    known += std::any_of(user_.begin(), user_.end(),
                          [&](const std::string& said) { return has_word(said, word); });
-  return out;
+  }
+  return all == 0 ? 0 : known * 100 / all;
+}
+
+bool Facts::user_ranks(bool least) const {
+  constexpr std::string_view kLeast[] = {"lowest",  "least",    "smallest", "fewest",   "cheapest",
+                                         "first",   "earliest", "oldest",   "shortest", "lightest",
+                                         "minimum", "soonest",  "nearest"};
+  constexpr std::string_view kGreatest[] = {
+      "highest", "most",    "largest",  "greatest", "dearest", "last",     "latest",
+      "newest",  "longest", "heaviest", "maximum",  "biggest", "youngest", "farthest"};
+  const auto said = [this](std::string_view word) { return user_says(word); };
+  return least ? std::any_of(std::begin(kLeast), std::end(kLeast), said)
+               : std::any_of(std::begin(kGreatest), std::end(kGreatest), said);
 }
 
 // Said by the user, or given to a tool before: what the work is about.
@@ -144,22 +158,27 @@ bool Facts::told(const std::string& value) const {
 }
 
 std::optional<Place> Facts::find(const std::string& value,
-                                 const std::vector<std::size_t>& preferred) const {
+                                 const std::vector<std::size_t>& preferred,
+                                 const std::vector<std::string>& owners) const {
   std::optional<Place> best;
   int best_rank = -1;
   if (value.empty()) return best;
   for (std::size_t c = 0; c < calls_.size(); ++c) {
     const bool wanted = std::find(preferred.begin(), preferred.end(), c) != preferred.end();
-    for (const Value* item : calls_[c].items)
+    for (const Value* item : calls_[c].items) {
+      const bool owned = !item->members().empty() &&
+                         std::find(owners.begin(), owners.end(),
+                                   value_text(item->members().front().second)) != owners.end();
       for (const auto& [field, held] : item->members()) {
         if (value_text(held) != value) continue;
-        const int rank = (wanted ? 2 : 0) + (is_key(*item, field) ? 1 : 0);
-        if (rank < best_rank) continue;
-        // Of equal ones within a call the first.
-        if (rank == best_rank && best->call == c) continue;
+        const int rank = (owned ? 4000 : 0) + (wanted ? 2000 : 0) +
+                         (is_key(*item, field) ? 1000 : user_names(field));
+        // Of equal ones the latest call, and in it the first.
+        if (rank < best_rank || (rank == best_rank && best->call == c)) continue;
         best = Place{c, item, field};
         best_rank = rank;
       }
+    }
   }
   return best;
 }
@@ -190,6 +209,8 @@ Pick Facts::pick(const Place& place) const {
   for (const auto& [field, value] : place.item->members()) {
     const std::string text = value_text(value);
     if (is_key(*place.item, field) || text.empty() || out.match.size() == 2) continue;
+    // A number means something where its name is spoken of; a reference to another record always.
+    if (is_measure(*place.item, field, value) && user_names(field) == 0) continue;
     const auto same = [&, &name = field](const Value* other) {
       const Value* theirs = other->find(name);
       return theirs != nullptr && value_text(*theirs) == text;
@@ -219,8 +240,9 @@ void Facts::pick_extreme(const Place& place, std::vector<const Value*> rest, Pic
       least = least && below == true;
       greatest = greatest && above == true;
     }
-    const int named = user_words(words_of(field));
-    if ((!least && !greatest) || named <= best) continue;
+    const int named = user_names(field);
+    if (!(least && user_ranks(true)) && !(greatest && user_ranks(false))) continue;
+    if (named <= best) continue;
     best = named;
     out.by = field;
     out.least = least;
@@ -236,7 +258,7 @@ void Facts::pick_limit(const Place& place, Pick& out) const {
   int best = 0;
   for (const auto& [field, value] : place.item->members()) {
     if (!is_measure(*place.item, field, value)) continue;
-    const int named = user_words(words_of(field)) + (value.is_string() ? 1 : 0);
+    const int named = user_names(field) + (value.is_string() ? 1 : 0);
     if (named <= best) continue;
     for (const auto& limit : limits) {
       const Value bound = value.is_string()

@@ -50,17 +50,21 @@ class Facts {
   [[nodiscard]] const std::deque<SeenCall>& calls() const { return calls_; }
   // Whether the user wrote it, as words of its own.
   [[nodiscard]] bool user_says(std::string_view text) const;
-  // How many of the words the user wrote.
-  [[nodiscard]] int user_words(const std::vector<std::string>& words) const;
-  // The record that holds the value, as its key rather than elsewhere; in the preferred calls
-  // rather than in others, late rather than early.
+  // How much of an identifier the user wrote: 0 to 100.
+  [[nodiscard]] int user_names(std::string_view identifier) const;
+  // The record that holds the value: one of the owners (keys of records) rather than another, in
+  // the preferred calls rather than elsewhere, as its key rather than under another name, under a
+  // name that the user speaks of, late rather than early.
   [[nodiscard]] std::optional<Place> find(const std::string& value,
-                                          const std::vector<std::size_t>& preferred) const;
+                                          const std::vector<std::size_t>& preferred,
+                                          const std::vector<std::string>& owners = {}) const;
   [[nodiscard]] Pick pick(const Place& place) const;
   // Records of the call and of the other pages of the same list.
   [[nodiscard]] std::vector<const schemas::Value*> beside(std::size_t call) const;
 
  private:
+  // A word of the user's for the least or the greatest of something.
+  [[nodiscard]] bool user_ranks(bool least) const;
   [[nodiscard]] bool told(const std::string& value) const;
   void pick_extreme(const Place& place, std::vector<const schemas::Value*> rest, Pick& out) const;
   void pick_limit(const Place& place, Pick& out) const;

@@ -106,6 +106,10 @@ std::string why(const Place& place, const Pick& pick, const Facts& facts) {
   }
   std::string out = matches(pick);
   if (!pick.by.empty()) out += (out.empty() ? "" : "; ") + extreme(place, pick);
+  if (!out.empty()) return out;
+  for (const auto& [name, value] : facts.calls()[place.call].args.members())
+    if (const std::string text = value_text(value); showable(text) && name != "offset")
+      out += (out.empty() ? "it is one of those for " : " and ") + name + " " + text;
   return out;
 }
 
@@ -149,13 +153,15 @@ std::string source(const std::string& argument,
                    const Value& arg,
                    const Facts& facts,
                    const std::vector<std::size_t>& preferred,
-                   bool results_first,
+                   const std::vector<std::string>* owners,  // of a result: the ids in it
                    Rng& words) {
   const std::string value = value_text(arg);
   if (!showable(value)) return "";
-  const auto place = facts.find(value, preferred);
+  const auto place =
+      owners == nullptr ? facts.find(value, preferred) : facts.find(value, preferred, *owners);
   const bool said = facts.user_says(value);
-  if (place && (results_first || !said)) return from_record(*place, value, argument, facts, words);
+  if (place && (owners != nullptr || !said))
+    return from_record(*place, value, argument, facts, words);
   return said ? from_user(value, argument, words) : "";
 }
 
@@ -190,11 +196,11 @@ std::string repeated(const Outlook& outlook, const Facts& facts, Rng& words) {
   for (auto* list : {&done, &later})
     if (list->size() > kMostRemaining) list->resize(kMostRemaining);
   static constexpr std::array<std::string_view, 4> kBoth = {
-      "Done: {done}. Left after this: {later}.", "{done} is done; then come {later}.",
+      "Done: {done}. Left after this: {later}.", "Already done: {done}; then come {later}.",
       "After {done} this one, then {later}.", "So far {done}; still to do after this: {later}."};
   static constexpr std::array<std::string_view, 4> kLast = {
       "Done: {done}. This is the last.", "After {done} only this one is left.",
-      "{done} is done; one remains.", "So far {done}; this is the last."};
+      "Already done: {done}; one remains.", "So far {done}; this is the last."};
   static constexpr std::array<std::string_view, 4> kFirst = {
       "This one first, then {later}.", "Left after this: {later}.", "Then come {later}.",
       "I begin here; {later} follow."};
@@ -202,6 +208,17 @@ std::string repeated(const Outlook& outlook, const Facts& facts, Rng& words) {
       {"done", join(done, ", ")}, {"later", join(later, ", ")}};
   if (done.empty()) return worded(words, kFirst, values);
   return later.empty() ? worded(words, kLast, values) : worded(words, kBoth, values);
+}
+
+// What a tool's records are called, where the user speaks of one: its name without the verb.
+std::string noun_of(std::string_view tool, const Facts& facts) {
+  auto parts = words_of(tool);
+  if (parts.size() < 2) return "";
+  parts.erase(parts.begin());
+  std::string noun = join(parts, " ");
+  if (facts.user_says(noun)) return noun;
+  if (noun.ends_with("s")) noun.pop_back();
+  return facts.user_says(noun) ? noun : "";
 }
 
 bool empty_result(const Facts& facts) {
@@ -215,9 +232,12 @@ std::string before_call(const Facts& facts, const Outlook& outlook, Rng& words) 
       "So I call {tool}.",         "Next: {tool}.", "I use {tool} for it.", "Now {tool}.",
       "That is what {tool} does.", "I {spoken}."};
   static constexpr std::array<std::string_view, 5> kLook = {
-      "I need to see the records first: {tool}.", "First I look at what {tool} shows.",
-      "I look through the list of {tool}.", "{tool} shows what there is.",
-      "Nothing is known yet here, so I call {tool}."};
+      "I need to see the records first: {tool}.", "Now I look at what {tool} shows.",
+      "I look through {tool}.", "{tool} shows what there is.",
+      "I do not know these records yet, so I call {tool}."};
+  static constexpr std::array<std::string_view, 4> kAbout = {
+      "The request is about {noun}; {tool} shows them.", "I need the {noun} records: {tool}.",
+      "To find the right {noun} I call {tool}.", "{tool} lists what the request calls {noun}."};
   const auto preferred = preferred_calls(outlook);
   std::vector<std::string> sources;
   bool page = false;
@@ -227,13 +247,16 @@ std::string before_call(const Facts& facts, const Outlook& outlook, Rng& words) 
         page = true;
         sources.insert(sources.begin(), next_page(value, words));
       } else if (!page) {
-        sources.push_back(source(name, value, facts, preferred, false, words));
+        sources.push_back(source(name, value, facts, preferred, nullptr, words));
       }
     }
   sources.erase(std::remove(sources.begin(), sources.end(), std::string()), sources.end());
+  const std::string noun = noun_of(step.tool, facts);
   const std::vector<std::pair<std::string_view, std::string>> values = {
-      {"tool", step.tool}, {"spoken", spoken(step.tool)}};
-  Sentences out(sources.empty() ? worded(words, kLook, values) : worded(words, kAction, values));
+      {"tool", step.tool}, {"spoken", spoken(step.tool)}, {"noun", noun}};
+  Sentences out(!sources.empty() ? worded(words, kAction, values)
+                : noun.empty()   ? worded(words, kLook, values)
+                                 : worded(words, kAbout, values));
   if (empty_result(facts)) out.add("That list is empty.");
   for (const auto& sentence : sources) out.add(sentence);
   if (!page) out.add(repeated(outlook, facts, words));
@@ -283,12 +306,15 @@ std::string before_submit(const Facts& facts, const Outlook& outlook, Rng& words
     return out.text();
   }
   const auto preferred = preferred_calls(outlook);
+  std::vector<std::string> owners;
+  for (const auto& [name, value] : step.args.members())
+    if (!value.is_array()) owners.push_back(value_text(value));
   for (const auto& [name, value] : step.args.members()) {
     std::string from;
     if (value.is_array())
       from = of_list(name, value, facts, preferred, words);
     else
-      from = source(name, value, facts, preferred, true, words);
+      from = source(name, value, facts, preferred, &owners, words);
     out.add(from.empty() ? worked_out(name, words) : from);
   }
   return out.text();
@@ -377,15 +403,20 @@ std::string reason_after(const Mistake& mistake,
       repair = mistake.wrong + " was wrong; it must be " + mistake.right + ".";
       break;
     case MistakeKind::needless:
-      return "That does not help. " + then;
+      break;
   }
+  const auto with_room = [&](const std::string& first, const std::string& otherwise) {
+    return word_count(first) + word_count(then) <= kMostReasonWords ? first + " " + then
+                                                                    : otherwise;
+  };
+  if (mistake.kind == MistakeKind::needless) return with_room("That does not help.", then);
   static constexpr std::array<std::string_view, 4> kForms = {
       "The call failed: {code}. {repair}", "{code}: {repair}", "I got {code}. {repair}",
       "That was {code}. {repair}"};
   const std::string failed = code.empty()
                                  ? "That gave nothing of use. " + repair
                                  : worded(words, kForms, {{"code", code}, {"repair", repair}});
-  return word_count(failed) + word_count(then) <= kMostReasonWords ? failed + " " + then : failed;
+  return with_room(failed, failed);
 }
 
 }  // namespace seedbed::agent

@@ -206,6 +206,9 @@ TEST(RoundTrip, WhatIsRenderedParsesBackToTheSameCalls) {
       const auto prompt = render({turn.conversation[0]}, {.thinking = thinking});
       ASSERT_TRUE(whole.ok() && prompt.ok());
       const auto completion = text_of(whole->segments).substr(text_of(prompt->segments).size());
+      const auto reply = render_reply(turn.assistant, thinking);
+      ASSERT_TRUE(reply.ok());
+      EXPECT_EQ(text_of(*reply), completion);
       const auto read = parse_completion(completion, {.thinking = thinking});
       EXPECT_TRUE(read.malformed.empty()) << completion;
       EXPECT_EQ(read.reasoning, thinking ? turn.assistant.reasoning_content : "");

@@ -130,6 +130,23 @@ TEST(BpeTrainer, NoMergeMakesTheTextOfAnAddedToken) {
   EXPECT_EQ(tokenizer->encode("ab"), (std::vector<std::int32_t>{0}));
 }
 
+TEST(BpeTrainer, WordsMayEndAtAddedTokens) {
+  AddedToken token;
+  token.content = "<t>";
+  for (const bool cut : {false, true}) {
+    auto trainer = BpeTrainer::make({.vocab_size = 300,
+                                     .added = {token},
+                                     .steps = no_cut(),
+                                     .min_count = 1,
+                                     .cut_at_added = cut});
+    trainer->add_text("ab<t>cd<t><t>ab");
+    bool across = false;
+    for (const auto& [left, right] : merges_of(*trainer->train()))
+      across = across || (left + right).find_first_of("<>") != std::string::npos;
+    EXPECT_EQ(across, !cut);
+  }
+}
+
 TEST(BpeTrainer, RefusesWhatCannotBeMade) {
   AddedToken one, two;
   one.content = "!";
