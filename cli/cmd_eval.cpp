@@ -110,6 +110,19 @@ Step say(Context& context,
   return std::nullopt;
 }
 
+// The evaluated policy against each of the others.
+void compare_with(Context& context,
+                  const std::vector<schemas::EvalPolicy>& others,
+                  Evaluation& evaluation) {
+  for (const auto& before : others) {
+    auto found = tasks::eval::compare(before, evaluation.policies.front());
+    if (found.empty())
+      context.out.status("seedbed: " + before.label +
+                         " tried none of these tasks; nothing is paired with it");
+    for (auto& c : found) evaluation.comparisons.push_back(std::move(c));
+  }
+}
+
 // Earlier evaluations alone, the last of them against each of the others.
 Result<int> compare_files(Context& context, const EvalArguments& e) {
   SEEDBED_TRY(auto earlier, read_earlier(e.compare));
@@ -117,9 +130,7 @@ Result<int> compare_files(Context& context, const EvalArguments& e) {
   evaluation.generator = envgen::kGeneratorVersion;
   evaluation.policies.push_back(std::move(earlier.back()));
   earlier.pop_back();
-  for (const auto& before : earlier)
-    for (auto& c : tasks::eval::compare(before, evaluation.policies.front()))
-      evaluation.comparisons.push_back(std::move(c));
+  compare_with(context, earlier, evaluation);
   if (auto error = say(context, e, evaluation, earlier)) return *std::move(error);
   return 0;
 }
@@ -225,12 +236,8 @@ Result<int> cmd_eval(Context& context, const Words& words) {
     SEEDBED_TRY(auto policy, evaluate(context, prepared, each, broker));
     evaluation.policies.push_back(std::move(policy));
   }
-  for (const auto& before : earlier)
-    for (auto& c : tasks::eval::compare(before, evaluation.policies.front()))
-      evaluation.comparisons.push_back(std::move(c));
-  for (std::size_t i = 1; i < evaluation.policies.size(); ++i)
-    for (auto& c : tasks::eval::compare(evaluation.policies[i], evaluation.policies.front()))
-      evaluation.comparisons.push_back(std::move(c));
+  compare_with(context, earlier, evaluation);
+  compare_with(context, {evaluation.policies.begin() + 1, evaluation.policies.end()}, evaluation);
   if (auto error = say(context, e, evaluation, earlier)) return *std::move(error);
   return ending(context, evaluation);
 }

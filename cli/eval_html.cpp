@@ -66,6 +66,20 @@ std::vector<std::string> labels_of(const std::vector<EvalPolicy>& policies) {
   return out;
 }
 
+// A name left of the plot, cut where there is no room for it.
+std::string name_at(const std::string& name, double y) {
+  constexpr std::size_t kMost = 30;
+  std::string shown = name;
+  if (shown.size() > kMost) {
+    std::size_t cut = kMost - 1;
+    while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xc0U) == 0x80U) --cut;
+    shown = shown.substr(0, cut) + "\xE2\x80\xA6";
+  }
+  return fmt::format(
+      R"(<text class="name" x="{}" y="{:.1f}" text-anchor="end"><title>{}</title>{}</text>)",
+      kName - 10, y, html_escape(name), html_escape(shown));
+}
+
 double x_of(double share) {
   return kName + (kRight - kName) * share;
 }
@@ -124,28 +138,27 @@ std::string forest(std::string_view caption,
                   fmt::format("{}, {}: {} of {} tasks in {} environments", policies[p].label, name,
                               format_rate(row->pass_at[0]), row->tasks, row->environments));
     }
-    marks += fmt::format(R"(<text class="name" x="{}" y="{:.1f}" text-anchor="end">{}</text>)",
-                         kName - 10, (first + y - line) / 2 + 4, html_escape(name));
+    marks += name_at(name, (first + y - line) / 2 + 4);
     y += gap;
   }
   return figure(caption, fmt::format(R"(<svg viewBox="0 0 {} {:.0f}" role="img">)", kWide, y + 14) +
                              grid(y - gap) + marks + "</svg>");
 }
 
-// How a policy's episodes ended, as one bar.
-std::string endings(const std::vector<EvalPolicy>& policies) {
+// How episodes ended: a bar a row.
+using Ended = std::vector<std::pair<std::string, const EvalRow*>>;
+std::string endings(std::string_view caption, const Ended& rows) {
   const auto classes = tasks::eval::enum_names(tasks::eval::ErrorClass{});
   double y = 6;
   std::string bars;
-  for (const auto& policy : policies) {
-    const auto* row = row_named(policy, "all", "all");
+  for (const auto& [label, row] : rows) {
     if (row == nullptr || row->episodes == 0) continue;
     double share = 0;
     const auto piece = [&](std::int64_t count, const std::string& style, std::string_view name) {
       const double wide = as_double(count) / as_double(row->episodes);
       if (count > 0)
         bars += fmt::format(
-            R"(<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="18"><title>{}: {} ({})</title></rect>)",
+            R"(<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="15"><title>{}: {} ({})</title></rect>)",
             style, x_of(share), y, (kRight - kName) * wide, name, format_count(count),
             format_share(as_double(count), as_double(row->episodes)));
       share += wide;
@@ -154,13 +167,25 @@ std::string endings(const std::vector<EvalPolicy>& policies) {
     for (std::size_t i = 0; i < classes.size(); ++i)
       for (const auto& e : row->errors)
         if (e.name == classes[i]) piece(e.count, colour(i), classes[i]);
-    bars += fmt::format(R"(<text class="name" x="{}" y="{:.1f}" text-anchor="end">{}</text>)",
-                        kName - 10, y + 13, html_escape(policy.label));
-    y += 26;
+    bars += name_at(label, y + 12);
+    y += 21;
   }
-  return figure("share of all episodes",
-                fmt::format(R"(<svg viewBox="0 0 {} {:.0f}" role="img">)", kWide, y + 14) +
-                    grid(y) + bars + "</svg>");
+  return bars.empty() ? ""
+                      : figure(caption, fmt::format(R"(<svg viewBox="0 0 {} {:.0f}" role="img">)",
+                                                    kWide, y + 14) +
+                                            grid(y) + bars + "</svg>");
+}
+
+Ended by_policy(const std::vector<EvalPolicy>& policies) {
+  Ended out;
+  for (const auto& p : policies) out.emplace_back(p.label, row_named(p, "all", "all"));
+  return out;
+}
+Ended by_group(const EvalPolicy& policy, const std::string& by) {
+  Ended out;
+  for (const auto& row : policy.rows)
+    if (row.by == by) out.emplace_back(row.name, &row);
+  return out;
 }
 
 // pass@k rises and pass^k falls with k; k on a scale of doublings.
@@ -266,8 +291,8 @@ std::string eval_html(const schemas::Evaluation& evaluation,
         first.samples, html_escape(first.version), html_escape(evaluation.generator));
   out += "<p>" + html_escape(interval_note(policies)) + "</p>\n" + key(labels_of(all));
   out += section("Scores by suite", forest("pass@1", all, "suite"));
-  if (groups_of(all, "level").size() > 1)
-    out += section("By level", forest("pass@1", all, "level"));
+  const bool several_levels = groups_of(all, "level").size() > 1;
+  if (several_levels) out += section("By level", forest("pass@1", all, "level"));
   out += section("By what is held out", forest("pass@1", all, "held out"));
   const bool several =
       std::any_of(all.begin(), all.end(), [](const EvalPolicy& p) { return p.samples > 1; });
@@ -277,7 +302,11 @@ std::string eval_html(const schemas::Evaluation& evaluation,
     ends.emplace_back(name);
     std::replace(ends.back().begin(), ends.back().end(), '_', ' ');
   }
-  out += section("How episodes ended", key(ends, true) + endings(all));
+  out += section("How episodes ended",
+                 key(ends, true) + endings("share of all episodes", by_policy(all)) +
+                     endings(first.label + ", by kind of goal", by_group(first, "kind")) +
+                     (several_levels ? endings(first.label + ", by level", by_group(first, "level"))
+                                     : std::string()));
   out += section("By kind of goal: " + first.label, forest("pass@1", {first}, "kind"));
   out += section("By mechanism of the environment: " + first.label,
                  forest("pass@1", {first}, "mechanism"));
