@@ -125,7 +125,7 @@ std::string forest(std::string_view caption,
                    const std::string& by) {
   const auto names = groups_of(policies, by);
   if (names.empty()) return "";
-  const double line = policies.size() == 1 ? 16 : 11, gap = policies.size() == 1 ? 2 : 9;
+  const double line = policies.size() == 1 ? 16 : 11, gap = policies.size() == 1 ? 2 : 14;
   double y = 10;
   std::string marks;
   for (const auto& name : names) {

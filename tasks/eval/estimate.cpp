@@ -115,7 +115,8 @@ std::array<double, 2> wilson(double share, double n) {
   const double z2 = kZ * kZ;
   const double middle = (share + z2 / (2 * n)) / (1 + z2 / n);
   const double half = kZ * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-  return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
+  return {share <= 0 ? 0.0 : std::max(0.0, middle - half),  // exact there, whatever was rounded
+          share >= 1 ? 1.0 : std::min(1.0, middle + half)};
 }
 
 Estimate pass_at_estimate(const std::vector<Tries>& tasks, std::int64_t k) {

@@ -33,6 +33,7 @@ TEST(Estimate, WilsonAgreesWithTextbookValues) {
   const auto none = wilson(0, 20);
   EXPECT_EQ(none[0], 0);
   EXPECT_NEAR(none[1], 0.1611, 1e-4);
+  EXPECT_EQ(wilson(1, 60)[1], 1);
   const auto half = wilson(0.5, 100);
   EXPECT_NEAR(half[0], 0.4038, 1e-4);
   EXPECT_NEAR(half[1], 0.5962, 1e-4);
