@@ -90,6 +90,7 @@ void EngineClient::forget() {
   if (session_) model_->engine().end_session(*session_);
   session_.reset();
   conversation_ = {};
+  mask_.reset();
   record_ = {};
 }
 
@@ -119,6 +120,16 @@ Reply EngineClient::ended(Reply reply, Stop stop, std::string why) const {
   reply.stop = stop;
   reply.stop_detail = std::move(why);
   return reply;
+}
+
+// Functions whose schema no mask can hold take any object.
+Step EngineClient::make_mask(const View& view) {
+  engine::grammar::ChatFormat format;
+  format.reasoning = model_->options().thinking;
+  for (const auto& tool : view.offered.tools())
+    format.functions.push_back({tool.name, tool.input, false});
+  SEEDBED_TRY(mask_, model_->grammars().get(format));
+  return std::nullopt;
 }
 
 // Nothing: the reply is being made. Else what it is without the model. `tell` is called once it is
@@ -153,6 +164,11 @@ std::optional<Result<Reply>> EngineClient::request(const View& view, std::functi
   request.params.sampling.seed = seed_;
   request.params.max_tokens = static_cast<int>(std::min(o.max_tokens, room));
   request.params.want_routing = true;
+  if (o.constrain) {
+    if (mask_ == nullptr)
+      if (auto error = make_mask(view)) return Result<Reply>(*std::move(error));
+    request.params.matcher = std::make_shared<engine::grammar::Matcher>(mask_);
+  }
   pending_ = pending;
   auto id = model_->engine().submit(
       std::move(request),

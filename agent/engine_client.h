@@ -41,6 +41,7 @@ class EngineClient final : public ModelClient {
   struct Pending;
   void forget();
   void drop();
+  Step make_mask(const View& view);
   std::optional<Result<Reply>> request(const View& view, std::function<void()> tell);
   Result<Reply> take();
   void record(const engine::TokenOut& token);
@@ -52,6 +53,7 @@ class EngineClient final : public ModelClient {
   std::optional<std::uint64_t> session_;  // of the episode
   std::uint64_t seed_ = 0;
   TokenConversation conversation_;
+  std::shared_ptr<const engine::grammar::Grammar> mask_;  // of the episode, where one is wanted
   schemas::TokenRecord record_;
   // The reply that is being made.
   std::shared_ptr<Pending> pending_;

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/service/chat_vocabulary.h"
+#include "engine/service/constraint.h"
 
 namespace seedbed::agent {
 
@@ -20,6 +21,7 @@ class EngineModel {
   [[nodiscard]] engine::Engine& engine() const { return *engine_; }
   [[nodiscard]] const EngineOptions& options() const { return options_; }
   [[nodiscard]] const engine::service::ChatVocabulary& vocabulary() const { return vocabulary_; }
+  [[nodiscard]] engine::service::Grammars& grammars() const { return grammars_; }
   [[nodiscard]] std::int64_t window() const { return window_; }  // tokens an episode may have
 
  private:
@@ -28,6 +30,7 @@ class EngineModel {
 
   EngineOptions options_;
   engine::service::ChatVocabulary vocabulary_;
+  mutable engine::service::Grammars grammars_{vocabulary_};  // locks itself
   std::unique_ptr<engine::Engine> engine_;
   std::int64_t window_ = 0;
 };

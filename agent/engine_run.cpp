@@ -33,6 +33,7 @@ tasks::RunInfo engine_info(const RunOptions& options, const EngineModel& model) 
       .set("max_tokens", o.max_tokens)
       .set("context", model.window())
       .set("kv_dtype", name_of(o.kv_dtype));
+  if (o.constrain) info.settings.set("constrain", true);
   return info;
 }
 

@@ -11,6 +11,7 @@
 #include "cli/demo_model.h"
 #include "cli/generation.h"
 #include "cli/rollouts.h"
+#include "cli/shipped_model.h"
 #include "cli/stats.h"
 
 namespace seedbed::cli {
@@ -130,14 +131,20 @@ Result<int> play(Context& context,
   out.line(
       "\nthe model that comes with the program, on small environments that it has never seen (" +
       demo.file("small.db") + ", level 1):\n");
-  SEEDBED_TRY(auto with_model, play_model(context, demo.dir, demo.seed, broker));
-  out.table(result_table(with_model));
+  std::vector<PolicyResult> with_model;
+  if (const auto model = model_or_shipped(""); model.ok()) {
+    SEEDBED_TRY(with_model, play_model(context, *model, demo.dir, demo.seed, broker));
+    out.table(result_table(with_model));
+  } else {
+    out.line("none: " + model.error().message);
+  }
 
   SEEDBED_TRY(const auto episode, episode_to_show(*store));
   SEEDBED_TRY(const auto text, agent::show(*store, episode, agent::ShowForm::text));
   out.line("\none whole trajectory (seedbed show " + path + " " + episode.substr(0, 12) + "):\n\n" +
            text);
-  std::vector<std::string> paths = {path, demo.file("small.db")};
+  std::vector<std::string> paths = {path};
+  if (!with_model.empty()) paths.push_back(demo.file("small.db"));
   for (const auto format : {agent::ExportFormat::trl, agent::ExportFormat::openai}) {
     agent::ExportOptions wanted;
     wanted.format = format;

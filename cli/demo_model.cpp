@@ -4,7 +4,6 @@
 
 #include "cli/generation.h"
 #include "cli/rollouts.h"
-#include "cli/shipped_model.h"
 #include "engine/choose_device.h"
 
 namespace seedbed::cli {
@@ -56,10 +55,10 @@ Table result_table(const std::vector<PolicyResult>& results) {
 }
 
 Result<std::vector<PolicyResult>> play_model(Context& context,
+                                             const std::string& model,
                                              const std::string& dir,
                                              std::int64_t seed,
                                              const std::shared_ptr<sandbox::Broker>& broker) {
-  SEEDBED_TRY(const auto model, model_or_shipped(""));
   SEEDBED_TRY(const auto path, small_store(context, dir, seed, broker));
   SEEDBED_TRY(auto store, open_store(path, {}));
   SEEDBED_TRY(auto device, engine::choose_device("auto"));

@@ -16,8 +16,9 @@ struct PolicyResult {
 Table result_table(const std::vector<PolicyResult>& results);
 
 // Small environments of their own (8 to 12 tools, tasks of level 1) in DIR/small.db, at least 64
-// tasks, played by oracle, random, greedy and the shipped model. Error{config}: there is no model.
+// tasks, played by oracle, random, greedy and the model in the folder `model`.
 Result<std::vector<PolicyResult>> play_model(Context& context,
+                                             const std::string& model,
                                              const std::string& dir,
                                              std::int64_t seed,
                                              const std::shared_ptr<sandbox::Broker>& broker);

@@ -13,6 +13,8 @@ void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions
                "the program");
   options.choice("--thinking", arguments.thinking, {"on", "off"},
                  "engine: reason before answering");
+  options.flag("--constrain", run.engine.constrain,
+               "engine: mask what is no text and no call that keeps an offered tool's schema");
   options.integer("--context", arguments.context, 0, 1 << 24,
                   "engine: tokens an episode may have; 0 is the model's positions, at most 32768");
   options.choice("--device", run.engine.device, {"auto", "cpu", "cuda"},
@@ -82,9 +84,9 @@ Step settle_engine(const std::string& command,
                    const RunArguments& arguments,
                    agent::RunOptions& run) {
   if (run.policy != "engine") {
-    for (const char* name : {"--model", "--thinking", "--context", "--device", "--threads",
-                             "--kv-dtype", "--cache-tokens", "--host-cache-tokens", "--chunk",
-                             "--max-batch", "--speculative", "--deterministic"})
+    for (const char* name : {"--model", "--thinking", "--constrain", "--context", "--device",
+                             "--threads", "--kv-dtype", "--cache-tokens", "--host-cache-tokens",
+                             "--chunk", "--max-batch", "--speculative", "--deterministic"})
       if (options.given(name))
         return make_error(Where::usage, "seedbed " + command, name,
                           "given, and the policy '" + run.policy + "' has no use for it",

@@ -22,8 +22,8 @@ def run(*command):
         sys.exit(code)
 
 
-def make_store(store, d, envs, tasks, seed):
-    run(SEEDBED, "gen", *d["gen"], "--envs", envs, "--tasks-per-env", tasks, "--seed", seed, "--out", store)
+def make_store(store, d, flags, envs, tasks, seed):
+    run(SEEDBED, "gen", *flags, "--envs", envs, "--tasks-per-env", tasks, "--seed", seed, "--out", store)
     run(SEEDBED, "run", store, "--policy", "teacher", "--samples", d["samples"], "--seed", seed)
 
 
@@ -33,9 +33,9 @@ def make_data(work, d, seed):
     names = {"train": str(work / "train"), "held_out": str(work / "held_out"), "tokenizer": str(work / "tokenizer.json")}
     if done.exists() and json.loads(done.read_text()) == d:
         return names
-    make_store(work / "train.db", d, d["envs"], d["tasks_per_env"], d["seed"])
+    make_store(work / "train.db", d, d["gen"], d["envs"], d["tasks_per_env"], d["seed"])
     held = d["held_out"]
-    make_store(work / "held_out.db", d, held["envs"], held["tasks_per_env"], held["seed"])
+    make_store(work / "held_out.db", d, held.get("gen", d["gen"]), held["envs"], held["tasks_per_env"], held["seed"])
     run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", "teacher", "--out", work / "texts")
     texts = sorted((work / "texts").rglob("*.txt"))
     run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", "--out", work / "tokenizer.json", *texts)

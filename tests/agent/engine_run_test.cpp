@@ -118,6 +118,27 @@ TEST_F(EngineRun, RecordsOfWholeEpisodesLineUp) {
               stops.count(schemas::Stop::stopped) == 1);
 }
 
+TEST_F(EngineRun, MasksLeaveNoMalformedCall) {
+  auto free = engine_options(false), masked = free;
+  masked.engine.constrain = true;
+  const auto ways = run(free).run;
+  const auto other = run(masked);
+  EXPECT_EQ(other.infra_errors, 0);
+  EXPECT_NE(other.run, ways);  // what is sampled differs, so it is another run
+  int malformed_free = 0, calls = 0;
+  for (const auto& episode : episodes()) {
+    const auto& t = episode.trajectory;
+    if (episode.run == ways) {
+      malformed_free += t.malformed_calls;
+      continue;
+    }
+    EXPECT_EQ(t.malformed_calls, 0);
+    for (const auto& turn : t.turns) calls += static_cast<int>(turn.calls.size());
+  }
+  EXPECT_GT(malformed_free, 0);
+  EXPECT_GT(calls, 0);
+}
+
 TEST_F(EngineRun, ConcurrencyDoesNotChangeAnything) {
   run(engine_options(true, 1));
   const std::string one = runs_digest(*store);

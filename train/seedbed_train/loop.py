@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, data
+from . import checkpoint, copying, data
 from .attention import Mode
 from .config import Config
 from .errors import TrainError
@@ -28,7 +28,10 @@ class Run:
         self.device = torch.device(device)
         self.autocast = bool(recipe.get("bf16", True)) and (self.device.type == "cuda" or _cpu_has_bf16())
         self.config = Config.from_dict(recipe["model"], "recipe")
-        self.model = Model(self.config).initialise(recipe["seed"]).to(self.device)
+        self.model = Model(self.config).initialise(recipe["seed"])
+        if recipe.get("start") == "copying":
+            copying.put_in(self.model, recipe["seed"])
+        self.model.to(self.device)
         self.model.train()
         self.step, self.stage, self.stage_step, self.tokens, self.seconds = 0, 0, 0, 0, 0.0
         self.place = (0, 0)  # epoch, pack

@@ -48,6 +48,7 @@ RECIPE = (
     Field("model", dict, "sizes, as the published config.json names them"),
     Field("seed", int, "of the weights and of every order", 0, 2**32),
     Field("stages", list, "one after the other"),
+    Field("start", str, "weights drawn alone, or with a circuit that copies put in (copying.py)", choices=("drawn", "copying"), default="drawn"),
     Field("what", str, "what this recipe is for", default=""),
     Field("data", dict, "what train/make_model.py generates, plays and exports for it", default=None),
     Field("longest", int, "sequences of more tokens are left out", 16, 2**20, default=8192),
