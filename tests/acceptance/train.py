@@ -181,9 +181,9 @@ def pack_of(ids):
     return builder.build()
 
 
-def torch_logits(folder, ids):
+def torch_logits(folder, ids, exact_ties=False):
     """-> logits, and the first row at which some layer's selection is a near tie: any right program may choose otherwise there,
-    and what follows reads the result."""
+    and what follows reads the result. Of equal scores we and the engine take the lower position; exact_ties: others may not."""
     model, near = checkpoint.read(folder).eval(), [len(ids)]
 
     def seen(layer, span, rows, probabilities, scores, visible):
@@ -191,7 +191,7 @@ def torch_logits(folder, ids):
         if scores.shape[1] > k:
             best = scores.masked_fill(~visible, float("-inf")).topk(k + 1, -1).values
             gap = best[:, k - 1] - best[:, k]
-            near.extend(rows[(gap > 0) & (gap < NEAR_TIE)].tolist()[:1])
+            near.extend(rows[(gap > (-1 if exact_ties else 0)) & (gap < NEAR_TIE)].tolist()[:1])
 
     with torch.no_grad():
         return model.logits(pack_of(ids), Mode("sparse", measure=seen)), min(near)
@@ -238,8 +238,11 @@ def check_logits(program, folder, ids):
         wide = widened(folder / name)
         compare(f"engine {name}, all positions", engine_logits(program, wide, ids), torch_logits(wide, ids)[0], len(ids))
     want(sparse > 0, "no row has both a selection and no near tie before it: nothing sparse was compared")
-    ours, near = torch_logits(folder / "f32", ids)
-    compare("transformers", transformers_reference.forward(transformers_reference.load(folder / "f32"), ids)["logits"], ours, near)
+    theirs = lambda model: transformers_reference.forward(transformers_reference.load(model), ids)["logits"]
+    ours, near = torch_logits(folder / "f32", ids, exact_ties=True)
+    compare("transformers", theirs(folder / "f32"), ours, near)
+    wide = folder / "f32-wide"
+    compare("transformers, all positions", theirs(wide), torch_logits(wide, ids)[0], len(ids))
     bf16 = reference.relative_error(engine_logits(program, folder / "bf16", ids), torch_logits(folder / "bf16", ids)[0])
     told_errors = ", ".join(f"{k} {v:.0e}" for k, v in errors.items())
     return f"{told['parameters']} parameters, {len(ids)} tokens, {sparse} sparse rows, relative errors: {told_errors}; engine computing in bf16 {bf16:.0e}"
