@@ -243,9 +243,14 @@ def check_logits(program, folder, ids):
     compare("transformers", theirs(folder / "f32"), ours, near)
     wide = folder / "f32-wide"
     compare("transformers, all positions", theirs(wide), torch_logits(wide, ids)[0], len(ids))
-    bf16 = reference.relative_error(engine_logits(program, folder / "bf16", ids), torch_logits(folder / "bf16", ids)[0])
+    # Where the engine computes in bf16, an expert or a key near the border is now and then another one: the middle row, and what is likeliest.
+    engine, ours = engine_logits(program, folder / "bf16", ids), torch_logits(folder / "bf16", ids)[0]
+    middle = float(((engine - ours).abs().amax(-1) / ours.abs().amax(-1)).median())
+    same = float((engine.argmax(-1) == ours.argmax(-1)).double().mean())
+    want(middle <= 5e-3 and same >= 0.98, f"bf16: the middle row's relative error is {middle:.1e}, the likeliest token is the same in {100 * same:.1f} % of rows")
     told_errors = ", ".join(f"{k} {v:.0e}" for k, v in errors.items())
-    return f"{told['parameters']} parameters, {len(ids)} tokens, {sparse} sparse rows, relative errors: {told_errors}; engine computing in bf16 {bf16:.0e}"
+    counts = f"{told['parameters']} parameters, {len(ids)} tokens, {sparse} sparse rows"
+    return f"{counts}, relative errors: {told_errors}; engine in bf16: middle {middle:.0e}, {100 * same:.1f} % of likeliest tokens the same"
 
 
 def greedy(model, ids, count):

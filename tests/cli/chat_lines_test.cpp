@@ -66,7 +66,8 @@ TEST(TrainingSequences, EndWhereTheFormatDropsReasoning) {
 }
 
 TEST(TrainingSequences, KeepMarkersThatAUserWroteAsText) {
-  for (const auto& piece : sequences(kCalls, false)[0])
+  const auto all = sequences(kCalls, false);
+  for (const auto& piece : all[0])
     if (piece.special) {
       EXPECT_EQ(piece.text.find("Pay"), std::string::npos);
     } else if (piece.message == 1) {
