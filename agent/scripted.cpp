@@ -6,6 +6,16 @@
 #include "tasks/solvers/solve.h"
 
 namespace seedbed::agent {
+
+ReplyCall call_of(const schemas::GoldStep& step) {
+  std::string tool = step.kind == schemas::GoldKind::call     ? step.tool
+                     : step.kind == schemas::GoldKind::submit ? std::string(schemas::kSubmitTool)
+                                                              : std::string(schemas::kRefuseTool);
+  schemas::Value args = step.args;
+  if (args.is_null()) args = schemas::Value::object();
+  return {"", std::move(tool), std::move(args)};
+}
+
 namespace {
 
 using schemas::GoldKind;
@@ -49,16 +59,6 @@ class Oracle final : public ModelClient {
   }
 
  private:
-  static ReplyCall call_of(const schemas::GoldStep& step) {
-    std::string tool = step.kind == GoldKind::call
-                           ? step.tool
-                           : std::string(step.kind == GoldKind::submit ? schemas::kSubmitTool
-                                                                       : schemas::kRefuseTool);
-    schemas::Value args = step.args;
-    if (args.is_null()) args = schemas::Value::object();
-    return {"", std::move(tool), std::move(args)};
-  }
-
   const schemas::Gold* gold_ = nullptr;
   std::size_t next_ = 0, per_turn_ = 1;
 };

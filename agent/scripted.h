@@ -15,7 +15,7 @@ inline constexpr std::string_view kTeacherVersion = "1";
 
 // oracle: plays the task's gold plan; stops where one of its calls fails.
 // teacher: the gold plan or a variant, with reasons, and with mistakes that are repaired
-// (teacher.h).
+// (teacher.cpp).
 // nop:    says "done" and nothing else.
 // random: schema-valid calls with values drawn from what it has read (random_client.cpp).
 // and the solvers of tasks/solvers/solve.h: first-match, greedy, bfs-1 to bfs-6, no-policy,
@@ -24,6 +24,9 @@ inline constexpr std::string_view kTeacherVersion = "1";
 std::unique_ptr<ModelClient> scripted_client(std::string_view policy);
 // Their names, in the order in which help texts list them.
 std::vector<std::string> scripted_policies();
+
+// A step of a plan that is a call, a submission or a refusal, as an agent would make it.
+ReplyCall call_of(const schemas::GoldStep& step);
 
 std::unique_ptr<ModelClient> random_client();
 std::unique_ptr<ModelClient> teacher_client();

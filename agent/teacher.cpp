@@ -17,16 +17,6 @@ using schemas::GoldStep;
 
 constexpr std::uint64_t kMistakesIn = 4;  // one episode of so many has one
 
-ReplyCall call_of(const GoldStep& step) {
-  std::string tool = step.kind == GoldKind::call
-                         ? step.tool
-                         : std::string(step.kind == GoldKind::submit ? schemas::kSubmitTool
-                                                                     : schemas::kRefuseTool);
-  schemas::Value args = step.args;
-  if (args.is_null()) args = schemas::Value::object();
-  return {"", std::move(tool), std::move(args)};
-}
-
 class Teacher final : public ModelClient {
  public:
   bool needs_gold() const override { return true; }
