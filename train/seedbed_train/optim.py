@@ -61,21 +61,22 @@ class Optimizers:
         only_indexer = recipe["stage"] == "warmup"
         if kind not in ("muon", "adamw"):
             raise TrainError("recipe", "optimizer", f"found {kind!r}, wanted muon or adamw", "correct it")
-        groups = {"matrix": [], "other": [], "indexer": []}
+        groups = {"matrix": [], "embedding": [], "other": [], "indexer": []}
         for name, p in model.named_parameters():
-            key = "indexer" if "indexer." in name else "matrix" if kind == "muon" and is_matrix(name, p) else "other"
+            key = "indexer" if "indexer." in name else "embedding" if "embed_tokens" in name else "other"
+            key = "matrix" if kind == "muon" and is_matrix(name, p) else key
             p.requires_grad_((key == "indexer") == only_indexer or (key == "indexer" and recipe["stage"] == "sparse"))
             if p.requires_grad:
                 groups[key].append(p)
         self.all = []
         if groups["matrix"]:
             self.all.append(("matrix", Muon(groups["matrix"], lr["matrix"], weight_decay=recipe.get("weight_decay", 0.0))))
-        for key in ("other", "indexer"):
+        for key in ("embedding", "other", "indexer"):
             if groups[key]:
                 fused = groups[key][0].device.type == "cuda"
-                adam = torch.optim.AdamW(groups[key], lr[key], betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0, fused=fused)
+                adam = torch.optim.AdamW(groups[key], lr.get(key, lr.get("other")), betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0, fused=fused)
                 self.all.append((key, adam))
-        self.base = {key: lr[key] for key, _ in self.all}
+        self.base = {key: lr.get(key, lr.get("other")) for key, _ in self.all}
 
     def parameters(self):
         return [p for _, o in self.all for g in o.param_groups for p in g["params"]]

@@ -80,6 +80,7 @@ STAGE = (
 
 RATES = (
     Field("matrix", float, "learning rate of Muon", 0, 10, default=None),
+    Field("embedding", float, "learning rate of the embedding; absent: other's", 0, 10, default=None),
     Field("other", float, "learning rate of AdamW", 0, 10, default=None),
     Field("indexer", float, "learning rate of the indexers", 0, 10, default=None),
 )
