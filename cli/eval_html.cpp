@@ -95,21 +95,6 @@ std::string grid(double high) {
   return out;
 }
 
-const EvalRow* row_named(const EvalPolicy& policy, const std::string& by, const std::string& name) {
-  for (const auto& row : policy.rows)
-    if (row.by == by && row.name == name) return &row;
-  return nullptr;
-}
-
-std::vector<std::string> groups_of(const std::vector<EvalPolicy>& policies, const std::string& by) {
-  std::vector<std::string> out;
-  for (const auto& policy : policies)
-    for (const auto& row : policy.rows)
-      if (row.by == by && std::find(out.begin(), out.end(), row.name) == out.end())
-        out.push_back(row.name);
-  return out;
-}
-
 std::string whisker(const EvalRate& rate,
                     double y,
                     const std::string& style,

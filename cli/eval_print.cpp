@@ -9,15 +9,10 @@
 #include "tasks/eval/outcome.h"
 
 namespace seedbed::cli {
-namespace {
 
 using schemas::EvalPolicy;
 using schemas::EvalRate;
 using schemas::EvalRow;
-
-double as_double(std::int64_t n) {
-  return static_cast<double>(n);
-}
 
 const EvalRow* row_named(const EvalPolicy& policy, const std::string& by, const std::string& name) {
   for (const auto& row : policy.rows)
@@ -25,7 +20,6 @@ const EvalRow* row_named(const EvalPolicy& policy, const std::string& by, const 
   return nullptr;
 }
 
-// Names of the groups that any of them has, in order.
 std::vector<std::string> groups_of(const std::vector<EvalPolicy>& policies, const std::string& by) {
   std::vector<std::string> out;
   for (const auto& policy : policies)
@@ -39,6 +33,12 @@ std::vector<std::string> groups_of(const std::vector<EvalPolicy>& policies, cons
   else if (by != "suite")
     std::sort(out.begin(), out.end());
   return out;
+}
+
+namespace {
+
+double as_double(std::int64_t n) {
+  return static_cast<double>(n);
 }
 
 std::string rate_at(const std::vector<EvalRate>& rates, std::size_t index) {

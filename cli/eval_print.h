@@ -11,6 +11,14 @@ namespace seedbed::cli {
 // "61.2 % [55.0, 67.1]"; "-" where nothing was tried.
 std::string format_rate(const schemas::EvalRate& rate);
 
+// A policy's row; null where it has none.
+const schemas::EvalRow* row_named(const schemas::EvalPolicy& policy,
+                                  const std::string& by,
+                                  const std::string& name);
+// Names of the groups that any of them has: levels by number, suites as they came, others by name.
+std::vector<std::string> groups_of(const std::vector<schemas::EvalPolicy>& policies,
+                                   const std::string& by);
+
 // Rows of one grouping. With one policy a row a group; with several a row a group and policy.
 Table score_table(const std::vector<schemas::EvalPolicy>& policies, const std::string& by);
 // A row a policy: shares of all its episodes that ended in each error class.
