@@ -144,6 +144,8 @@ void ChatChoice::on_end(const Generated& generated, std::vector<Value>& deltas) 
     finish_ = "abort";
     ended_ = Ended::abort;
     return;
+  } else if (generated.finish == Finish::length) {
+    finish_ = "length";  // also where the parser met an end that was to be ignored
   } else {
     finish_ = chat::finish_reason(completion);
   }
