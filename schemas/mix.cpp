@@ -79,17 +79,20 @@ Result<Mix> read_mix(const std::string& path) {
   return mix;
 }
 
-Result<Mix> mix_of_levels(std::string_view text) {
+std::pair<int, int> range_of(std::string_view text) {
   const auto number = [](std::string_view digits) {
     int n = digits.empty() || digits.size() > 2 ? -1 : 0;
     for (const char c : digits) n = n < 0 || c < '0' || c > '9' ? -1 : n * 10 + (c - '0');
     return n;
   };
   const auto dash = text.find('-');
-  LevelShare row;
-  row.from = number(text.substr(0, dash));
-  row.to = dash == std::string_view::npos ? row.from : number(text.substr(dash + 1));
-  row.share = 1;
+  const int first = number(text.substr(0, dash));
+  return {first, dash == std::string_view::npos ? first : number(text.substr(dash + 1))};
+}
+
+Result<Mix> mix_of_levels(std::string_view text) {
+  const auto [from, to] = range_of(text);
+  const LevelShare row{from, to, 1};
   if (row.from < 1 || row.to > kTopLevel || row.from > row.to)
     return make_error(Where::usage, "levels", text.substr(0, 40),
                       "wanted A-B or A with 1 <= A <= B <= 10", "for instance 3-6");

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -46,6 +47,8 @@ void fields(V&& at, Mix& x) {
 // ranges that overlap or lie outside 1 to 10. `where` names the file.
 Step check_mix(const Mix& mix, const std::string& where);
 Result<Mix> read_mix(const std::string& path);
+// "3-6" or "4" as (3, 6) or (4, 4), of one or two digits each; -1 for what is no such number.
+std::pair<int, int> range_of(std::string_view text);
 // "3-6" or "4": the mix that allows only those levels. Error{usage} for anything else.
 Result<Mix> mix_of_levels(std::string_view text);
 

@@ -212,6 +212,15 @@ class ClinicStore : public ::testing::Test {
     EXPECT_TRUE(made.ok()) << made.error().message;
     return made.ok() ? *std::move(made) : agent::RunSummary{};
   }
+  std::vector<tasks::StoredEpisode> episodes() {
+    std::vector<tasks::StoredEpisode> out;
+    const auto failed = store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step {
+      out.push_back(e);
+      return std::nullopt;
+    });
+    EXPECT_FALSE(failed) << failed->message;
+    return out;
+  }
   static std::string runs_digest(tasks::Store& s) {
     auto digest = s.runs_digest();
     EXPECT_TRUE(digest.ok());

@@ -48,15 +48,6 @@ class EngineStore : public ClinicStore {
     EXPECT_EQ(made->tokens.cached, stats.hit_tokens);
     return stats;
   }
-  std::vector<tasks::StoredEpisode> episodes() {
-    std::vector<tasks::StoredEpisode> out;
-    const auto failed = store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step {
-      out.push_back(e);
-      return std::nullopt;
-    });
-    EXPECT_FALSE(failed) << failed->message;
-    return out;
-  }
 };
 
 }  // namespace seedbed::test

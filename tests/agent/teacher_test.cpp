@@ -16,18 +16,7 @@
 namespace seedbed {
 namespace {
 
-class TeacherRun : public test::ClinicStore {
- protected:
-  std::vector<tasks::StoredEpisode> episodes() {
-    std::vector<tasks::StoredEpisode> out;
-    const auto failed = store->for_each_episode([&](const tasks::StoredEpisode& e) -> Step {
-      out.push_back(e);
-      return std::nullopt;
-    });
-    EXPECT_FALSE(failed) << failed->message;
-    return out;
-  }
-};
+using TeacherRun = test::ClinicStore;
 
 TEST_F(TeacherRun, EveryEpisodeIsSolvedWithAndWithoutMistakes) {
   auto o = options("teacher");
