@@ -70,7 +70,7 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   std::int64_t vocab = 32'000, least = 2;
   std::string out;
   std::vector<std::string> files, specials;
-  bool chat = false, json = false;
+  bool chat = false, bare_words = false, json = false;
   Options options("engine train-tokenizer", "learn a byte-level BPE tokenizer.json from text files",
                   "seedbed engine train-tokenizer --vocab 8192 --chat --out tokenizer.json a.txt");
   options.operands("TEXT", files, 1, "files to learn from");
@@ -82,6 +82,9 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
       "--chat", chat,
       "with the special tokens of DeepSeek-V3.2's chat format, from id 0; words of the text "
       "end where it spells them, as 'seedbed export --format prompts' does");
+  options.flag("--bare-words", bare_words,
+               "a word is the same tokens wherever it stands: no token joins letters with the "
+               "sign or space before them, but for English function words; for small models");
   options.integer("--min-count", least, 1, 1'000'000'000, "merge no pair that is rarer");
   options.flag("--json", json, "one object at the end on stdout");
   options.require("--out");
@@ -94,6 +97,7 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   train.min_count = least;
   train.cut_at_added = chat;
   if (chat) train.added = text::deepseek_chat_tokens();
+  if (bare_words) train.steps = text::bare_words_steps();
   for (const auto& special : specials) {
     text::AddedToken token;
     token.content = special;

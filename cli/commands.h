@@ -32,6 +32,7 @@ Result<int> cmd_schema(Context& context, const Words& words);
 Result<int> cmd_chat(Context& context, const Words& words);
 Result<int> cmd_pack(Context& context, const Words& words);
 Result<int> cmd_doctor(Context& context, const Words& words);
+Result<int> cmd_sandbox(Context& context, const Words& words);
 Result<int> cmd_demo(Context& context, const Words& words);
 Result<int> cmd_serve(Context& context, const Words& words);
 Result<int> cmd_engine(Context& context, const Words& words);  // a group: engine_commands.h

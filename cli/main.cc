@@ -34,6 +34,7 @@ constexpr Command kCommands[] = {
     {"chat", "write a conversation's prompt, read a completion", cmd_chat},
     {"pack", "check a folder of mechanisms and lexicons", cmd_pack},
     {"doctor", "say what this machine can enforce", cmd_doctor},
+    {"sandbox", "run a command of yours in a jail of its own", cmd_sandbox},
     {"serve", "serve a model over HTTP, for OpenAI's clients and for training", cmd_serve},
     {"engine", "make, check and run models (DeepSeek-V3.2, GLM)", cmd_engine},
     {"demo", "the whole way in a few minutes: generate, verify, run, export", cmd_demo},

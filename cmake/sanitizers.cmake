@@ -8,3 +8,7 @@ elseif(SEEDBED_SANITIZE STREQUAL "thread")
   target_compile_options(seedbed_flags INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
   target_link_options(seedbed_flags INTERFACE -fsanitize=thread)
 endif()
+if(SEEDBED_SANITIZE)
+  # Reports name functions and lines; all of -g would make these builds several times as large.
+  target_compile_options(seedbed_flags INTERFACE -g1)
+endif()

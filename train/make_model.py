@@ -29,21 +29,27 @@ def make_store(store, d, flags, envs, tasks, seed):
 
 def make_data(work, d, seed):
     """-> the tokens exports (to learn from, held out) and the tokenizer; once made they stay."""
-    done = work / "data.json"
+    state = work / "data.json"
     names = {"train": str(work / "train"), "held_out": str(work / "held_out"), "tokenizer": str(work / "tokenizer.json")}
-    if done.exists() and json.loads(done.read_text()) == d:
+    known = json.loads(state.read_text()) if state.exists() else None
+    if known == {"data": d, "done": True}:
         return names
+    if known is None or known.get("data") != d:  # another recipe's
+        for old in ("train.db", "held_out.db", "texts", "train", "held_out"):
+            subprocess.run(["rm", "-rf", "--", str(work / old)], check=True)
+    state.write_text(json.dumps({"data": d, "done": False}))
     make_store(work / "train.db", d, d["gen"], d["envs"], d["tasks_per_env"], d["seed"])
     held = d["held_out"]
     make_store(work / "held_out.db", d, held.get("gen", d["gen"]), held["envs"], held["tasks_per_env"], held["seed"])
     run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", "teacher", "--out", work / "texts")
     texts = sorted((work / "texts").rglob("*.txt"))
-    run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", "--out", work / "tokenizer.json", *texts)
+    bare = ["--bare-words"] if d.get("bare_words") else []
+    run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", *bare, "--out", work / "tokenizer.json", *texts)
     for name in ("train", "held_out"):
         order = "shuffled" if name == "train" else "kept"
         run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", "--policy", "teacher",
             "--thinking", d.get("thinking", "on"), "--tool-order", order, "--min-score", "1", "--out", work / name)
-    done.write_text(json.dumps(d))
+    state.write_text(json.dumps({"data": d, "done": True}))
     return names
 
 

@@ -145,6 +145,12 @@ class Merger {
   std::vector<std::pair<std::int32_t, std::int32_t>> merges_;
 };
 
+constexpr const char* kBareWords =
+    " (?:a|all|also|an|and|any|are|as|at|be|been|before|but|by|can|does|each|every|for|from|has|"
+    "have|i|if|in|into|is|it|its|must|no|not|of|on|one|only|or|out|over|so|than|that|the|them|"
+    "then|they|this|to|until|was|what|when|where|which|who|whose|will|with|you|your)"
+    "(?![\\p{L}\\p{M}])|[\\p{L}\\p{M}]+";
+
 PreTokenizerStep split_step(const char* pattern) {
   PreTokenizerStep step;
   step.pattern = pattern;
@@ -172,6 +178,13 @@ std::vector<AddedToken> deepseek_chat_tokens() {
 std::vector<PreTokenizerStep> deepseek_steps() {
   std::vector<PreTokenizerStep> steps;
   for (const char* pattern : kDeepSeekPatterns) steps.push_back(split_step(pattern));
+  steps.emplace_back();
+  steps.back().kind = PreTokenizerStep::Kind::byte_level;
+  return steps;
+}
+
+std::vector<PreTokenizerStep> bare_words_steps() {
+  std::vector<PreTokenizerStep> steps{split_step(kDeepSeekPatterns[0]), split_step(kBareWords)};
   steps.emplace_back();
   steps.back().kind = PreTokenizerStep::Kind::byte_level;
   return steps;

@@ -295,6 +295,22 @@ std::int64_t Cgroups::oom_kills(std::uint32_t jail) const {
       "oom_kill");
 }
 
+std::int64_t Cgroups::cpu_us(std::uint32_t jail) const {
+  // The unified hierarchy counts without any controller.
+  if (kill_.tree.empty()) return -1;
+  const std::string text = read_file(folder(kill_, jail) + "/cpu.stat");
+  return text.empty() ? -1 : number_after(text, "usage_usec");
+}
+
+std::int64_t Cgroups::peak_bytes(std::uint32_t jail) const {
+  if (memory_.tree.empty()) return -1;
+  const std::string text = read_file(folder(memory_, jail) +
+                                     (memory_.v2 ? "/memory.peak" : "/memory.max_usage_in_bytes"));
+  std::int64_t n = -1;
+  std::from_chars(text.data(), text.data() + text.size(), n);
+  return n;
+}
+
 std::int64_t Cgroups::pids_refused(std::uint32_t jail) const {
   return pids_.tree.empty() ? 0
                             : number_after(read_file(folder(pids_, jail) + "/pids.events"), "max");

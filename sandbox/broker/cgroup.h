@@ -38,6 +38,10 @@ class Cgroups {
   bool remove(std::uint32_t jail);  // false: still populated, try again
   [[nodiscard]] std::int64_t oom_kills(std::uint32_t jail) const;
   [[nodiscard]] std::int64_t pids_refused(std::uint32_t jail) const;
+  // Processor time of the whole tree, ended processes too; -1 where nothing counts it.
+  [[nodiscard]] std::int64_t cpu_us(std::uint32_t jail) const;
+  // Most memory that was held at once; -1 where nothing counts it.
+  [[nodiscard]] std::int64_t peak_bytes(std::uint32_t jail) const;
 
  private:
   Controller memory_, pids_, cpu_, kill_;

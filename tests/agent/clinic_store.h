@@ -179,7 +179,8 @@ class ClinicStore : public ::testing::Test {
                                     .tasks_per_env = 4,
                                     .split = "all",
                                     .packs = "p",
-                                    .mix = {}}));
+                                    .mix = {},
+                                    .tools = {}}));
     for (std::int64_t slot = 0; slot < 2; ++slot) {
       schemas::Environment env = clinic_world::environment();
       env.title += slot == 0 ? " in the north" : " in the south";

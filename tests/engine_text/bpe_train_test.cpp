@@ -147,6 +147,23 @@ TEST(BpeTrainer, WordsMayEndAtAddedTokens) {
   }
 }
 
+TEST(BpeTrainer, ABareWordIsTheSameTokensWhereverItStands) {
+  auto trainer = BpeTrainer::make({.vocab_size = 340, .steps = bare_words_steps()});
+  for (int i = 0; i < 9; ++i)
+    trainer->add_text("find the planning_step \"planning step\" of the planning: step_of_the");
+  const auto tokenizer = Tokenizer::from_value(*trainer->train(), "test");
+  ASSERT_TRUE(tokenizer.ok()) << message_of(tokenizer);
+  const auto word = tokenizer->encode("planning");
+  ASSERT_EQ(word.size(), 1U);
+  for (const std::string before : {" ", "_", "\"", "\n", ": ", "{\"", "7"}) {
+    const auto ids = tokenizer->encode(before + "planning");
+    EXPECT_EQ(ids.back(), word[0]) << before;
+    EXPECT_EQ(tokenizer->decode(std::span(ids).first(ids.size() - 1)), before);
+  }
+  EXPECT_EQ(tokenizer->encode(" the").size(), 1U) << "a function word keeps its space";
+  EXPECT_EQ(tokenizer->encode(" these").size(), tokenizer->encode("these").size() + 1);
+}
+
 TEST(BpeTrainer, RefusesWhatCannotBeMade) {
   AddedToken one, two;
   one.content = "!";

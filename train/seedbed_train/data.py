@@ -38,6 +38,23 @@ class Records:
         return self.ids[cut].tolist(), list(map(bool, self.learn[cut]))
 
 
+def part(records, environments, each):
+    """The records of the first `environments` prompts that are shared, of each at most `each` sequences, as they were read."""
+    ids, learn, offsets, prefix_of, taken = array("i"), bytearray(), [0], [], {}
+    for i in range(len(records)):
+        prefix = records.prefix_of[i]
+        if prefix >= environments or taken.get(prefix, 0) >= each:
+            continue
+        taken[prefix] = taken.get(prefix, 0) + 1
+        cut = slice(records.offsets[i], records.offsets[i + 1])
+        ids += records.ids[cut]
+        learn += records.learn[cut]
+        offsets.append(len(ids))
+        prefix_of.append(prefix)
+    digest = f"{records.digest}/{environments}x{each}"
+    return Records(ids, learn, offsets, prefix_of, records.prefixes[:environments], records.tokenizer, digest)
+
+
 class Collector:
     """Records while they are read. vocab_size: ids are below it; longest: sequences over it are left out."""
 

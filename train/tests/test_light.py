@@ -152,6 +152,15 @@ class Exports(unittest.TestCase):
             count(longest=20)
         self.assertIn("4 left out", str(caught.exception))
 
+    def test_a_part_has_the_first_environments_and_of_each_the_first_sequences(self):
+        records = data.read([kit.export(self.folder / "x", environments=3, tasks=4)], 96)
+        part = data.part(records, 2, 3)
+        self.assertEqual((len(part), len(part.prefixes)), (6, 2))
+        kept = [i for i in range(12) if records.prefix_of[i] < 2 and i % 4 < 3]
+        self.assertEqual([part.sequence(j) for j in range(6)], [records.sequence(i) for i in kept])
+        self.assertNotEqual(part.digest, records.digest)
+        self.assertEqual(len(data.part(records, 99, 99)), 12)
+
     def test_the_digest_is_of_what_was_read(self):
         a, b = kit.export(self.folder / "a"), kit.export(self.folder / "b", seed=2)
         digest = lambda *paths: data.read(paths, 96).digest

@@ -1,5 +1,6 @@
 """Runs: loss falls, a killed run goes on exactly, what is wrong is refused and overwrites nothing."""
 
+import argparse
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
+import grid
 import kit
 import torch
 from seedbed_train import data
@@ -179,6 +181,25 @@ class Windows(Base):
         whole, legs = (torch.load(self.folder / d / "state.pt", weights_only=True)["model"] for d in ("whole", "legs"))
         for name, tensor in whole.items():
             self.assertTrue(torch.equal(tensor, legs[name]), name)
+
+
+class Grid(Base):
+    def test_every_cell_is_trained_once_and_measured(self):
+        kit.export(self.folder / "train", environments=4, tasks=5)
+        kit.export(self.folder / "held_out", environments=2, tasks=3, seed=9)
+        recipe, out = self.folder / "r.json", self.folder / "grid.json"
+        recipe.write_text(json.dumps(kit.recipe({"stage": "dense"}, {"stage": "warmup"})))
+        options = argparse.Namespace(recipe=recipe, work=self.folder, envs=[2, 4], tasks=[2, 5], steps=4, threads=1, out=out)
+        made = grid.train(options)
+        self.assertEqual([(c["envs"], c["tasks"], c["sequences"]) for c in made["cells"]], [(2, 2, 4), (2, 5, 10), (4, 2, 8), (4, 5, 20)])
+        self.assertEqual(json.loads(out.read_text()), made)
+        before = {file: file.stat().st_mtime_ns for file in self.folder.rglob("state.pt")}
+        self.assertEqual(len(before), 4)
+        self.assertEqual(grid.train(options)["cells"], made["cells"])
+        self.assertEqual({file: file.stat().st_mtime_ns for file in self.folder.rglob("state.pt")}, before)
+        lines = grid.table(made)
+        self.assertEqual(sum("| 2 environments |" in line for line in lines), len(grid.MEASURES))
+        self.assertIn(f"{made['cells'][0]['held_out']['agent_loss']:.3f}", lines[2])
 
 
 class Order(Base):
