@@ -1,68 +1,18 @@
 // `seedbed sandbox run`, as people and scripts drive it: real programs of the host in a real jail.
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
-#include "schemas/value.h"
-#include "tests/sandbox/jail_test_kit.h"
+#include "tests/sandbox/box_kit.h"
 
 namespace seedbed::sandbox {
 namespace {
 
-using Words = std::vector<std::string>;
+using kit::Ran;
+using kit::Words;
 
-struct Ran {
-  int code = -1;
-  std::string out, err;
-  schemas::Value json = schemas::Value::object();
-
-  [[nodiscard]] std::string text(const std::string& key) const {
-    const auto* value = json.find(key);
-    return value != nullptr && value->is_string() ? value->as_string() : std::string("?");
-  }
-  [[nodiscard]] std::int64_t number(const std::string& key) const {
-    const auto* value = json.find(key);
-    return value != nullptr && value->is_int() ? value->as_int() : -1;
-  }
-};
-
-// Kills the supervisor after half a minute: a test never hangs.
-Ran run(Words words, const std::function<void()>& before = {}) {
-  words.insert(words.begin(), {"seedbed-box", "run"});
-  std::array<int, 2> out{}, err{};
-  EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
-  EXPECT_EQ(::pipe2(err.data(), O_CLOEXEC), 0);
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::dup2(::open("/dev/null", O_RDONLY), 0);
-    ::dup2(out[1], 1);
-    ::dup2(err[1], 2);
-    if (before) before();
-    ::alarm(30);
-    std::vector<char*> argv;
-    for (auto& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    ::execv(SEEDBED_BINARY_DIR "/seedbed-box", argv.data());
-    ::_exit(99);
-  }
-  ::close(out[1]);
-  ::close(err[1]);
-  Ran ran;
-  std::thread errors([&] { ran.err = kit::read_all(err[0]); });
-  ran.out = kit::read_all(out[0]);
-  errors.join();
-  ::close(out[0]);
-  ::close(err[0]);
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-  if (auto parsed = schemas::parse_json(ran.out); parsed.ok()) ran.json = *std::move(parsed);
-  return ran;
+Ran run(const Words& words, const std::function<void()>& before = {}) {
+  return kit::run_box(words, before);
 }
 
-Ran shell(const std::string& script, Words flags = {}) {
-  flags.insert(flags.end(), {"--json", "--", "sh", "-c", script});
-  return run(flags);
+Ran shell(const std::string& script, const Words& flags = {}) {
+  return kit::shell_in_box(script, flags);
 }
 
 Ran python(const std::string& script, Words flags = {}) {
@@ -286,7 +236,7 @@ TEST_F(BoxRun, AHugeArgumentIsASpawnError) {
   // fault.
   Words words = {"--json"};
   for (int i = 0; i < 29; ++i)
-    words.insert(words.end(), {"--env", "V" + std::to_string(i) + "=" + std::string(60'000, 'x')});
+    words.insert(words.end(), {"--env", std::string(60'000, 'V') + std::to_string(i) + "=x"});
   words.insert(words.end(), {"--", "/bin/true"});
   const auto big = run(words);
   EXPECT_TRUE(big.text("cause") == "exited" || big.text("errno") == "E2BIG") << big.out << big.err;

@@ -33,7 +33,9 @@ constexpr int kSocket = 3;
 
 void say(const std::string& line) {
   const std::string text = line + "\n";
-  static_cast<void>(::send(kSocket, text.data(), text.size(), MSG_NOSIGNAL));
+  // A tool host's jail gives a socket; in a box it is whatever the shell made of descriptor 3.
+  if (::send(kSocket, text.data(), text.size(), MSG_NOSIGNAL) < 0 && errno == ENOTSOCK)
+    static_cast<void>(!::write(kSocket, text.data(), text.size()));
 }
 std::string outcome(long rc) {
   if (rc >= 0) return "ok";
