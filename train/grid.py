@@ -75,7 +75,8 @@ def train(options):
             if any((c["envs"], c["tasks"]) == (envs, tasks) for c in grid["cells"]):
                 continue
             seen = data.part(records, envs, tasks)
-            run = Run(short(recipe, options.steps), seen, options.work / f"grid/{options.steps}-{envs}x{tasks}", threads=options.threads)
+            folder = options.work / f"grid/{options.steps}-{envs}x{tasks}"
+            run = Run(short(recipe, options.steps), seen, folder, threads=options.threads, tokenizer=options.work / "tokenizer.json")
             run.train()
             shares = evaluate(run.model, held, recipe["stages"][0]["rows"], "dense", run.device, run.autocast)
             cell = {"envs": envs, "tasks": tasks, "sequences": len(seen), "tokens": run.tokens, "seconds": round(run.seconds), "held_out": shares}

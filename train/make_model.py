@@ -69,8 +69,9 @@ def main():
     trainer = [sys.executable, "-m", "seedbed_train"]
     common = ["--recipe", options.recipe.resolve(), "--data", data["train"], "--run", work / "run"]
     sys.path.insert(0, str(ROOT / "train"))
+    common += ["--tokenizer", data["tokenizer"]]
     for command in ([*trainer, "train", *common, "--held-out", data["held_out"], "--minutes", options.minutes],
-                    [*trainer, "write", *common, "--out", work / "model", "--tokenizer", data["tokenizer"]]):
+                    [*trainer, "write", *common, "--out", work / "model"]):
         print("+ " + " ".join(map(str, command)), file=sys.stderr, flush=True)
         code = subprocess.run(list(map(str, command)), cwd=ROOT / "train").returncode
         if code:

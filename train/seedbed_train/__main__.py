@@ -25,7 +25,7 @@ def parse(arguments):
         p.add_argument("--run", required=True, metavar="DIR", help="state, metrics; the same command continues it")
         p.add_argument("--threads", type=int, default=0, metavar="N", help="0: one for each core")
         p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-        p.add_argument("--tokenizer", required=p is write, metavar="FILE", help="tokenizer.json: to put beside the weights, and for trl and openai exports")
+        p.add_argument("--tokenizer", required=p is write, metavar="FILE", help="tokenizer.json: for the model, trl and openai exports, renaming")
         p.add_argument("--program", default="seedbed", metavar="FILE", help="seedbed, which renders trl and openai exports")
     train.add_argument("--held-out", nargs="+", metavar="DIR", help="exports to measure on")
     train.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="stop after so long; the same command goes on")
@@ -83,11 +83,11 @@ def run(options):
     if options.command == "write":
         if not (Path(options.run) / "state.pt").exists():
             raise TrainError("training state", options.run, "holds no state.pt", "train first, or name the folder that was trained in")
-        made = Run(recipe, records, options.run, None, options.device, options.threads)
+        made = Run(recipe, records, options.run, None, options.device, options.threads, tokenizer=options.tokenizer)
         made.write_model(options.out, torch.bfloat16 if options.dtype == "bf16" else torch.float32, [options.tokenizer])
         return {"out": options.out, "step": made.step, "tokens": made.tokens, "parameters": sum(p.numel() for p in made.model.parameters())}
     held = read_records(options, recipe, options.held_out, None) if options.held_out else None
-    made = Run(recipe, records, options.run, held, options.device, options.threads)
+    made = Run(recipe, records, options.run, held, options.device, options.threads, tokenizer=options.tokenizer)
     done = made.train(options.minutes)
     return {"run": options.run, "step": made.step, "tokens": made.tokens, "seconds": round(made.seconds, 1), "done": done}
 

@@ -103,8 +103,10 @@ def select(scores, visible, k):
     if scores.shape[-1] <= k:
         return visible
     scores = scores.masked_fill(~visible, float("-inf"))
-    best = torch.sort(scores, dim=-1, descending=True, stable=True).indices[:, :k]
-    return torch.zeros_like(visible).scatter_(1, best, True) & visible
+    least = scores.topk(k, dim=-1).values[:, -1:]
+    above, equal = scores > least, scores == least
+    left = k - above.sum(-1, keepdim=True)
+    return (above | (equal & (equal.cumsum(-1) <= left))) & visible
 
 
 class Attention(nn.Module):

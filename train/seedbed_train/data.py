@@ -219,8 +219,9 @@ def build(records, pack, prompt_weight):
 class Stream:
     """Packs for ever, from (epoch, index) on."""
 
-    def __init__(self, records, rows, seed, prompt_weight, epoch=0, index=0, window=0):
+    def __init__(self, records, rows, seed, prompt_weight, epoch=0, index=0, window=0, renaming=None):
         self.records, self.rows, self.seed, self.prompt_weight, self.window = records, rows, seed, prompt_weight, window
+        self.renaming = renaming
         self.epoch, self.index = epoch, index
         self.packs = self._plan()
 
@@ -236,5 +237,8 @@ class Stream:
         self.index += 1
         pack = self.packs[self.index - 1]
         if self.window:
-            return build_windows(self.records, pack[1], self.window, self.prompt_weight)
-        return build(self.records, pack, self.prompt_weight)
+            built = build_windows(self.records, pack[1], self.window, self.prompt_weight)
+        else:
+            built = build(self.records, pack, self.prompt_weight)
+        table = self.renaming.table(self.epoch, self.index) if self.renaming else None
+        return built.renamed(table) if table else built

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, copying, data
+from . import checkpoint, copying, data, renaming
 from .attention import Mode
 from .config import Config
 from .errors import TrainError
@@ -21,7 +21,8 @@ from .recipe import read_recipe  # noqa: F401 (part of this module's interface)
 
 
 class Run:
-    def __init__(self, recipe, records, out, held_out=None, device="cpu", threads=0, quiet=False):
+    def __init__(self, recipe, records, out, held_out=None, device="cpu", threads=0, quiet=False, tokenizer=None):
+        self.tokenizer = tokenizer  # file; for stages that rename
         self.recipe, self.records, self.held_out, self.out, self.quiet = recipe, records, held_out, Path(out), quiet
         if threads:
             torch.set_num_threads(threads)
@@ -106,7 +107,22 @@ class Run:
             return
         stage = self.recipe["stages"][self.stage]
         self.optimizers = Optimizers(self.model, stage)
-        self.stream = data.Stream(self.records, stage["rows"], self.recipe["seed"], stage.get("prompt_weight", 0.2), *self.place, window=stage.get("window", 0))
+        self.stream = data.Stream(
+            self.records,
+            stage["rows"],
+            self.recipe["seed"],
+            stage.get("prompt_weight", 0.2),
+            *self.place,
+            window=stage.get("window", 0),
+            renaming=self._renaming(stage.get("renamed", 0.0)),
+        )
+
+    def _renaming(self, share):
+        if not share:
+            return None
+        if not self.tokenizer:
+            raise TrainError("recipe", "renamed", "needs to know which tokens are words", "name --tokenizer FILE")
+        return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share)
 
     # ---- steps ----
 

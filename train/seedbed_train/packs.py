@@ -43,6 +43,12 @@ class Pack:
         drawn = torch.rand(self.rows, generator=generator) < share
         return dataclasses.replace(self, weights=torch.where(self.learn, self.weights, self.weights * drawn / share))
 
+    def renamed(self, table):
+        """Every token is another one: `table` says which."""
+        table = torch.tensor(table, dtype=torch.int64)
+        targets = torch.where(self.targets >= 0, table[self.targets.clamp_min(0)], self.targets)
+        return dataclasses.replace(self, tokens=table[self.tokens], targets=targets)
+
     def to(self, device):
         moved = {f: getattr(self, f).to(device, non_blocking=True) for f in ("tokens", "positions", "targets", "weights", "learn")}
         return dataclasses.replace(self, **moved)

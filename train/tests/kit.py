@@ -37,6 +37,16 @@ def tiny(**changes):
     return Config.from_dict({**TINY, **changes})
 
 
+def tokenizer(folder, words=60):
+    """A tokenizer.json of 96 tokens: signs, then so many words, every third capitalised, then numbers."""
+    letters = lambda n: chr(97 + n // 26) + chr(97 + n % 26)
+    names = [f"<{i}>" for i in range(10)] + [letters(i).capitalize() if i % 3 == 0 else letters(i) for i in range(words)]
+    names += [str(100 + i) for i in range(96 - len(names))]
+    file = Path(folder) / "tokenizer.json"
+    file.write_text(json.dumps({"model": {"vocab": {name: i for i, name in enumerate(names)}}}))
+    return file
+
+
 LR = {"matrix": 0.02, "other": 0.01, "indexer": 0.01}
 
 

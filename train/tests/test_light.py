@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 import kit
-from seedbed_train import data, plot, recipe
+from seedbed_train import data, plot, recipe, renaming
 from seedbed_train.errors import TrainError
 
 TRAIN = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ class Form(unittest.TestCase):
                         self.assertIn((name.asname or name.name).split(".")[0], used, f"{file}:{node.lineno}")
 
     def test_what_is_read_without_torch_imports_none(self):
-        for name in ("config", "conversations", "data", "errors", "plot", "recipe"):
+        for name in ("config", "conversations", "data", "errors", "plot", "recipe", "renaming"):
             tree = ast.parse((TRAIN / f"seedbed_train/{name}.py").read_text(encoding="utf-8"))
             for node in tree.body:
                 if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -119,7 +119,7 @@ class Recipes(unittest.TestCase):
         self.refused("power of two", {**self.good, "model": {**kit.TINY, "index_head_dim": 24}})
 
 
-class Exports(unittest.TestCase):
+class Files(unittest.TestCase):
     def setUp(self):
         self.held = tempfile.TemporaryDirectory()
         self.folder = Path(self.held.name)
@@ -127,6 +127,8 @@ class Exports(unittest.TestCase):
     def tearDown(self):
         self.held.cleanup()
 
+
+class Exports(Files):
     def test_records_share_their_prompts(self):
         records = data.read([kit.export(self.folder / "x", environments=2, tasks=3)], 96)
         self.assertEqual((len(records), len(records.prefixes)), (6, 2))
@@ -194,6 +196,41 @@ class Exports(unittest.TestCase):
             self.assertTrue(all(0 <= first <= 20 + records.length(i) - 16 for i, first in stretches))
         longer = data.plan_windows(records, 64, 1000, 1, 0)  # than any sequence: all of it
         self.assertTrue(all(first == 0 for _, pack in longer for _, first in pack))
+
+
+class Renamings(Files):
+    def renaming(self, **changes):
+        records = data.read([kit.export(self.folder / "x", environments=12, tasks=3)], 96)
+        return renaming.Renaming(records, kit.tokenizer(self.folder), 96, 5, **{"common": 0.5, **changes}), records
+
+    def test_words_that_few_environments_have_stand_for_one_another(self):
+        made, records = self.renaming()
+        counts, environments = renaming.environments_with(records)
+        words = renaming.plain_words(self.folder / "tokenizer.json")
+        self.assertEqual((environments, len(words)), (12, 60))
+        table = made.table(0, 1)
+        self.assertEqual(sorted(table), list(range(96)))  # one to one
+        for token, other in enumerate(table):
+            if token not in words or counts.get(token, 0) > 6:
+                self.assertEqual(token, other)
+            else:
+                self.assertEqual(words[token][0].isupper(), words[other][0].isupper())
+        self.assertGreater(sum(a != b for a, b in enumerate(table)), 10)
+
+    def test_each_pack_has_an_exchange_of_its_own_that_can_be_had_again(self):
+        made, _ = self.renaming()
+        self.assertEqual(made.table(2, 7), made.table(2, 7))
+        self.assertNotEqual(made.table(2, 7), made.table(2, 8))
+        self.assertNotEqual(made.table(2, 7), made.table(3, 7))
+        half, _ = self.renaming(share=0.5)
+        kept = sum(half.table(0, i) is None for i in range(200))
+        self.assertTrue(60 < kept < 140, kept)
+
+    def test_a_file_that_is_no_tokenizer_is_refused(self):
+        for text in ("", "{}", '{"model": 3}'):
+            (self.folder / "t.json").write_text(text)
+            with self.assertRaises(TrainError):
+                renaming.plain_words(self.folder / "t.json")
 
 
 class Plot(unittest.TestCase):

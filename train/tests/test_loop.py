@@ -10,10 +10,10 @@ import time
 import unittest
 from pathlib import Path
 
+import kit  # first: it puts train/ on the path
 import grid
-import kit
 import torch
-from seedbed_train import data
+from seedbed_train import data, renaming
 from seedbed_train.errors import TrainError
 from seedbed_train.loop import Run
 
@@ -181,6 +181,34 @@ class Windows(Base):
         whole, legs = (torch.load(self.folder / d / "state.pt", weights_only=True)["model"] for d in ("whole", "legs"))
         for name, tensor in whole.items():
             self.assertTrue(torch.equal(tensor, legs[name]), name)
+
+
+class Renamed(Base):
+    def test_a_pack_says_the_same_in_other_words(self):
+        records = self.records(environments=9)
+        made = renaming.Renaming(records, kit.tokenizer(self.folder), 96, 5, common=0.9)
+        plain, other = (data.Stream(records, 120, 1, 0.2, renaming=r).next() for r in (None, made))
+        table = torch.tensor(made.table(0, 1))
+        self.assertTrue(torch.equal(other.tokens, table[plain.tokens]))
+        self.assertTrue(torch.equal(other.targets, torch.where(plain.targets >= 0, table[plain.targets], -1)))
+        self.assertFalse(torch.equal(other.tokens, plain.tokens))
+        for key in ("positions", "weights", "learn"):
+            self.assertTrue(torch.equal(getattr(other, key), getattr(plain, key)))
+
+    def test_legs_end_where_one_run_ends_and_the_tokenizer_must_be_named(self):
+        records, recipe = self.records(), kit.recipe({"stage": "dense", "renamed": 0.7, "steps": 4})
+        with self.assertRaises(TrainError) as caught:
+            Run(recipe, records, self.folder / "none", quiet=True)
+        self.assertIn("--tokenizer", str(caught.exception))
+        file = kit.tokenizer(self.folder)
+        whole, first = (Run(recipe, records, self.folder / name, quiet=True, tokenizer=file) for name in ("whole", "legs"))
+        whole.train()
+        first._one(recipe["stages"][0])
+        first.save()
+        second = Run(recipe, records, self.folder / "legs", quiet=True, tokenizer=file)
+        second.train()
+        for a, b in zip(whole.model.parameters(), second.model.parameters()):
+            self.assertTrue(torch.equal(a, b))
 
 
 class Grid(Base):
