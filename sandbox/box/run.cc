@@ -21,7 +21,8 @@ namespace seedbed::sandbox::box {
 namespace {
 
 constexpr int kTimeLimit = 124, kNoJail = 125, kCannotRun = 126, kNotThere = 127;
-constexpr int kTickMs = 20;  // between looks at the tree's processor time
+constexpr std::int64_t kPatienceUs = 2'000'000;  // for pid 1 to end a program after its time
+constexpr int kTickMs = 20;                      // between looks at the tree's processor time
 
 std::int64_t now_us() {
   timespec t{};
@@ -167,8 +168,9 @@ void follow(Box& box, const RunOptions& options, Streams& streams, int signals, 
   while (!ended) {
     const std::int64_t left = deadline - now_us();
     if (left <= 0) end_by("wall_timeout");
+    if (left <= -kPatienceUs) box.kill();  // pid 1 itself is stuck
     if (options.cpu_ms > 0 && box.cpu_us() > options.cpu_ms * 1000) end_by("cpu_timeout");
-    const std::int64_t wait = left <= 0 ? 5000 : (left + 999) / 1000;
+    const std::int64_t wait = left <= 0 ? 500 : (left + 999) / 1000;
     std::array<pollfd, 5> polled = {{{box.control(), POLLIN, 0},
                                      {box.pidfd(), POLLIN, 0},
                                      {signals, POLLIN, 0},
@@ -197,8 +199,10 @@ void follow(Box& box, const RunOptions& options, Streams& streams, int signals, 
       }
     }
     if (!ended && polled[1].revents != 0) {
-      out.cause = box.oom_kills() > 0 ? "memory_limit" : "infra_error";
-      out.stage = "pid 1 ended";
+      if (out.cause == "exited") {
+        out.cause = box.oom_kills() > 0 ? "memory_limit" : "infra_error";
+        out.stage = "pid 1 ended";
+      }
       ended = true;
     }
   }

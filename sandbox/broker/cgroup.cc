@@ -98,11 +98,13 @@ Place find_place(const std::string& mountinfo,
   return place;
 }
 
-bool alive(std::string_view name) {  // of a tree: is its broker still there?
+bool alive(
+    std::string_view name) {  // of a tree: is its broker, or its box's supervisor, still there?
   int pid = 0;
   std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), pid);
   if (pid <= 0) return true;  // not one of ours: leave it
-  return read_file("/proc/" + std::to_string(pid) + "/comm") == "seedbed-broker\n";
+  const std::string comm = read_file("/proc/" + std::to_string(pid) + "/comm");
+  return comm == "seedbed-broker\n" || comm == "seedbed-box\n";
 }
 
 // Removes the trees of brokers that are gone. Their jails died with them; a group that still has

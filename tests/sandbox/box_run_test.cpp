@@ -85,6 +85,28 @@ TEST_F(BoxRun, LimitsEndWhatGoesBeyondThem) {
   EXPECT_EQ(run({"--json", "--", "/bin/echo", std::string(100'000, 'x')}).text("cause"), "exited");
 }
 
+// Each supervisor clears away what dead ones left: never a live one's groups, or limits would be
+// gone.
+TEST_F(BoxRun, ManyAtOnceKeepTheirLimits) {
+  const std::string program = SEEDBED_BINARY_DIR "/seedbed-box";
+  const std::string hog =
+      " run --memory-mib 32 -- python3 -c 'x = bytearray(120 << 20)' 2>/dev/null";
+  const std::string script =
+      "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do { " + program + hog + "; echo $?; } & done; wait";
+  const auto out = kit::in_child([&] {
+    std::string text;
+    FILE* pipe = ::popen(script.c_str(), "r");
+    std::array<char, 64> line{};
+    while (pipe != nullptr && std::fgets(line.data(), line.size(), pipe) != nullptr)
+      text += line.data();
+    if (pipe != nullptr) ::pclose(pipe);
+    return text;
+  });
+  std::string wanted;
+  for (int i = 0; i < 12; ++i) wanted += "137\n";
+  EXPECT_EQ(out, wanted);
+}
+
 TEST_F(BoxRun, NothingOfTheHostIsThere) {
   ::setenv("SECRET_OF_THE_HOST", "yes", 1);
   const auto ran = shell(

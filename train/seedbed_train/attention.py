@@ -47,6 +47,12 @@ class Angles:
         angle = positions.float()[:, None] * frequency
         self.cos, self.sin = angle.cos()[:, None], angle.sin()[:, None]
 
+    def at(self, rows):
+        """Of some of the rows."""
+        out = Angles.__new__(Angles)
+        out.cos, out.sin = self.cos[rows], self.sin[rows]
+        return out
+
     def turn_pairs(self, x):
         """x [rows, heads, rope]; pairs are neighbours (the main attention)."""
         a, b = x[..., 0::2].float(), x[..., 1::2].float()
@@ -69,6 +75,7 @@ class Mode:
     probes: int = 0
     generator: torch.Generator = None
     measure: object = None  # called with (layer, span, rows, probabilities, scores, mask) where given
+    all_rows: bool = False  # the last layer computes rows that no loss is taken on, too
 
 
 class Indexer(nn.Module):
@@ -123,12 +130,14 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(heads * c.v_head_dim, c.hidden_size, bias=False)
         self.indexer = Indexer(c)
 
-    def forward(self, x, angles, spans, mode):
-        """x: normed hidden states [rows, hidden] -> (output [rows, hidden], the indexer's loss or None)."""
+    def forward(self, x, angles, spans, mode, wanted=None):
+        """x: normed hidden states [rows, hidden] -> (output [rows, hidden], the indexer's loss or None). wanted: int64, rising:
+        the rows whose output is wanted, in a dense stage; absent: all."""
         c, heads = self.config, self.config.num_attention_heads
-        q_latent = self.q_a_layernorm(self.q_a_proj(x))
+        asking, turned = (x, angles) if wanted is None else (x[wanted], angles.at(wanted))
+        q_latent = self.q_a_layernorm(self.q_a_proj(asking))
         q = self.q_b_proj(q_latent).unflatten(-1, (heads, c.qk_head_dim))
-        q = torch.cat((q[..., : c.qk_nope_head_dim], angles.turn_pairs(q[..., c.qk_nope_head_dim :])), -1)
+        q = torch.cat((q[..., : c.qk_nope_head_dim], turned.turn_pairs(q[..., c.qk_nope_head_dim :])), -1)
         latent, key = self.kv_a_proj_with_mqa(x).split((c.kv_lora_rank, c.qk_rope_head_dim), -1)
         key = angles.turn_pairs(key[:, None]).expand(-1, heads, -1)
         nope, v = self.kv_b_proj(self.kv_a_layernorm(latent)).unflatten(-1, (heads, -1)).split((c.qk_nope_head_dim, c.v_head_dim), -1)
@@ -137,12 +146,14 @@ class Attention(nn.Module):
         q, k, v = (t.transpose(0, 1)[None] for t in (q, k, v))
         index = self.indexer.project(x, q_latent, angles) if mode.stage != "dense" else None
         sizes = [span.end - span.begin for span in spans]
-        if index is None and len(spans) > 1 and len(set(sizes)) == 1 and not any(span.context for span in spans):
+        if wanted is None and index is None and len(spans) > 1 and len(set(sizes)) == 1 and not any(span.context for span in spans):
             # Many short sequences of one length are one batch.
             batch = (t[0].unflatten(1, (len(spans), sizes[0])).transpose(0, 1) for t in (q, k, v))
             return self.o_proj(_fused(*batch, None, True, c.softmax_scale).transpose(1, 2).flatten(2).flatten(0, 1)), None
         # One split instead of many slices: the backward pass joins it once.
-        q, k, v = (t.split(sizes, 2) for t in (q, k, v))
+        local = [None] * len(spans) if wanted is None else _by_span(wanted, spans)
+        asked = sizes if wanted is None else [len(rows) for rows in local]
+        q, k, v = (t.split(n, 2) for t, n in ((q, asked), (k, sizes), (v, sizes)))
         at = {(span.begin, span.end): i for i, span in enumerate(spans)}
         outputs, losses = [], []
         for i, span in enumerate(spans):
@@ -150,6 +161,12 @@ class Attention(nn.Module):
             if span.context:
                 prefix = at[span.prefix_begin, span.prefix_end]
                 keys, values = torch.cat((k[prefix], keys), 2), torch.cat((v[prefix], values), 2)
+            if local[i] is not None:
+                if len(local[i]) == 0:
+                    continue
+                bias = _causal_bias(span.end - span.begin, span.context, q[i].dtype, q[i].device)
+                outputs.append(_fused(q[i], keys, values, bias[local[i]], False, c.softmax_scale))
+                continue
             out, loss = self._attend(q[i], keys, values, index, span, mode)
             outputs.append(out)
             if loss is not None:
@@ -190,6 +207,12 @@ class Attention(nn.Module):
         target = probabilities * mask
         kl = torch.where(target > 0, target * (target.clamp_min(1e-30).log() - log_q), 0.0)
         return out, torch.stack((kl.sum(), kl.new_tensor(float(len(rows)))))
+
+
+def _by_span(wanted, spans):
+    """Rows wanted of each span, counted from its begin."""
+    cuts = torch.searchsorted(wanted, torch.tensor([b for span in spans for b in (span.begin, span.end)], device=wanted.device))
+    return [wanted[cuts[2 * i] : cuts[2 * i + 1]] - span.begin for i, span in enumerate(spans)]
 
 
 _biases = {}

@@ -99,9 +99,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MoE(config) if moe else MLP(config.hidden_size, config.intermediate_size)
 
-    def forward(self, x, angles, spans, mode):
-        attended, loss = self.self_attn(self.input_layernorm(x), angles, spans, mode)
-        x = x + attended
+    def forward(self, x, angles, spans, mode, wanted=None):
+        attended, loss = self.self_attn(self.input_layernorm(x), angles, spans, mode, wanted)
+        x = (x if wanted is None else x[wanted]) + attended
         return x + self.mlp(self.post_attention_layernorm(x)), loss
 
 
@@ -164,16 +164,18 @@ class Model(nn.Module):
     def moes(self):
         return [m for m in self.modules() if isinstance(m, MoE)]
 
-    def hidden(self, pack, mode=None):
-        """-> hidden states after the final norm [rows, hidden], the indexers' [loss sum, rows] or None, angles"""
+    def hidden(self, pack, mode=None, wanted=None):
+        """-> hidden states after the final norm [rows, hidden], the indexers' [loss sum, rows] or None, angles. wanted: of these
+        rows alone (attention.py)."""
         mode = mode or Mode()
         angles = Angles(self.config, pack.positions)
         x = self.model.embed_tokens(pack.tokens)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         losses = []
-        for layer in self.model.layers[: self.config.num_hidden_layers]:
-            x, loss = layer(x, angles, pack.spans, mode)
+        last = self.config.num_hidden_layers - 1
+        for i, layer in enumerate(self.model.layers[: last + 1]):
+            x, loss = layer(x, angles, pack.spans, mode, wanted if i == last else None)
             if loss is not None:
                 losses.append(loss)
         return self.model.norm(x), losses, angles
@@ -185,8 +187,12 @@ class Model(nn.Module):
         """Sums, so that packs of one step can be joined: language [loss, weight], agent's tokens [loss, count, right],
         indexer [KL, rows], prediction [loss, weight]."""
         mode = mode or Mode()
-        hidden, index_losses, angles = self.hidden(pack, mode)
-        out = self._language(hidden, pack.targets, pack.weights, pack.learn)
+        rows = None
+        if mode.stage == "dense" and not mtp and not mode.all_rows and any(span.context for span in pack.spans):
+            rows = (pack.weights > 0).nonzero()[:, 0]
+        hidden, index_losses, angles = self.hidden(pack, mode, rows)
+        of_loss = (pack.targets, pack.weights, pack.learn)
+        out = self._language(hidden, *(of_loss if rows is None else (t[rows] for t in of_loss)))
         if mtp and self.config.num_nextn_predict_layers:
             layer = self.model.layers[self.config.num_hidden_layers]
             follows = pack.targets.clamp_min(0)

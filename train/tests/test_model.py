@@ -41,6 +41,26 @@ class Packs(unittest.TestCase):
             torch.testing.assert_close(together[29:43], two[20:], atol=2e-5, rtol=1e-4)
             torch.testing.assert_close(together[43:], three, atol=2e-5, rtol=1e-4)
 
+    def test_rows_without_a_loss_may_be_left_out_of_the_last_layer(self):
+        torch.manual_seed(0)
+        draw = lambda n: torch.randint(0, 96, (n,)).tolist()
+        builder = PackBuilder(0.5)
+        builder.add(draw(20), [(draw(9), [False] * 6 + [True] * 3), (draw(14), [i % 3 == 0 for i in range(14)])])
+        builder.add(draw(11), [(draw(5), [False] * 5)])
+        pack = builder.build().thin(0.3, torch.Generator().manual_seed(1))
+        pack.weights[45:] = 0  # a group nothing of which counts
+        told = []
+        for all_rows in (True, False):
+            model = made().train()
+            out = model.losses(pack, Mode(all_rows=all_rows))
+            (out["language"][0] / out["language"][1]).backward()
+            told.append((out, [p.grad for p in model.parameters() if p.grad is not None]))
+        for key in ("language", "agent"):
+            torch.testing.assert_close(told[0][0][key], told[1][0][key])
+        self.assertEqual(len(told[0][1]), len(told[1][1]))
+        for a, b in zip(told[0][1], told[1][1]):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
     def test_targets_stay_inside_a_sequence(self):
         pack = pack_of(([5, 6, 7], [[8, 9], [10, 11, 12]]))
         self.assertEqual(pack.targets.tolist(), [6, 7, -1, 9, -1, 11, 12, -1])
@@ -88,7 +108,7 @@ class Sparse(unittest.TestCase):
             kl, rows = model.losses(pack, Mode("warmup"))["index"]
             kl.backward()
             optimizer.step()
-            losses.append(float(kl / rows))
+            losses.append(float((kl / rows).detach()))
         self.assertLess(losses[-1], 0.6 * losses[0])
 
 
