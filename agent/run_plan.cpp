@@ -39,7 +39,7 @@ Step check_options(const RunOptions& o) {
 tasks::RunInfo run_info(const RunOptions& o) {
   tasks::RunInfo info;
   info.policy = o.policy;
-  info.policy_version = o.policy == "teacher" ? kTeacherVersion : kScriptedVersion;
+  info.policy_version = o.policy.ends_with("teacher") ? kTeacherVersion : kScriptedVersion;
   info.seed = std::to_string(o.seed);
   info.settings = schemas::Value::object();
   if (o.budget) info.settings.set("budget", schemas::to_value(*o.budget));

@@ -76,14 +76,15 @@ class Nop final : public ModelClient {
 
 std::unique_ptr<ModelClient> scripted_client(std::string_view policy) {
   if (policy == "oracle") return std::make_unique<Oracle>();
-  if (policy == "teacher") return teacher_client();
+  if (policy == "teacher" || policy == "plain-teacher")
+    return teacher_client(policy == "plain-teacher");
   if (policy == "nop") return std::make_unique<Nop>();
   if (policy == "random") return random_client();
   return solver_client(policy);
 }
 
 std::vector<std::string> scripted_policies() {
-  std::vector<std::string> out = {"oracle", "teacher", "nop", "random"};
+  std::vector<std::string> out = {"oracle", "teacher", "plain-teacher", "nop", "random"};
   for (const auto name : tasks::solvers::kSolvers) out.emplace_back(name);
   return out;
 }

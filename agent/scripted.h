@@ -16,6 +16,7 @@ inline constexpr std::string_view kTeacherVersion = "1";
 // oracle: plays the task's gold plan; stops where one of its calls fails.
 // teacher: the gold plan or a variant, with reasons, and with mistakes that are repaired
 // (teacher.cpp).
+// plain-teacher: the same in one wording and with fewer mistakes: for small models.
 // nop:    says "done" and nothing else.
 // random: schema-valid calls with values drawn from what it has read (random_client.cpp).
 // and the solvers of tasks/solvers/solve.h: first-match, greedy, bfs-1 to bfs-6, no-policy,
@@ -29,7 +30,7 @@ std::vector<std::string> scripted_policies();
 ReplyCall call_of(const schemas::GoldStep& step);
 
 std::unique_ptr<ModelClient> random_client();
-std::unique_ptr<ModelClient> teacher_client();
+std::unique_ptr<ModelClient> teacher_client(bool plain);
 std::unique_ptr<ModelClient> solver_client(std::string_view policy);
 
 }  // namespace seedbed::agent

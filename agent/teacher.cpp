@@ -15,10 +15,12 @@ namespace {
 using schemas::GoldKind;
 using schemas::GoldStep;
 
-constexpr std::uint64_t kMistakesIn = 4;  // one episode of so many has one
+// One episode of so many has one; the plain teacher is for small models, which have less to spare.
+constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesIn = 12;
 
 class Teacher final : public ModelClient {
  public:
+  explicit Teacher(bool plain) : plain_(plain) {}
   bool needs_gold() const override { return true; }
 
   void begin(const EpisodeStart& start) override {
@@ -28,7 +30,7 @@ class Teacher final : public ModelClient {
     const std::uint64_t plan = sample % plans;
     steps_ =
         plan == 0 ? start.gold->steps : start.gold->variants[static_cast<std::size_t>(plan - 1)];
-    words_ = rng_for(start.seed, start.task_id, sample, "teacher words");
+    words_ = {rng_for(start.seed, start.task_id, sample, "teacher words"), plain_};
     mistakes_ = rng_for(start.seed, start.task_id, sample, "teacher mistakes");
     facts_.clear();
     next_ = 0;
@@ -39,7 +41,7 @@ class Teacher final : public ModelClient {
     per_turn_ = std::max<std::size_t>(1, (steps_.size() + turns - 1) / turns);
     const bool room = steps_.size() < turns && steps_.size() < calls;
     mistake_at_ = SIZE_MAX;
-    if (mistakes_.chance(1, kMistakesIn) && room && !steps_.empty())
+    if (mistakes_.chance(1, plain_ ? kPlainMistakesIn : kMistakesIn) && room && !steps_.empty())
       mistake_at_ = static_cast<std::size_t>(mistakes_.below(steps_.size()));
   }
 
@@ -102,7 +104,9 @@ class Teacher final : public ModelClient {
 
   std::vector<GoldStep> steps_;
   Facts facts_;
-  Rng words_{0}, mistakes_{0};
+  bool plain_;
+  Wording words_{Rng{0}, false};
+  Rng mistakes_{0};
   std::size_t next_ = 0, per_turn_ = 1, mistake_at_ = SIZE_MAX;
   std::vector<std::size_t> call_of_step_;
   std::optional<Mistake> mistake_;  // the last turn made it
@@ -110,8 +114,8 @@ class Teacher final : public ModelClient {
 
 }  // namespace
 
-std::unique_ptr<ModelClient> teacher_client() {
-  return std::make_unique<Teacher>();
+std::unique_ptr<ModelClient> teacher_client(bool plain) {
+  return std::make_unique<Teacher>(plain);
 }
 
 }  // namespace seedbed::agent

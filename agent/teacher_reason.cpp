@@ -41,7 +41,7 @@ class Sentences {
 };
 
 template <std::size_t N>
-std::string worded(Rng& words,
+std::string worded(Wording& words,
                    const std::array<std::string_view, N>& forms,
                    const std::vector<std::pair<std::string_view, std::string>>& values) {
   std::string out(forms[static_cast<std::size_t>(words.below(N))]);
@@ -117,7 +117,7 @@ std::string from_record(const Place& place,
                         const std::string& value,
                         const std::string& argument,
                         const Facts& facts,
-                        Rng& words) {
+                        Wording& words) {
   const std::string key = key_of(*place.item), tool = facts.calls()[place.call].tool;
   if (key != value && showable(key)) {
     static constexpr std::array<std::string_view, 4> kForms = {
@@ -140,7 +140,7 @@ std::string from_record(const Place& place,
   return worded(words, kForms, {{"tool", tool}, {"value", value}, {"because", because}});
 }
 
-std::string from_user(const std::string& value, const std::string& argument, Rng& words) {
+std::string from_user(const std::string& value, const std::string& argument, Wording& words) {
   static constexpr std::array<std::string_view, 5> kForms = {
       "The user says {value}.", "{value} stands in the request.",
       "For {argument} the request says {value}.", "The request names {value}.",
@@ -154,7 +154,7 @@ std::string source(const std::string& argument,
                    const Facts& facts,
                    const std::vector<std::size_t>& preferred,
                    const std::vector<std::string>* owners,  // of a result: the ids in it
-                   Rng& words) {
+                   Wording& words) {
   const std::string value = value_text(arg);
   if (!showable(value)) return "";
   const auto place =
@@ -165,7 +165,7 @@ std::string source(const std::string& argument,
   return said ? from_user(value, argument, words) : "";
 }
 
-std::string next_page(const Value& offset, Rng& words) {
+std::string next_page(const Value& offset, Wording& words) {
   static constexpr std::array<std::string_view, 4> kForms = {
       "There is more: next_offset is {value}.", "The list goes on at {value}.",
       "That was one page; the next begins at {value}.", "next_offset {value} leads on."};
@@ -173,7 +173,7 @@ std::string next_page(const Value& offset, Rng& words) {
 }
 
 // The same tool again for other records: what is done and what remains.
-std::string repeated(const Outlook& outlook, const Facts& facts, Rng& words) {
+std::string repeated(const Outlook& outlook, const Facts& facts, Wording& words) {
   const GoldStep& step = outlook.steps[outlook.next];
   const auto target = [&](const GoldStep& other) -> std::string {
     if (other.kind != GoldKind::call || other.tool != step.tool || !other.args.is_object())
@@ -226,7 +226,7 @@ bool empty_result(const Facts& facts) {
          facts.calls().back().items.empty();
 }
 
-std::string before_call(const Facts& facts, const Outlook& outlook, Rng& words) {
+std::string before_call(const Facts& facts, const Outlook& outlook, Wording& words) {
   const GoldStep& step = outlook.steps[outlook.next];
   static constexpr std::array<std::string_view, 6> kAction = {
       "So I call {tool}.",         "Next: {tool}.", "I use {tool} for it.", "Now {tool}.",
@@ -263,7 +263,7 @@ std::string before_call(const Facts& facts, const Outlook& outlook, Rng& words) 
   return out.text();
 }
 
-std::string worked_out(const std::string& argument, Rng& words) {
+std::string worked_out(const std::string& argument, Wording& words) {
   static constexpr std::array<std::string_view, 4> kForms = {
       "{argument} follows from the records above.", "I work out {argument} from these records.",
       "{argument} is computed from what was read.", "From these values comes {argument}."};
@@ -275,7 +275,7 @@ std::string of_list(const std::string& argument,
                     const Value& list,
                     const Facts& facts,
                     const std::vector<std::size_t>& preferred,
-                    Rng& words) {
+                    Wording& words) {
   if (list.items().empty()) return "Nothing fits, so " + argument + " is empty.";
   const auto place = facts.find(value_text(list.items().front()), preferred);
   if (!place) return worked_out(argument, words);
@@ -292,7 +292,7 @@ std::string of_list(const std::string& argument,
   return out + ".";
 }
 
-std::string before_submit(const Facts& facts, const Outlook& outlook, Rng& words) {
+std::string before_submit(const Facts& facts, const Outlook& outlook, Wording& words) {
   const GoldStep& step = outlook.steps[outlook.next];
   static constexpr std::array<std::string_view, 5> kSubmit = {
       "I submit.", "That is the result.", "So I hand it in.", "Now I submit the result.",
@@ -320,7 +320,7 @@ std::string before_submit(const Facts& facts, const Outlook& outlook, Rng& words
   return out.text();
 }
 
-std::string before_refuse(const Facts& facts, const Outlook& outlook, Rng& words) {
+std::string before_refuse(const Facts& facts, const Outlook& outlook, Wording& words) {
   const GoldStep& step = outlook.steps[outlook.next];
   const std::string code = step.args.text("reason_code");
   static constexpr std::array<std::string_view, 4> kForms = {
@@ -346,7 +346,7 @@ std::string before_refuse(const Facts& facts, const Outlook& outlook, Rng& words
   return out.text();
 }
 
-std::string before_question(Rng& words) {
+std::string before_question(Wording& words) {
   static constexpr std::array<std::string_view, 4> kForms = {
       "The request leaves something open that no tool can tell, so I ask the user.",
       "I cannot know this from the records; I ask.",
@@ -357,7 +357,7 @@ std::string before_question(Rng& words) {
 
 }  // namespace
 
-std::string reason(const Facts& facts, const Outlook& outlook, Rng& words) {
+std::string reason(const Facts& facts, const Outlook& outlook, Wording& words) {
   switch (outlook.steps[outlook.next].kind) {
     case GoldKind::say:
       return before_question(words);
@@ -370,7 +370,7 @@ std::string reason(const Facts& facts, const Outlook& outlook, Rng& words) {
   }
 }
 
-std::string reason_needless(const Mistake& mistake, Rng& words) {
+std::string reason_needless(const Mistake& mistake, Wording& words) {
   static constexpr std::array<std::string_view, 4> kForms = {
       "Let me look at {tool} too.", "Perhaps {tool} helps.", "I check {tool} as well.",
       "I also want to see {tool}."};
@@ -381,7 +381,7 @@ std::string reason_after(const Mistake& mistake,
                          const Facts& facts,
                          const schemas::MadeCall& made,
                          const Outlook& outlook,
-                         Rng& words) {
+                         Wording& words) {
   const std::string then = reason(facts, outlook, words);
   std::string code, repair;
   if (const auto result = schemas::parse_json(made.result.out); result.ok())

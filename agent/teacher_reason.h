@@ -1,5 +1,6 @@
 // Short reasons before a call, made from the plan's data flow. They speak of what stands in the
-// conversation so far and of nothing else; a keyed draw chooses among the wordings.
+// conversation so far and of nothing else; a keyed draw chooses among the wordings, or the first of
+// each stands.
 #pragma once
 #include <optional>
 #include <string>
@@ -22,14 +23,26 @@ struct Outlook {
   const std::vector<std::size_t>& call_of_step;
 };
 
-std::string reason(const Facts& facts, const Outlook& outlook, Rng& words);
+// Which of n wordings: drawn, or in a plain voice always the first, so that a reason is a function
+// of the conversation.
+class Wording {
+ public:
+  Wording(Rng rng, bool plain) : rng_(rng), plain_(plain) {}
+  std::uint64_t below(std::uint64_t n) { return plain_ ? 0 : rng_.below(n); }
+
+ private:
+  Rng rng_;
+  bool plain_;
+};
+
+std::string reason(const Facts& facts, const Outlook& outlook, Wording& words);
 // The same after a mistake: what was wrong, and what is right.
 std::string reason_after(const Mistake& mistake,
                          const Facts& facts,
                          const schemas::MadeCall& made,
                          const Outlook& outlook,
-                         Rng& words);
+                         Wording& words);
 // Before a lookup that is not needed.
-std::string reason_needless(const Mistake& mistake, Rng& words);
+std::string reason_needless(const Mistake& mistake, Wording& words);
 
 }  // namespace seedbed::agent

@@ -24,7 +24,7 @@ def run(*command):
 
 def make_store(store, d, flags, envs, tasks, seed):
     run(SEEDBED, "gen", *flags, "--envs", envs, "--tasks-per-env", tasks, "--seed", seed, "--out", store)
-    run(SEEDBED, "run", store, "--policy", "teacher", "--samples", d["samples"], "--seed", seed)
+    run(SEEDBED, "run", store, "--policy", d.get("policy", "teacher"), "--samples", d["samples"], "--seed", seed)
 
 
 def make_data(work, d, seed):
@@ -41,14 +41,14 @@ def make_data(work, d, seed):
     make_store(work / "train.db", d, d["gen"], d["envs"], d["tasks_per_env"], d["seed"])
     held = d["held_out"]
     make_store(work / "held_out.db", d, held.get("gen", d["gen"]), held["envs"], held["tasks_per_env"], held["seed"])
-    run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", "teacher", "--out", work / "texts")
+    run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", d.get("policy", "teacher"), "--out", work / "texts")
     texts = sorted((work / "texts").rglob("*.txt"))
     bare = ["--bare-words"] if d.get("bare_words") else []
     run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", *bare, "--out", work / "tokenizer.json", *texts)
     for name in ("train", "held_out"):
         order = "shuffled" if name == "train" else "kept"
-        run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", "--policy", "teacher",
-            "--thinking", d.get("thinking", "on"), "--tool-order", order, "--min-score", "1", "--out", work / name)
+        run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", "--policy",
+            d.get("policy", "teacher"), "--thinking", d.get("thinking", "on"), "--tool-order", order, "--min-score", "1", "--out", work / name)
     state.write_text(json.dumps({"data": d, "done": True}))
     return names
 

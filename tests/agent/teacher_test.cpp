@@ -58,6 +58,34 @@ TEST_F(TeacherRun, EveryEpisodeIsSolvedWithAndWithoutMistakes) {
   EXPECT_EQ(codes.count("invalid_arguments") + codes.count("unknown_tool"), 2U);
 }
 
+TEST_F(TeacherRun, InAPlainVoiceTheSameIsSaidInOneWording) {
+  const auto said = [this](const std::string& policy) {
+    store = fresh(policy + ".db");
+    auto o = options(policy);
+    o.samples = 40;
+    const auto summary = run(o);
+    EXPECT_EQ(summary.solved, 320) << policy;
+    int wrong = 0;
+    std::set<std::string> endings;  // of the last reason, which names nothing
+    for (const auto& episode : episodes()) {
+      std::string last;
+      for (const auto& turn : episode.trajectory.turns) {
+        wrong += turn.learn.value_or(true) ? 0 : 1;
+        if (turn.role == "assistant") last = turn.reasoning;
+      }
+      const auto sentence = last.rfind(". ", last.size() - 2);
+      endings.insert(sentence == std::string::npos ? last : last.substr(sentence + 2));
+    }
+    return std::pair(endings.size(), wrong);
+  };
+  const auto [varied, often] = said("teacher");
+  const auto [plain, seldom] = said("plain-teacher");
+  EXPECT_GT(varied, plain + 4);
+  EXPECT_LE(plain, 3U);
+  EXPECT_GT(seldom, 0);
+  EXPECT_LT(seldom * 2, often);
+}
+
 TEST_F(TeacherRun, AnEpisodeIsAFunctionOfSeedTaskAndSample) {
   auto o = options("teacher");
   o.samples = 6;

@@ -78,10 +78,10 @@ TEST_F(BoxRun, LimitsEndWhatGoesBeyondThem) {
   const auto full =
       shell("head -c 9000000 /dev/zero > /tmp/x; echo $?; wc -c < /tmp/x", {"--tmpfs-mib", "4"});
   EXPECT_NE(full.text("err").find("No space left"), std::string::npos) << full.out;
-  EXPECT_NE(shell("i=0; while [ $i -lt 200 ]; do : > /work/$i || exit 5; i=$((i+1)); done",
-                  {"--inodes", "100"})
-                .number("code"),
-            0);
+  EXPECT_NE(
+      shell("i=0; while [ $i -lt 200 ]; do : > $i || exit 5; i=$((i+1)); done", {"--inodes", "100"})
+          .number("code"),
+      0);
   EXPECT_EQ(run({"--json", "--", "/bin/echo", std::string(100'000, 'x')}).text("cause"), "exited");
 }
 
