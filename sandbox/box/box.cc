@@ -8,18 +8,12 @@
 
 #include <cstring>
 
+#include "sandbox/broker/packets.h"
+
 namespace seedbed::sandbox::box {
 namespace {
 
 constexpr int kStartMs = 10'000;
-
-bool readable(int fd, int ms) {
-  pollfd p{fd, POLLIN, 0};
-  int n = 0;
-  do n = ::poll(&p, 1, ms);
-  while (n < 0 && errno == EINTR);
-  return n > 0;
-}
 
 bool pair_of(int kind, Fd& a, Fd& b) {
   std::array<int, 2> made{};
@@ -73,7 +67,8 @@ Failure Box::open(const Request& request) {
   }
   int pidfd = -1;
   clone_args args{};
-  args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | static_cast<std::uint64_t>(box_flags(plan_));
+  args.flags =
+      CLONE_PIDFD | CLONE_CLEAR_SIGHAND | static_cast<std::uint64_t>(namespace_flags(plan_));
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   const long pid = sys_clone3(args);
@@ -137,19 +132,8 @@ Failure Box::spawn(std::uint32_t job,
   ask.envc = static_cast<std::uint32_t>(env.size());
   ask.bytes = text.size();
   const std::array<int, 4> passed = {fds[0], fds[1], fds[2], words.get()};
-  iovec part{&ask, sizeof ask};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof passed)> space{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = space.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof passed);
-  std::memcpy(CMSG_DATA(header), passed.data(), sizeof passed);
-  if (::sendmsg(control_.get(), &message, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof ask))
+  if (send_packet(control_.get(), &ask, sizeof ask, passed.data(), passed.size()) !=
+      static_cast<ssize_t>(sizeof ask))
     return {errno, "ask"};
   return {};
 }
@@ -163,20 +147,10 @@ bool Box::ask(Op op, std::uint32_t job, int signal) {
 }
 
 bool Box::hear(Told& told) {
-  iovec part{&told, sizeof told};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = space.size();
-  const ssize_t n = ::recvmsg(control_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int got = -1;
-    std::memcpy(&got, CMSG_DATA(header), sizeof got);
-    work_.reset(got);
-  }
+  std::array<Fd, kMaxPassed> fds;
+  std::size_t passed = 0;
+  const ssize_t n = receive_packet(control_.get(), &told, sizeof told, MSG_DONTWAIT, fds, passed);
+  if (passed > 0) work_ = std::move(fds[0]);
   return n == static_cast<ssize_t>(sizeof told);
 }
 

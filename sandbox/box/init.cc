@@ -22,6 +22,7 @@
 
 #include "sandbox/box/order.h"
 #include "sandbox/box/spawn.h"
+#include "sandbox/broker/packets.h"
 
 namespace seedbed::sandbox::box {
 namespace {
@@ -231,26 +232,11 @@ class Init {
   // One packet; false where the supervisor is gone.
   bool answer() {
     Ask ask;
-    std::array<Fd, 4> fds;
-    iovec part{&ask, sizeof ask};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(4 * sizeof(int))> space{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = space.data();
-    message.msg_controllen = space.size();
-    const ssize_t n = ::recvmsg(kControlFd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    std::array<Fd, kMaxPassed> fds;
+    std::size_t passed = 0;
+    const ssize_t n = receive_packet(kControlFd, &ask, sizeof ask, MSG_DONTWAIT, fds, passed);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
     if (n != static_cast<ssize_t>(sizeof ask)) return false;
-    int passed = 0;
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-      std::array<int, 4> got{};
-      passed = static_cast<int>((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-      std::memcpy(got.data(), CMSG_DATA(header), static_cast<std::size_t>(passed) * sizeof(int));
-      for (int i = 0; i < passed; ++i)
-        fds.at(static_cast<std::size_t>(i)).reset(got.at(static_cast<std::size_t>(i)));
-    }
     if (ask.op == Op::spawn) {
       spawn(ask, fds, passed);
     } else if (ask.op == Op::kill_all) {
@@ -271,7 +257,7 @@ class Init {
     tell(told);
   }
 
-  void spawn(const Ask& ask, const std::array<Fd, 4>& fds, int passed) {
+  void spawn(const Ask& ask, const std::array<Fd, kMaxPassed>& fds, std::size_t passed) {
     Job* free = nullptr;
     for (Job& job : jobs_)
       if (free == nullptr && job.pid == 0) free = &job;
@@ -301,7 +287,9 @@ class Init {
     tell(told);
   }
 
-  [[noreturn]] void become_program(const Ask& ask, const std::array<Fd, 4>& fds, int said) {
+  [[noreturn]] void become_program(const Ask& ask,
+                                   const std::array<Fd, kMaxPassed>& fds,
+                                   int said) {
     int report_to = said;
     const auto step = [&report_to](std::string_view stage, int error) {
       if (error == 0) return;
@@ -334,7 +322,7 @@ class Init {
   }
 
   // 0, 1, 2 as asked, 3 the report (closed by exec), nothing else.
-  static int arrange(const std::array<Fd, 4>& fds, int& report_to) {
+  static int arrange(const std::array<Fd, kMaxPassed>& fds, int& report_to) {
     constexpr int kAbove = 16;
     std::array<int, 4> moved{};
     for (std::size_t i = 0; i < 3; ++i)
@@ -379,19 +367,7 @@ bool say_ready() {
   Told told;
   told.what = Tell::ready;
   const int fd = work.get();
-  iovec part{&told, sizeof told};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> space{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = space.data();
-  message.msg_controllen = space.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return ::sendmsg(kControlFd, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof told);
+  return send_packet(kControlFd, &told, sizeof told, &fd, 1) == static_cast<ssize_t>(sizeof told);
 }
 
 int wait_for_go(const Order& order) {
@@ -402,10 +378,6 @@ int wait_for_go(const Order& order) {
 }
 
 }  // namespace
-
-int box_flags(const Plan& plan) {
-  return namespace_flags(plan);
-}
 
 void enter_box(const Order& order) {
   const auto step = [&order](std::string_view stage, int error) {

@@ -54,7 +54,4 @@ struct Order {
 // Builds the root, in a private mount namespace: returns 0 or errno, `stage` names the part.
 int make_box_root(const Order& order, std::string_view& stage);
 
-// The namespaces of a box.
-int box_flags(const Plan& plan);
-
 }  // namespace seedbed::sandbox::box

@@ -7,7 +7,7 @@
 
 namespace seedbed::sandbox::box {
 
-enum class Op : std::uint32_t { spawn, kill, kill_all, children };
+enum class Op : std::uint32_t { spawn, kill, kill_all };
 
 // `spawn` carries four descriptors: standard input, output, error, and a sealed memory file with
 // the words, each ended by NUL: working directory, then argc arguments, then envc of the
@@ -16,9 +16,8 @@ struct Ask {
   Op op = Op::spawn;
   std::uint32_t job = 0;  // named by the asker
   std::uint32_t argc = 0, envc = 0;
-  std::uint64_t bytes = 0;   // of the words
-  std::int32_t signal = 0;   // kill
-  std::uint32_t strict = 0;  // reserved: 0
+  std::uint64_t bytes = 0;  // of the words
+  std::int32_t signal = 0;  // kill
 };
 
 enum class Tell : std::uint32_t { ready, started, failed, ended };

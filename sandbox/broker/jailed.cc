@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "sandbox/broker/filter.h"
+#include "sandbox/broker/packets.h"
 
 namespace seedbed::sandbox {
 namespace {
@@ -23,33 +24,6 @@ constexpr int kEndMs = 10'000;    // for a killed jail to be gone
 constexpr const char* kByUs = "killed by us";
 constexpr const char* kUnexplained = "killed: signal 9 (SIGKILL)";
 constexpr int kMaxRefusals = 10'000;  // then the jail is only wasting our time
-
-bool readable(int fd, int ms) {
-  pollfd p{fd, POLLIN, 0};
-  int n = 0;
-  do n = ::poll(&p, 1, ms);
-  while (n < 0 && errno == EINTR);
-  return n > 0;
-}
-
-// One packet of the status channel; 0: closed, -1: error.
-ssize_t receive_report(int fd, StageReport& report, Fd& passed) {
-  iovec part{&report, sizeof report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-  const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int got = -1;
-    std::memcpy(&got, CMSG_DATA(header), sizeof got);
-    passed.reset(got);
-  }
-  return n;
-}
 
 }  // namespace
 
@@ -88,8 +62,9 @@ int Jails::program_copy(int program) {
     if (n == 0) break;  // shorter than it said: exec will say what is wrong with it
   }
   if (::fchmod(copy.get(), 0111) != 0) return -1;
-  // Nobody else has had this descriptor, so no writable mapping is there for F_SEAL_WRITE to refuse;
-  // it would also wait for whoever holds a page for a moment (reclaim, a pipe) and fail with EBUSY.
+  // Nobody else has had this descriptor, so no writable mapping is there for F_SEAL_WRITE to
+  // refuse; it would also wait for whoever holds a page for a moment (reclaim, a pipe) and fail
+  // with EBUSY.
   if (::fcntl(copy.get(), F_ADD_SEALS,
               F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) != 0)
     return -1;
@@ -220,8 +195,9 @@ bool Jails::follow_start(Jailed& jail, int status, Opened& out) {
       return false;
     }
     StageReport report;
-    Fd passed;
-    const ssize_t n = receive_report(status, report, passed);
+    std::array<Fd, kMaxPassed> fds;
+    std::size_t passed = 0;
+    const ssize_t n = receive_packet(status, &report, sizeof report, 0, fds, passed);
     if (n == 0) return true;
     if (n != sizeof report) {
       out.error = n < 0 ? errno : EPROTO;
@@ -233,7 +209,7 @@ bool Jails::follow_start(Jailed& jail, int status, Opened& out) {
       out.stage = report.stage.data();
       return false;
     }
-    if (passed) jail.listener = std::move(passed);
+    if (passed > 0) jail.listener = std::move(fds[0]);
   }
 }
 

@@ -17,6 +17,7 @@
 
 #include "sandbox/broker/filter.h"
 #include "sandbox/broker/landlock.h"
+#include "sandbox/broker/packets.h"
 
 namespace seedbed::sandbox {
 namespace {
@@ -121,22 +122,8 @@ void send_report(int status, int error, std::string_view stage, int fd) {
   StageReport report;
   report.error = error;
   std::memcpy(report.stage.data(), stage.data(), stage.size() < 27 ? stage.size() : 27);
-  iovec part{&report, sizeof report};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  static_cast<void>(
-      ::sendmsg(status, &message, MSG_NOSIGNAL));  // the broker being gone, nobody is left to tell
+  // The broker being gone, nobody is left to tell.
+  static_cast<void>(send_packet(status, &report, sizeof report, &fd, fd >= 0 ? 1 : 0));
 }
 
 int make_private_mounts() {
