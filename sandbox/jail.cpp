@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "base/check.h"
+#include "sandbox/broker/packets.h"
 #include "sandbox/broker/sys.h"
 #include "sandbox/broker/wire.h"
 #include "sandbox/libexec.h"
@@ -23,14 +24,6 @@ constexpr int kAnswerMs = 30'000;  // above all that the broker itself waits for
 std::string errno_name(int error) {
   const char* name = ::strerrorname_np(error);
   return name != nullptr ? name : "errno " + std::to_string(error);
-}
-
-bool readable(int fd, int ms) {
-  pollfd p{fd, POLLIN, 0};
-  int n = 0;
-  do n = ::poll(&p, 1, ms);
-  while (n < 0 && errno == EINTR);
-  return n > 0;
 }
 
 // The parent's half of the channel; shared by the broker's owner and every open jail. One question
@@ -72,40 +65,18 @@ class Channel {
   }
 
   bool send(const wire::Request& request, int descriptor) const {
-    iovec part{const_cast<wire::Request*>(&request), sizeof request};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    if (descriptor >= 0) {
-      message.msg_control = space.data();
-      message.msg_controllen = space.size();
-      cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-    }
-    return ::sendmsg(control_.get(), &message, MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(sizeof request);
+    return send_packet(control_.get(), &request, sizeof request, &descriptor,
+                       descriptor >= 0 ? 1 : 0) == static_cast<ssize_t>(sizeof request);
   }
 
   bool receive(Answer& answer) const {
-    iovec part{&answer.reply, sizeof answer.reply};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> space{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = space.data();
-    message.msg_controllen = space.size();
-    const ssize_t n = ::recvmsg(control_.get(), &message, MSG_CMSG_CLOEXEC);
-    const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (header != nullptr && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(2 * sizeof(int))) {
-      std::array<int, 2> fds{};
-      std::memcpy(fds.data(), CMSG_DATA(header), sizeof fds);
-      answer.socket.reset(fds[0]);
-      answer.pidfd.reset(fds[1]);
+    std::array<Fd, kMaxPassed> fds;
+    std::size_t passed = 0;
+    const ssize_t n =
+        receive_packet(control_.get(), &answer.reply, sizeof answer.reply, 0, fds, passed);
+    if (passed == 2) {
+      answer.socket = std::move(fds[0]);
+      answer.pidfd = std::move(fds[1]);
     }
     return n == static_cast<ssize_t>(sizeof answer.reply);
   }

@@ -14,6 +14,7 @@
 
 #include "sandbox/broker/filter.h"
 #include "sandbox/broker/jailed.h"
+#include "sandbox/broker/packets.h"
 #include "sandbox/broker/probe.h"
 #include "sandbox/broker/wire.h"
 
@@ -23,40 +24,17 @@ namespace {
 using wire::kControlFd;
 
 ssize_t receive_request(wire::Request& request, Fd& program) {
-  iovec part{&request, sizeof request};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t n = ::recvmsg(kControlFd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int got = -1;
-    std::memcpy(&got, CMSG_DATA(header), sizeof got);
-    program.reset(got);
-  }
+  std::array<Fd, kMaxPassed> fds;
+  std::size_t passed = 0;
+  const ssize_t n = receive_packet(kControlFd, &request, sizeof request, MSG_DONTWAIT, fds, passed);
+  if (passed > 0) program = std::move(fds[0]);
   return n;
 }
 
 bool send_reply(const wire::Reply& reply, int socket = -1, int pidfd = -1) {
   const std::array<int, 2> fds = {socket, pidfd};
-  iovec part{const_cast<wire::Reply*>(&reply), sizeof reply};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (socket >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fds);
-    std::memcpy(CMSG_DATA(header), fds.data(), sizeof fds);
-  }
-  return ::sendmsg(kControlFd, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof reply);
+  return send_packet(kControlFd, &reply, sizeof reply, fds.data(), socket >= 0 ? fds.size() : 0) ==
+         static_cast<ssize_t>(sizeof reply);
 }
 
 bool serve_one(Jails& jails) {  // false: the parent is gone
