@@ -12,25 +12,31 @@ import math
 
 import torch
 
+from .words import forms
+
 TOKEN = 1.0  # size of an embedding's channels: what Muon's steps add to the stream is of this order, and would drown smaller ones
 CONSTANT = 4.0  # of the constant channel, in those
-BACK = 135.0  # sharpness of the look back, before the softmax's scale
+BACK = 200.0  # sharpness of the look back, before the softmax's scale
 MATCH = 3.0  # of the look for a match
 SAID, HEAD = 1.0, 0.15  # what a head hands on, in embeddings; what the model's head makes of it
-BACK_PAIRS = (1.0, 0.5, 0.25, 0.25)  # weights of the fastest rotary pairs in the look back
+BACK_PAIRS = (1.0,) * 6  # weights of the rotary pairs, fastest first: with fewer, or less, far positions look like near ones
+KIN = 0.5  # of a code's square length, what the forms of a word share
 
 
 @dataclasses.dataclass
 class Channels:
     """Where things stand in the residual stream: channel 0 is constant, then the token itself (z), at the end what the
-    token before was (p of its channels), the one before that (pp), and the token to be said (said)."""
+    token before was (p of its channels), the one before that (pp), a token brought from elsewhere (row), and the token to
+    be said (said)."""
 
     z: int
     p: int
     pp: int
+    row: int
     said: int
     at_p: int
     at_pp: int
+    at_row: int
     at_said: int
 
     @staticmethod
@@ -39,39 +45,165 @@ class Channels:
         p = min(c.v_head_dim, c.qk_nope_head_dim + half, c.kv_lora_rank * 3 // 8, c.hidden_size // 5)
         pp = min(2 * half, c.kv_lora_rank // 4, c.hidden_size // 8)
         said = min(c.v_head_dim, c.kv_lora_rank - p - pp, c.hidden_size // 5)
-        end = c.hidden_size
-        return Channels(end - said - pp - p - 1, p, pp, said, end - said - pp - p, end - said - pp, end - said)
+        row = min(said, c.hidden_size // 6, c.kv_lora_rank - said)
+        at_row = c.hidden_size - said - row
+        at_p = at_row - pp - p
+        return Channels(at_p - 1, p, pp, row, said, at_p, at_row - pp, at_row, c.hidden_size - said)
+
+
+def codes(c, count, generator, words):
+    """[vocabulary, count]: normal numbers, of one length in all, shared in part by the forms of one word. words: {id: text} or None."""
+    out = torch.randn(c.vocab_size, count, generator=generator)
+    if words:
+        stems = {}
+        for i, (stem, _) in sorted(forms(words).items()):
+            if i < c.vocab_size:
+                stems.setdefault(stem, []).append(i)
+        for members in stems.values():
+            shared = torch.randn(count, generator=generator)
+            out[members] = KIN**0.5 * shared + (1 - KIN) ** 0.5 * out[members]
+    return out / out.norm(dim=-1, keepdim=True) * math.sqrt(count)
+
+
+def code_channels(at):
+    """How many of the token's own channels are its code; the others are learnt."""
+    return max(at.said, at.p, at.pp)
+
+
+def level_(embedding, at):
+    """Every token's learnt channels get one length: the look back weighs keys by the constant channel's share of the stream, so a
+    token that were shorter than the others would draw all attention to itself."""
+    free = embedding[:, 1 + code_channels(at) : 1 + at.z]
+    if free.shape[1]:
+        free.mul_(TOKEN * math.sqrt(free.shape[1]) / free.norm(dim=-1, keepdim=True).clamp_min(1e-6))
 
 
 @torch.no_grad()
-def put_in(model, seed):
-    """Into a model that is initialised as usual: two layers and two heads at least, the second layer has a third where there is one."""
+def put_in(model, seed, words=None):
+    """Into a model that is initialised as usual: two layers and two heads at least, the second layer has a third where there is one.
+    words: {id: text} of the vocabulary's words, whose forms then have codes alike."""
     c = model.config
     at = Channels.of(c)
     generator = torch.Generator().manual_seed(seed + 1)
-    tokens = torch.randn(c.vocab_size, at.z, generator=generator)
+    code = code_channels(at)
+    tokens = torch.cat((codes(c, code, generator, words), torch.randn(c.vocab_size, at.z - code, generator=generator)), -1)
     embedding, head = model.model.embed_tokens.weight, model.lm_head.weight
-    embedding.mul_(0.1)
+    embedding.zero_()
     embedding[:, 0] = CONSTANT * TOKEN
     embedding[:, 1 : 1 + at.z] = tokens * TOKEN
-    head[:, at.at_said :] += tokens[:, : at.said] * HEAD
+    level_(embedding, at)
+    head[:, at.at_said :] = tokens[:, : at.said] * HEAD
     # The constant channel of the normed stream.
     constant = CONSTANT / math.sqrt((CONSTANT**2 + at.z) / c.hidden_size)
-    below, above = (_Views(c, model.model.layers[i].self_attn) for i in (0, 1))
-    _look_back(c, below, at, constant)
-    _match(c, above, at)
+    for layer, module in enumerate(model.model.layers[: c.num_hidden_layers]):
+        views = _Views(c, module.self_attn)
+        if layer == 0:
+            _look_back(c, views, at, constant)
+        elif layer == 1:
+            _match(c, views, at)
+        for part in _handing_on(c, at, layer):
+            _hand_on(views, part, layer)
+
+
+@dataclasses.dataclass
+class Handing:
+    """A head that hands on what stands where it looks: `count` channels from `source` on, by latents from `latent` on, to `target`."""
+
+    head: int
+    source: int
+    target: int
+    count: int
+    latent: int
+
+
+def _handing_on(c, at, layer):
+    """Such heads of a layer. Where there is one more layer, one of them brings a token to `row`, and one of the last reads it there."""
+    token, last = 1, layer == c.num_hidden_layers - 1
+    if layer == 0:
+        return []
+    if layer == 1:
+        return [Handing(3, token, at.at_row, at.row, 0)] if c.num_attention_heads > 3 else []
+    heads = [Handing(head, token, at.at_said, at.said, 0) for head in range(min(2, c.num_attention_heads))]
+    if c.num_attention_heads > 2:
+        heads.append(Handing(2, at.at_row, at.at_said, at.row, at.said) if last else Handing(2, token, at.at_row, at.row, 0))
+    return heads
+
+
+def _hand_on(w, part, layer):
+    """Values of one head; where it looks is drawn as usual."""
+    if layer > 1:  # below, _match has laid out the latents
+        w.kv_down[part.latent : part.latent + part.count].zero_()
+    w.v[part.head].zero_()
+    w.o[:, part.head].zero_()
+    for i in range(part.count):
+        if layer > 1:
+            w.kv_down[part.latent + i, part.source + i] = 1.0
+        w.v[part.head, i, part.latent + i] = 1.0
+        w.o[part.target + i, part.head, i] = TOKEN
+
+
+class Hold:
+    """What training may do to a model that copies. speed: of the circuit, as a share of the learning rates; 0: it stays. rare:
+    ids that share everything but their codes."""
+
+    def __init__(self, model, speed=1.0, rare=()):
+        c, at = model.config, Channels.of(model.config)
+        self.embedding, self.head = model.model.embed_tokens.weight, model.lm_head.weight
+        self.code = 1 + code_channels(at)  # channels [0, code) of the embedding: constant and code
+        self.at, self.speed, self.rare = at, speed, torch.tensor(sorted(rare), dtype=torch.int64, device=self.head.device)
+        self.parts = []  # parameter, share of a step that each of its numbers makes
+        if speed < 1:
+            for layer in range(c.num_hidden_layers):
+                attention = model.model.layers[layer].self_attn
+                views = _Views(c, attention, lambda w: torch.ones_like(w, requires_grad=False))
+                _used(c, views, at, speed, layer)
+                named = zip(_Views.PARTS, (views.q_down, views.kv_down, views.q_whole, views.kv_whole, views.o_whole))
+                self.parts += [(getattr(attention, name).weight, share) for name, share in named]
+        with torch.no_grad():
+            if len(self.rare):
+                free = slice(self.code, at.at_p)
+                self.embedding[self.rare, free] = self.embedding[self.rare[:1], free]
+                self.head[self.rare, : at.at_said] = self.head[self.rare[:1], : at.at_said]
+
+    @torch.no_grad()
+    def gradients(self):
+        """After the backward pass: codes have none, rare words a common one."""
+        embedding, head, at = self.embedding.grad, self.head.grad, self.at
+        if embedding is None or head is None or self.speed >= 1:
+            return
+        embedding[:, : self.code] = 0
+        embedding[:, at.at_p :] = 0
+        head[:, at.at_said :] = 0
+        if len(self.rare):
+            free = slice(self.code, at.at_p)
+            embedding[self.rare, free] = embedding[self.rare, free].sum(0)
+            head[self.rare, : at.at_said] = head[self.rare, : at.at_said].sum(0)
+
+    @torch.no_grad()
+    def step(self, optimizers, factor):
+        """The optimisers' step, of which the circuit makes its share."""
+        moving = [(p, share, p.clone()) for p, share in self.parts if p.grad is not None]
+        optimizers.step(factor)
+        for p, share, before in moving:
+            p.copy_(torch.lerp(before, p, share))
+        if self.speed < 1 and self.embedding.grad is not None:
+            level_(self.embedding, self.at)
 
 
 class _Views:
     """Weights as heads: q [heads, qk, latent], k [heads, nope, latent], v [heads, v, latent], o [hidden, heads, v]."""
 
-    def __init__(self, c, attention):
+    PARTS = ("q_a_proj", "kv_a_proj_with_mqa", "q_b_proj", "kv_b_proj", "o_proj")
+
+    def __init__(self, c, attention, of=lambda weight: weight):
+        """of: what of each weight is seen: itself, or another tensor of its shape."""
         heads = c.num_attention_heads
-        self.q_down, self.kv_down = attention.q_a_proj.weight, attention.kv_a_proj_with_mqa.weight
-        self.q = attention.q_b_proj.weight.view(heads, c.qk_head_dim, c.q_lora_rank)
-        kv = attention.kv_b_proj.weight.view(heads, -1, c.kv_lora_rank)
+        whole = (of(getattr(attention, name).weight) for name in self.PARTS)
+        self.q_down, self.kv_down, self.q_whole, self.kv_whole, self.o_whole = whole
+        self.q = self.q_whole.view(heads, c.qk_head_dim, c.q_lora_rank)
+        kv = self.kv_whole.view(heads, -1, c.kv_lora_rank)
         self.k, self.v = kv[:, : c.qk_nope_head_dim], kv[:, c.qk_nope_head_dim :]
-        self.o = attention.o_proj.weight.view(c.hidden_size, heads, c.v_head_dim)
+        self.o = self.o_whole.view(c.hidden_size, heads, c.v_head_dim)
 
     def clear(self, head):
         for part in (self.q[head], self.k[head], self.v[head], self.o[:, head]):
@@ -81,7 +213,8 @@ class _Views:
 def _look_back(c, w, at, constant):
     """Head 0 attends to the token before and writes its first `p` channels, head 1 to the one before that (`pp`)."""
     latents = min(at.z, c.kv_lora_rank)
-    w.kv_down.zero_()
+    w.kv_down[:latents].zero_()
+    w.kv_down[c.kv_lora_rank :].zero_()
     for i in range(latents):
         w.kv_down[i, 1 + i] = 1.0
     last = c.q_lora_rank - 1
@@ -108,11 +241,11 @@ def _match(c, w, at):
     """Head 0 attends to where the present token was written as the one before, the next two to where the one before
     fits too, each by half of the channels; all hand on the token that stands there."""
     keys = at.said  # latents: the token's channels to be said, p, pp
-    w.kv_down[: c.kv_lora_rank].zero_()
+    w.kv_down[: keys + at.p + at.pp].zero_()
     for rows, channel, count in ((0, 1, at.said), (keys, at.at_p, at.p), (keys + at.p, at.at_pp, at.pp)):
         for i in range(count):
             w.kv_down[rows + i, channel + i] = 1.0
-    known = min(at.p, c.q_lora_rank // 3)  # of the present token and of the one before, in the query's latent
+    known = _known(c, at)
     w.q_down[: 2 * known].zero_()
     for i in range(known):
         w.q_down[i, 1 + i] = 1.0
@@ -131,3 +264,28 @@ def _match(c, w, at):
         for i in range(at.said):
             w.v[head, i, i] = 1.0
             w.o[at.at_said + i, head, i] = SAID * TOKEN
+
+
+def _known(c, at):
+    """Latents of the query for the present token, and as many for the one before."""
+    return min(at.p, c.q_lora_rank // 3)
+
+
+def _used(c, shares, at, speed, layer):
+    """Marks what a layer's part of the circuit uses."""
+    whole = 0
+    if layer == 0:
+        whole = 2
+        shares.kv_down[: min(at.z, c.kv_lora_rank)] = speed
+        shares.kv_down[c.kv_lora_rank :] = speed
+        shares.q_down[-1] = speed
+    elif layer == 1:
+        whole = min(3, c.num_attention_heads)
+        shares.kv_down[: at.said + at.p + at.pp] = speed
+        shares.q_down[: 2 * _known(c, at)] = speed
+    for part in (shares.q[:whole], shares.k[:whole], shares.v[:whole], shares.o[:, :whole]):
+        part.fill_(speed)
+    for part in _handing_on(c, at, layer):
+        shares.kv_down[part.latent : part.latent + part.count] = speed
+        shares.v[part.head].fill_(speed)
+        shares.o[:, part.head].fill_(speed)

@@ -18,6 +18,7 @@ from .evaluate import evaluate
 from .model import Model
 from .optim import Optimizers, schedule
 from .recipe import read_recipe  # noqa: F401 (part of this module's interface)
+from .words import plain_words, rare_words
 
 
 class Run:
@@ -31,8 +32,9 @@ class Run:
         self.config = Config.from_dict(recipe["model"], "recipe")
         self.model = Model(self.config).initialise(recipe["seed"])
         if recipe.get("start") == "copying":
-            copying.put_in(self.model, recipe["seed"])
+            copying.put_in(self.model, recipe["seed"], plain_words(tokenizer) if tokenizer else None)
         self.model.to(self.device)
+        self.hold = self._hold()
         self.model.train()
         self.step, self.stage, self.stage_step, self.tokens, self.seconds = 0, 0, 0, 0, 0.0
         self.place = (0, 0)  # epoch, pack
@@ -117,11 +119,24 @@ class Run:
             renaming=self._renaming(stage.get("renamed", 0.0)),
         )
 
+    def _words_needed(self, key):
+        if not self.tokenizer:
+            raise TrainError("recipe", key, "needs to know which tokens are words", "name --tokenizer FILE")
+
+    def _hold(self):
+        speed, common = self.recipe.get("circuit", 1.0), self.recipe.get("rare", 0.0)
+        if self.recipe.get("start") != "copying" or speed >= 1:
+            return None
+        rare = ()
+        if common:
+            self._words_needed("rare")
+            rare = rare_words(self.records, plain_words(self.tokenizer), self.config.vocab_size, common)
+        return copying.Hold(self.model, speed, rare)
+
     def _renaming(self, share):
         if not share:
             return None
-        if not self.tokenizer:
-            raise TrainError("recipe", "renamed", "needs to know which tokens are words", "name --tokenizer FILE")
+        self._words_needed("renamed")
         return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share)
 
     # ---- steps ----
@@ -169,6 +184,8 @@ class Run:
             loss.backward()
             for key, value in out.items():
                 sums[key] = sums.get(key, 0) + value.detach().double().cpu()
+        if self.hold:
+            self.hold.gradients()
         parameters = self.optimizers.parameters()
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, stage.get("clip", 1.0)))
         language = float(sums["language"][0] / sums["language"][1])
@@ -176,7 +193,10 @@ class Run:
             todo = f"the state of the last save is untouched in {self.out}; lower lr and run again"
             raise TrainError("training", f"step {self.step}", f"loss {language}, gradient norm {norm}", todo)
         factor = schedule(self.stage_step, stage["steps"], stage["warmup"], stage["decay"])
-        self.optimizers.step(factor)
+        if self.hold:
+            self.hold.step(self.optimizers, factor)
+        else:
+            self.optimizers.step(factor)
         worst = max((m.rebalance(stage.get("balance", 1e-3) if kind != "warmup" else 0.0) for m in self.model.moes), default=1.0)
         self.step += 1
         self.stage_step += 1

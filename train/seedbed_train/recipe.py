@@ -49,6 +49,8 @@ RECIPE = (
     Field("seed", int, "of the weights and of every order", 0, 2**32),
     Field("stages", list, "one after the other"),
     Field("start", str, "weights drawn alone, or with a circuit that copies put in (copying.py)", choices=("drawn", "copying"), default="drawn"),
+    Field("circuit", float, "speed at which that circuit learns, as a share of the rates; below 1 the tokens' codes stay", 0, 1, default=1.0),
+    Field("rare", float, "words in at most this share of the environments share all but their codes; 0: none; needs circuit < 1", 0, 1, default=0.0),
     Field("what", str, "what this recipe is for", default=""),
     Field("data", dict, "what train/make_model.py generates, plays and exports for it", default=None),
     Field("longest", int, "sequences of more tokens are left out", 16, 2**20, default=8192),

@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 import kit
-from seedbed_train import data, plot, recipe, renaming
+from seedbed_train import data, plot, recipe, renaming, words
 from seedbed_train.errors import TrainError
 
 TRAIN = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ class Form(unittest.TestCase):
                         self.assertIn((name.asname or name.name).split(".")[0], used, f"{file}:{node.lineno}")
 
     def test_what_is_read_without_torch_imports_none(self):
-        for name in ("config", "conversations", "data", "errors", "plot", "recipe", "renaming"):
+        for name in ("config", "conversations", "data", "errors", "plot", "recipe", "renaming", "words"):
             tree = ast.parse((TRAIN / f"seedbed_train/{name}.py").read_text(encoding="utf-8"))
             for node in tree.body:
                 if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -205,16 +205,16 @@ class Renamings(Files):
 
     def test_words_that_few_environments_have_stand_for_one_another(self):
         made, records = self.renaming()
-        counts, environments = renaming.environments_with(records)
-        words = renaming.plain_words(self.folder / "tokenizer.json")
-        self.assertEqual((environments, len(words)), (12, 60))
+        counts, environments = words.environments_with(records)
+        known = words.plain_words(self.folder / "tokenizer.json")
+        self.assertEqual((environments, len(known)), (12, 60))
         table = made.table(0, 1)
         self.assertEqual(sorted(table), list(range(96)))  # one to one
         for token, other in enumerate(table):
-            if token not in words or counts.get(token, 0) > 6:
+            if token not in known or counts.get(token, 0) > 6:
                 self.assertEqual(token, other)
             else:
-                self.assertEqual(words[token][0].isupper(), words[other][0].isupper())
+                self.assertEqual(known[token][0].isupper(), known[other][0].isupper())
         self.assertGreater(sum(a != b for a, b in enumerate(table)), 10)
 
     def test_each_pack_has_an_exchange_of_its_own_that_can_be_had_again(self):
@@ -230,7 +230,29 @@ class Renamings(Files):
         for text in ("", "{}", '{"model": 3}'):
             (self.folder / "t.json").write_text(text)
             with self.assertRaises(TrainError):
-                renaming.plain_words(self.folder / "t.json")
+                words.plain_words(self.folder / "t.json")
+
+    def test_forms_of_a_word_are_known_where_it_is_a_word_itself(self):
+        texts = ("bond", "bonds", "Bond", "bus", "entry", "entries", "move", "moving", "rating", "AB", "boxes")
+        made = words.forms(dict(enumerate(texts)))
+        self.assertEqual([made[i][0] for i in range(len(texts))], ["bond"] * 2 + ["bond", "bus", "entry", "entry", "move", "move", "rating", "ab", "boxes"])
+        self.assertEqual(len({made[i] for i in range(3)}), 3)
+
+    def test_forms_are_exchanged_together(self):
+        file = self.folder / "forms.json"
+        texts = ["bond", "bonds", "kite", "kites", "lamp", "lamps", "fern", "Fern", "moss", "Moss", "twig"]
+        file.write_text(json.dumps({"model": {"vocab": {text: i for i, text in enumerate(texts)}}}))
+        records = data.read([kit.export(self.folder / "x", environments=12, tasks=3)], 96)
+        made = renaming.Renaming(records, file, len(texts), 5, common=1.0)
+        self.assertEqual(sorted(len(group) for group in made.groups), [2, 3])
+        moved = 0
+        for index in range(20):
+            said = [texts[i] for i in made.table(0, index)]
+            self.assertEqual([said[1], said[3], said[5]], [said[0] + "s", said[2] + "s", said[4] + "s"])
+            self.assertEqual([said[7], said[9]], [said[6].capitalize(), said[8].capitalize()])
+            self.assertEqual(said[10], "twig")  # none is like it
+            moved += said[0] != "bond"
+        self.assertGreater(moved, 5)
 
 
 class Plot(unittest.TestCase):

@@ -211,6 +211,25 @@ class Renamed(Base):
             self.assertTrue(torch.equal(a, b))
 
 
+class HeldRun(Base):
+    def test_rare_words_need_a_tokenizer_and_legs_end_where_one_run_ends(self):
+        records = self.records()
+        recipe = kit.recipe({"stage": "dense", "steps": 4}, start="copying", circuit=0.1, rare=0.9)
+        with self.assertRaises(TrainError) as caught:
+            Run(recipe, records, self.folder / "none", quiet=True)
+        self.assertIn("--tokenizer", str(caught.exception))
+        file = kit.tokenizer(self.folder)
+        whole, first = (Run(recipe, records, self.folder / name, quiet=True, tokenizer=file) for name in ("whole", "legs"))
+        self.assertGreater(len(whole.hold.rare), 2)
+        whole.train()
+        first._one(recipe["stages"][0])
+        first.save()
+        second = Run(recipe, records, self.folder / "legs", quiet=True, tokenizer=file)
+        second.train()
+        for a, b in zip(whole.model.parameters(), second.model.parameters()):
+            self.assertTrue(torch.equal(a, b))
+
+
 class Grid(Base):
     def test_every_cell_is_trained_once_and_measured(self):
         kit.export(self.folder / "train", environments=4, tasks=5)

@@ -1,0 +1,55 @@
+"""The words of a vocabulary: which of its tokens are words, which are forms of one word, and in how many environments each stands."""
+
+import json
+from pathlib import Path
+
+from .errors import TrainError
+
+ENDINGS = (("", ""), ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"))
+
+
+def plain_words(tokenizer):
+    """{id: text} of the tokens of a tokenizer.json that are ASCII letters alone."""
+    try:
+        vocab = json.loads(Path(tokenizer).read_text(encoding="utf-8"))["model"]["vocab"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainError("tokenizer", tokenizer, f"no tokenizer.json: {error!r}", "give the one that the export was made with") from None
+    return {i: text for text, i in vocab.items() if text.isascii() and text.isalpha()}
+
+
+def environments_with(records):
+    """For each token the number of prompts whose sequences, or which itself, hold it."""
+    by_prefix = {}
+    for i in range(len(records)):
+        held = by_prefix.setdefault(records.prefix_of[i], set())
+        held.update(records.ids[records.offsets[i] : records.offsets[i + 1]])
+    counts = {}
+    for prefix, held in by_prefix.items():
+        held.update(records.prefixes[prefix])
+        for token in held:
+            counts[token] = counts.get(token, 0) + 1
+    return counts, len(by_prefix)
+
+
+def rare_words(records, words, vocab_size, common):
+    """Ids of the words that at most the share `common` of the environments hold, rising."""
+    counts, environments = environments_with(records)
+    return [i for i in sorted(words) if i < vocab_size and counts.get(i, 0) <= common * environments]
+
+
+def forms(words):
+    """{id: (stem, form)}: "bonds" is a form of "bond" where "bond" is a word of the vocabulary, too, in whatever case; case is part
+    of the form."""
+    known = {text.lower() for text in words.values()}
+    out = {}
+    for i, text in words.items():
+        low = text.lower()
+        case = "lower" if text.islower() else "upper" if text.isupper() else "title"
+        stem, form = low, ""
+        for ending, instead in ENDINGS[1:]:
+            base = low[: len(low) - len(ending)] + instead
+            if low.endswith(ending) and len(base) >= 3 and base in known:
+                stem, form = base, f"{ending}/{instead}"
+                break
+        out[i] = (stem, f"{form} {case}")
+    return out
