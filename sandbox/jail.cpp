@@ -99,7 +99,7 @@ Result<Started> start_broker() {
                       "raise the limit of open files");
   Fd ours(pair[0]);
   Fd theirs(pair[1]);
-  SEEDBED_TRY(const int pid, spawn_broker(program, theirs.get()));
+  SEEDBED_TRY(const int pid, spawn_helper(program, {std::to_string(::getpid())}, theirs.get()));
   theirs.reset();
   Started out;
   out.channel = std::make_shared<Channel>(std::move(ours), pid);

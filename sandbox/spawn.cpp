@@ -42,10 +42,12 @@ struct PassControl {
 
 }  // namespace
 
-Result<int> spawn_broker(const std::string& program, int control) {
+Result<int> spawn_helper(const std::string& program,
+                         const std::vector<std::string>& args,
+                         int control) {
   const auto failed = [&program](const std::string& why) {
-    return make_error(Where::sandbox, "broker", program, "cannot be started: " + why,
-                      "build the target seedbed-broker; it belongs beside this program");
+    return make_error(Where::sandbox, "helper program", program, "cannot be started: " + why,
+                      "build it again; it belongs beside this program");
   };
   try {
     boost::asio::io_context context;
@@ -53,7 +55,6 @@ Result<int> spawn_broker(const std::string& program, int control) {
     const char* const empty[] = {nullptr};
     launcher.env = empty;  // keys and tokens of ours stay here
     boost::system::error_code error;
-    const std::vector<std::string> args = {std::to_string(::getpid())};
     auto process = launcher(context, error, program, args,
                             bp::process_stdio{nullptr, nullptr, nullptr}, PassControl{control});
     if (error) return failed(error.message());

@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <cstring>
 
+#include "sandbox/box/ask.h"
 #include "sandbox/broker/packets.h"
 
 namespace seedbed::sandbox::box {
@@ -23,10 +24,6 @@ bool pair_of(int kind, Fd& a, Fd& b) {
   return true;
 }
 
-void add_word(std::string& words, const std::string& word) {
-  words.append(word.c_str(), word.size() + 1);
-}
-
 }  // namespace
 
 Box::Box(const Plan& plan, Cgroups& groups, std::uint32_t id)
@@ -37,9 +34,9 @@ Box::~Box() {
   close(10'000);
 }
 
-Failure Box::open(const Request& request) {
-  Fd status, child_status, child_control;
-  if (!pair_of(SOCK_SEQPACKET, status, child_status) ||
+Failure Box::start(const Request& request) {
+  Fd child_status, child_control;
+  if (!pair_of(SOCK_SEQPACKET, status_, child_status) ||
       !pair_of(SOCK_SEQPACKET, control_, child_control))
     return {errno, "socketpair"};
   std::vector<Mount> mounts;
@@ -48,30 +45,39 @@ Failure Box::open(const Request& request) {
   if (mounts.size() > kMaxMounts) return {E2BIG, "mount"};
   Order order;
   order.plan = plan_;
+  order.plan.net_ns = plan_.net_ns && !request.shared_net;
   order.uid = plan_.root ? request.uid : plan_.user_ns ? 65534U : ::geteuid();
   order.init_uid = plan_.root ? request.init_uid : order.uid;
   order.net = request.net;
   order.proc = request.proc;
+  order.once = request.once;
   order.limits = request.limits;
   order.mounts = mounts.data();
   order.mount_count = static_cast<int>(mounts.size());
   order.status = child_status.get();
-  order.broker_end = status.get();
+  order.broker_end = status_.get();
   order.control = child_control.get();
   order.control_end = control_.get();
   std::string_view stage;
-  if (!groups_.make(id_, {request.limits.memory_mib, request.limits.pids + 1, 0}, stage)) {
+  CgroupGate gate;
+  if (!groups_.make(id_, {request.limits.memory_mib, request.limits.pids + 1, 0}, stage) ||
+      !groups_.open_gate(id_, gate, stage)) {
     const int error = errno;
     groups_.remove(id_);
     return {error, std::string(stage)};
   }
+  order.groups = &gate;
   int pidfd = -1;
   clone_args args{};
-  args.flags =
-      CLONE_PIDFD | CLONE_CLEAR_SIGHAND | static_cast<std::uint64_t>(namespace_flags(plan_));
+  // A network takes longest to make. Root makes it here while the child builds its root, and hands
+  // it over; the supervisor itself then lives in it, and has no use for another.
+  const int later = plan_.root && plan_.net_ns && !request.shared_net ? CLONE_NEWNET : 0;
+  args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
+               static_cast<std::uint64_t>(namespace_flags(order.plan) & ~later);
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
-  const long pid = sys_clone3(args);
+  bool inside = false;
+  const long pid = clone_into(args, gate, inside);
   if (pid == 0) enter_box(order);
   if (pid < 0) {
     const int error = errno;
@@ -83,14 +89,28 @@ Failure Box::open(const Request& request) {
   child_status.reset();
   child_control.reset();
   Failure failure;
-  if (!groups_.attach(id_, pid_, stage))
+  if (!inside && !groups_.attach(id_, pid_, stage, true))
     failure = {errno, std::string(stage)};
-  else if (const int error = plan_.user_ns ? write_maps(pid_, order.uid) : 0)
-    failure = {error, "user_uid"};
-  else if (::send(status.get(), "g", 1, MSG_NOSIGNAL) != 1)
+  else if (const int unmapped = plan_.user_ns ? write_maps(pid_, order.uid) : 0)
+    failure = {unmapped, "user_uid"};
+  else if (plan_.user_ns && ::send(status_.get(), "g", 1, MSG_NOSIGNAL) != 1)
     failure = {EPIPE, "go"};
-  else
-    failure = follow_start(status.get());
+  else if (const int unmade = later != 0 ? hand_over_network() : 0)
+    failure = {unmade, "net_ns"};
+  return end_unless_good(std::move(failure));
+}
+
+int Box::hand_over_network() {
+  if (::unshare(CLONE_NEWNET) != 0) return errno;
+  const Fd made(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!made) return errno;
+  const int fd = made.get();
+  // A child that is gone says why in ready().
+  if (send_packet(status_.get(), "n", 1, &fd, 1) < 0 && errno != EPIPE) return errno;
+  return 0;
+}
+
+Failure Box::end_unless_good(Failure failure) {
   if (failure.error != 0) {
     kill();
     close(10'000);
@@ -98,16 +118,20 @@ Failure Box::open(const Request& request) {
   return failure;
 }
 
-// Steps that fail are told; when all are done the channel closes and pid 1 says that it is ready.
-Failure Box::follow_start(int status) {
-  if (!readable(status, kStartMs)) return {ETIMEDOUT, "start"};
-  StageReport report;
-  const ssize_t n = ::recv(status, &report, sizeof report, 0);
-  if (n == static_cast<ssize_t>(sizeof report)) return {report.error, report.stage.data()};
+// Pid 1 says that it is ready, or tells the step that failed and ends.
+Failure Box::ready() {
+  Failure failure;
   Told told;
-  if (!readable(control_.get(), kStartMs) || !hear(told) || told.what != Tell::ready)
-    return {EPROTO, "start"};
-  return {};
+  if (!readable(control_.get(), kStartMs)) {
+    failure = {ETIMEDOUT, "start"};
+  } else if (!hear(told) || told.what != Tell::ready) {
+    StageReport report;
+    const ssize_t n = ::recv(status_.get(), &report, sizeof report, MSG_DONTWAIT);
+    const bool said = n == static_cast<ssize_t>(sizeof report);
+    failure = said ? Failure{report.error, report.stage.data()} : Failure{EPROTO, "start"};
+  }
+  status_.reset();
+  return end_unless_good(std::move(failure));
 }
 
 Failure Box::spawn(std::uint32_t job,
@@ -115,27 +139,7 @@ Failure Box::spawn(std::uint32_t job,
                    const std::vector<std::string>& env,
                    const std::string& directory,
                    const std::array<int, 3>& fds) {
-  std::string text;
-  add_word(text, directory);
-  for (const auto& word : argv) add_word(text, word);
-  for (const auto& word : env) add_word(text, word);
-  const Fd words(::memfd_create("words", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!words) return {errno, "words"};
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t n = ::write(words.get(), text.data() + at, text.size() - at);
-    if (n < 0) return {errno, "words"};
-    at += static_cast<std::size_t>(n);
-  }
-  Ask ask;
-  ask.job = job;
-  ask.argc = static_cast<std::uint32_t>(argv.size());
-  ask.envc = static_cast<std::uint32_t>(env.size());
-  ask.bytes = text.size();
-  const std::array<int, 4> passed = {fds[0], fds[1], fds[2], words.get()};
-  if (send_packet(control_.get(), &ask, sizeof ask, passed.data(), passed.size()) !=
-      static_cast<ssize_t>(sizeof ask))
-    return {errno, "ask"};
-  return {};
+  return {ask_spawn(control_.get(), job, argv, env, directory, fds), "ask"};
 }
 
 bool Box::ask(Op op, std::uint32_t job, int signal) {

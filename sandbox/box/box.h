@@ -1,6 +1,7 @@
 // A box from the supervisor's side: its groups, its pid 1, what is asked of it and what it tells.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sandbox/box/order.h"
@@ -17,7 +18,8 @@ struct MountRequest {
 struct Request {
   Limits limits;
   Net net = Net::none;
-  bool proc = true;
+  bool proc = true, once = false;  // order.h
+  bool shared_net = false;         // the supervisor's network, in which nobody is
   std::vector<MountRequest> mounts;
   unsigned uid = 0, init_uid = 0;  // where root makes the box
 };
@@ -34,10 +36,12 @@ class Box {
   Box(const Box&) = delete;
   Box& operator=(const Box&) = delete;
 
-  // Makes it. Where a step fails, nothing of it is left.
-  Failure open(const Request& request);
-  // Starts a program; `fds`: its standard input, output, error. What became of it is told by
-  // hear().
+  // Makes it: start(), then ready(). Where a step fails, nothing of it is left. Between the two a
+  // program may be spawned already: it runs as soon as the box stands, and nobody waits for
+  // anybody.
+  Failure start(const Request& request);
+  Failure ready();
+  // Starts a program (ask.h). What became of it is told by hear().
   Failure spawn(std::uint32_t job,
                 const std::vector<std::string>& argv,
                 const std::vector<std::string>& env,
@@ -52,6 +56,9 @@ class Box {
   bool close(int ms);
 
   [[nodiscard]] int control() const { return control_.get(); }
+  // Whoever holds the control socket holds the box: without it pid 1 ends.
+  Fd take_control() { return std::move(control_); }
+  Fd take_work() { return std::move(work_); }
   // /work inside, an O_PATH descriptor: what lies there is untrusted (artefacts.h).
   [[nodiscard]] int work() const { return work_.get(); }
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
@@ -61,13 +68,14 @@ class Box {
   [[nodiscard]] std::int64_t peak_bytes() const { return groups_.peak_bytes(id_); }
 
  private:
-  Failure follow_start(int status);
+  Failure end_unless_good(Failure failure);
+  int hand_over_network();
 
   Plan plan_;
   Cgroups& groups_;
   std::uint32_t id_;
   int pid_ = -1;
-  Fd pidfd_, control_, work_;
+  Fd pidfd_, status_, control_, work_;
 };
 
 }  // namespace seedbed::sandbox::box

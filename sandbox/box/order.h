@@ -40,12 +40,14 @@ struct Order {
   unsigned uid = 0;       // of programs
   unsigned init_uid = 0;  // of pid 1, where plan.root; else `uid`
   Net net = Net::none;
-  bool proc = true;  // mount /proc
+  bool proc = true;   // mount /proc
+  bool once = false;  // pid 1 ends when the first program does
   Limits limits;
   const Mount* mounts = nullptr;
   int mount_count = 0;
   int status = -1, broker_end = -1;    // steps that fail are told here; closed once the box stands
   int control = -1, control_end = -1;  // pid 1's end, the supervisor's
+  const CgroupGate* groups = nullptr;
 };
 
 // Pid 1's whole life. Never returns.

@@ -123,21 +123,23 @@ int make_work_areas(const Order& order) {
   std::snprintf(options.data(), options.size(), "size=%llu,nr_inodes=%llu,mode=0700",
                 static_cast<unsigned long long>(order.limits.tmpfs_bytes),
                 static_cast<unsigned long long>(order.limits.tmpfs_inodes));
-  for (const char* folder : {"tmp", "work", ".area"})
+  for (const char* folder : {"tmp", "work"})
     if (::mkdir(folder, 0755) != 0) return errno;
-  if (::mount("seedbed", ".area", "tmpfs", kSafe, options.data()) != 0) return errno;
+  // Over a folder of the old root, which takes it away with it: each unmounting of its own makes
+  // the kernel wait for all its readers.
+  if (::mount("seedbed", "/usr", "tmpfs", kSafe, options.data()) != 0) return errno;
   constexpr struct {
     const char *part, *place;
     mode_t mode;
   } kPlaces[] = {
-      {".area/tmp", "tmp", 01777}, {".area/work", "work", 0755}, {".area/shm", "dev/shm", 01777}};
+      {"/usr/tmp", "tmp", 01777}, {"/usr/work", "work", 0755}, {"/usr/shm", "dev/shm", 01777}};
   for (const auto& p : kPlaces) {
     if (::mkdir(p.part, 0755) != 0 || ::chmod(p.part, p.mode) != 0 ||
         ::chown(p.part, order.uid, order.uid) != 0 ||
         ::mount(p.part, p.place, nullptr, MS_BIND, nullptr) != 0)
       return errno;
   }
-  return error_of(::umount2(".area", MNT_DETACH)) != 0 ? errno : error_of(::rmdir(".area"));
+  return 0;
 }
 
 // The folders above a target, then the target itself as its source is, which is open as `source`.

@@ -97,7 +97,7 @@ class Machine {
     layers.push_back({name, state, why});
   }
   [[nodiscard]] const Plan& plan() const { return plan_; }
-  Cgroups groups;
+  Cgroups groups{Cgroups::Layout::one};
   std::vector<Layer> layers;
 
  private:
@@ -305,6 +305,8 @@ std::string object(const Outcome& out,
   return text + "}, \"collected\": " + collected + "}\n";
 }
 
+}  // namespace
+
 int run(int argc, char** argv) {
   RunOptions options;
   if (std::string error = read_options(argc, argv, options); !error.empty()) {
@@ -331,6 +333,7 @@ int run(int argc, char** argv) {
   const auto slot = static_cast<unsigned>(::getpid() % 4'000'000);
   options.request.uid = 700'000'000U + 2 * slot;
   options.request.init_uid = options.request.uid + 1;
+  options.request.once = true;
   Streams streams(static_cast<std::size_t>(options.output_kib) << 10);
   if (!streams.open(options.json)) return complain("pipes: " + error_name(errno));
 
@@ -338,16 +341,19 @@ int run(int argc, char** argv) {
   int code = 0;
   {
     Box box(machine.plan(), machine.groups, 1);
-    Failure failure = box.open(options.request);
+    const auto open = [&]() -> Failure {
+      Failure f = box.start(options.request);
+      if (f.error == 0)
+        f = box.spawn(1, options.argv, options.env, options.directory,
+                      {streams.theirs[0].get(), streams.theirs[1].get(), streams.theirs[2].get()});
+      return f.error == 0 ? box.ready() : f;
+    };
+    Failure failure = open();
     if (failure.stage == "proc" && options.level == Level::standard) {
       machine.layer("proc", "off", error_name(failure.error));
       options.request.proc = false;
-      failure = box.open(options.request);
+      failure = open();
     }
-    if (failure.error == 0)
-      failure =
-          box.spawn(1, options.argv, options.env, options.directory,
-                    {streams.theirs[0].get(), streams.theirs[1].get(), streams.theirs[2].get()});
     streams.theirs = {};
     if (failure.error != 0) return complain(could_not(failure));
     follow(box, options, streams, signals.get(), out);
@@ -365,11 +371,4 @@ int run(int argc, char** argv) {
   return code;
 }
 
-}  // namespace
 }  // namespace seedbed::sandbox::box
-
-int main(int argc, char** argv) {
-  if (argc >= 2 && std::strcmp(argv[1], "run") == 0)
-    return seedbed::sandbox::box::run(argc - 2, argv + 2);
-  return 2;
-}

@@ -27,4 +27,7 @@ struct RunOptions {
 std::string read_options(int argc, char** argv, RunOptions& out);
 std::string run_help();
 
+// seedbed-box run: the words after `run`. Returns the exit code.
+int run(int argc, char** argv);
+
 }  // namespace seedbed::sandbox::box

@@ -118,7 +118,8 @@ bpf::Program wide(bool inet) {
 #if defined(__x86_64__)
   p.ret_if_any_bit(0x40000000U, SECCOMP_RET_KILL_PROCESS);  // x32
 #endif
-  for (const int number : kDenied) p.ret_if(static_cast<std::uint32_t>(number), denied);
+  static constexpr auto kSorted = bpf::sorted(kDenied);
+  p.ret_if_in(kSorted, denied);
   p.ret_if(435, SECCOMP_RET_ERRNO | ENOSYS);  // clone3: its flags lie behind a pointer
   p.when(__NR_clone, SECCOMP_RET_ALLOW, [&] {
     p.arg(0);

@@ -4,9 +4,11 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace seedbed::sandbox::bpf {
 
@@ -17,6 +19,15 @@ inline constexpr std::uint32_t kArch = AUDIT_ARCH_AARCH64;
 #else
 #error "no seccomp table for this architecture"
 #endif
+
+// Numbers as ret_if_in wants them.
+template <std::size_t N>
+consteval std::array<std::uint32_t, N> sorted(const int (&numbers)[N]) {
+  std::array<std::uint32_t, N> out{};
+  std::copy(std::begin(numbers), std::end(numbers), out.begin());
+  std::sort(out.begin(), out.end());
+  return out;
+}
 
 class Program {  // straight code: every test falls through to the next
  public:
@@ -30,6 +41,15 @@ class Program {  // straight code: every test falls through to the next
   void ret_if(std::uint32_t value, std::uint32_t action) {
     add(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
     ret(action);
+  }
+  // What is loaded is one of `numbers` (sorted): by halving. The kernel tries every number of a
+  // call when a filter is installed, so a long straight list costs a hundred microseconds a jail.
+  void ret_if_in(std::span<const std::uint32_t> numbers, std::uint32_t action) {
+    std::array<std::size_t, 128> misses{};
+    std::size_t count = 0;
+    search(numbers, action, misses, count);
+    for (std::size_t i = 0; i < count; ++i)
+      code_.at(misses.at(i)).k = static_cast<std::uint32_t>(size_ - misses.at(i) - 1);
   }
   void ret_unless(std::uint32_t value, std::uint32_t action) {
     add(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0);
@@ -52,6 +72,27 @@ class Program {  // straight code: every test falls through to the next
   sock_fprog finish() { return {static_cast<unsigned short>(size_), code_.data()}; }
 
  private:
+  void search(std::span<const std::uint32_t> numbers,
+              std::uint32_t action,
+              std::array<std::size_t, 128>& misses,
+              std::size_t& count) {
+    if (numbers.size() > 4) {
+      const std::size_t half = numbers.size() / 2;
+      add(BPF_JMP | BPF_JGE | BPF_K, numbers[half], 0, 0);
+      const std::size_t jump = size_ - 1;
+      search(numbers.first(half), action, misses, count);
+      code_.at(jump).jt = static_cast<std::uint8_t>(size_ - jump - 1);
+      search(numbers.subspan(half), action, misses, count);
+      return;
+    }
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const auto left = static_cast<std::uint8_t>(numbers.size() - 1 - i);
+      add(BPF_JMP | BPF_JEQ | BPF_K, numbers[i], left, left == 0 ? 1 : 0);
+    }
+    ret(action);
+    misses.at(count++) = size_;
+    add(BPF_JMP | BPF_JA, 0);
+  }
   void add(int code, std::uint32_t k, std::uint8_t jt = 0, std::uint8_t jf = 0) {
     code_.at(size_++) = {static_cast<std::uint16_t>(code), jt, jf, k};
   }

@@ -144,7 +144,10 @@ bool make_tree(Cgroups::Controller& c, const std::string& base) {
 
 // v2: a group with processes of its own cannot hand controllers down, so look upwards for one that
 // does.
-bool make_tree_v2(Cgroups::Controller& c, const Place& place, std::string_view controller) {
+bool make_tree_v2(Cgroups::Controller& c,
+                  const Place& place,
+                  std::string_view controller,
+                  Cgroups::Layout layout) {
   const std::string grant = "+" + std::string(controller);
   for (std::string base = place.own; base.size() >= place.mount.size() && !base.empty();) {
     const bool offered = has_word(read_file(base + "/cgroup.controllers"), controller, ' ');
@@ -152,7 +155,9 @@ bool make_tree_v2(Cgroups::Controller& c, const Place& place, std::string_view c
         offered && (has_word(read_file(base + "/cgroup.subtree_control"), controller, ' ') ||
                     write_file((base + "/cgroup.subtree_control").c_str(), grant));
     if (handed && make_tree(c, base)) {
-      if (write_file((c.tree + "/cgroup.subtree_control").c_str(), grant)) return true;
+      if (layout == Cgroups::Layout::one ||
+          write_file((c.tree + "/cgroup.subtree_control").c_str(), grant))
+        return true;
       c.error = errno;
       c.why = "write " + c.tree + "/cgroup.subtree_control";
       ::rmdir(c.tree.c_str());
@@ -169,7 +174,8 @@ bool make_tree_v2(Cgroups::Controller& c, const Place& place, std::string_view c
 void open_controller(Cgroups::Controller& c,
                      const std::string& mountinfo,
                      const std::string& groups,
-                     std::string_view controller) {
+                     std::string_view controller,
+                     Cgroups::Layout layout) {
   if (const Place v1 = find_place(mountinfo, groups, controller); !v1.own.empty()) {
     make_tree(c, v1.own);
     return;
@@ -181,36 +187,36 @@ void open_controller(Cgroups::Controller& c,
     c.why = "no cgroup file system is mounted";
     return;
   }
-  make_tree_v2(c, v2, controller);
-}
-
-std::string folder(const Cgroups::Controller& c, std::uint32_t jail) {
-  return c.tree + "/jail-" + std::to_string(jail);
-}
-
-bool make_folder(const Cgroups::Controller& c, std::uint32_t jail) {
-  const std::string path = folder(c, jail);
-  if (::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return true;
-  if (errno != ENOENT) return false;
-  ::mkdir(c.tree.c_str(), 0755);  // an empty tree may be swept by a broker that cannot see our pid
-  return ::mkdir(path.c_str(), 0755) == 0;
-}
-
-bool set(const Cgroups::Controller& c,
-         std::uint32_t jail,
-         const char* file,
-         const std::string& value) {
-  return write_file((folder(c, jail) + "/" + file).c_str(), value);
+  make_tree_v2(c, v2, controller, layout);
 }
 
 }  // namespace
 
-Cgroups::Cgroups() {
+std::string Cgroups::folder(const Controller& c, std::uint32_t jail) const {
+  return layout_ == Layout::one ? c.tree : c.tree + "/jail-" + std::to_string(jail);
+}
+
+bool Cgroups::make_folder(const Controller& c, std::uint32_t jail) const {
+  const std::string path = folder(c, jail);
+  if (::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return true;
+  if (errno != ENOENT || layout_ == Layout::one) return false;
+  ::mkdir(c.tree.c_str(), 0755);  // an empty tree may be swept by a broker that cannot see our pid
+  return ::mkdir(path.c_str(), 0755) == 0;
+}
+
+bool Cgroups::set(const Controller& c,
+                  std::uint32_t jail,
+                  const char* file,
+                  std::string_view value) const {
+  return write_file((folder(c, jail) + "/" + file).c_str(), value);
+}
+
+Cgroups::Cgroups(Layout layout) : layout_(layout) {
   const std::string mountinfo = read_file("/proc/self/mountinfo");
   const std::string groups = read_file("/proc/self/cgroup");
-  open_controller(memory_, mountinfo, groups, "memory");
-  open_controller(pids_, mountinfo, groups, "pids");
-  open_controller(cpu_, mountinfo, groups, "cpu");
+  open_controller(memory_, mountinfo, groups, "memory", layout);
+  open_controller(pids_, mountinfo, groups, "pids", layout);
+  if (layout == Layout::many) open_controller(cpu_, mountinfo, groups, "cpu", layout);
   kill_.v2 = true;
   if (memory_.v2 && !memory_.tree.empty()) {
     kill_.tree = memory_.tree;  // the same group serves both
@@ -263,16 +269,57 @@ bool Cgroups::make(std::uint32_t jail, const CgroupLimits& limits, std::string_v
   return kill_.tree.empty() || make_folder(kill_, jail);
 }
 
-bool Cgroups::attach(std::uint32_t jail, int pid, std::string_view& stage) {
-  const std::string text = std::to_string(pid);
-  const std::array<std::pair<const Controller*, std::string_view>, 4> all = {
-      {{&memory_, "cgroup_memory"},
-       {&pids_, "cgroup_pids"},
-       {&cpu_, "cgroup_cpu"},
-       {&kill_, "cgroup_kill"}}};
-  for (const auto& [c, name] : all) {
+std::array<Cgroups::Named, 4> Cgroups::all() const {
+  return {{{&memory_, "cgroup_memory"},
+           {&pids_, "cgroup_pids"},
+           {&cpu_, "cgroup_cpu"},
+           {&kill_, "cgroup_kill"}}};
+}
+
+bool Cgroups::open_gate(std::uint32_t jail, CgroupGate& gate, std::string_view& stage) const {
+  std::size_t next = 0;
+  for (const auto& [c, name] : all()) {
     stage = name;
-    if (c->tree.empty() || ::access(folder(*c, jail).c_str(), F_OK) != 0)
+    if (c->tree.empty()) continue;
+    const std::string path = folder(*c, jail) + (c->v2 ? "" : "/tasks");
+    Fd file(::open(path.c_str(), (c->v2 ? O_RDONLY | O_DIRECTORY : O_WRONLY) | O_CLOEXEC));
+    if (!file && errno == ENOENT) continue;  // no such limit was asked for
+    if (!file) return false;
+    if (!c->v2)
+      gate.tasks.at(next++) = {std::move(file), name};
+    else if (!gate.unified)
+      gate.unified = std::move(file);
+  }
+  return true;
+}
+
+int CgroupGate::enter(std::string_view& stage) const {
+  for (const auto& [file, name] : tasks) {
+    if (!file) break;
+    stage = name;
+    if (::write(file.get(), "0", 1) != 1) return errno;
+  }
+  return 0;
+}
+
+long clone_into(clone_args& args, const CgroupGate& gate, bool& inside) {
+  inside = static_cast<bool>(gate.unified);
+  if (inside) {
+    clone_args into = args;
+    into.flags |= CLONE_INTO_CGROUP;
+    into.cgroup = static_cast<std::uint64_t>(gate.unified.get());
+    const long pid = sys_clone3(into);
+    if (pid >= 0 || errno == EAGAIN || errno == ENOMEM) return pid;
+    inside = false;  // an older kernel, or a place that may only be written to
+  }
+  return sys_clone3(args);
+}
+
+bool Cgroups::attach(std::uint32_t jail, int pid, std::string_view& stage, bool v2_only) const {
+  const std::string text = std::to_string(pid);
+  for (const auto& [c, name] : all()) {
+    stage = name;
+    if ((v2_only && !c->v2) || c->tree.empty() || ::access(folder(*c, jail).c_str(), F_OK) != 0)
       continue;  // no such limit was asked for
     if (!set(*c, jail, "cgroup.procs", text)) return false;
   }

@@ -142,19 +142,23 @@ bool Jails::launch(Jailed& jail,
   order.status = child_status.get();
   order.broker_end = status.get();
   std::string_view stage;
-  if (!groups_.make(jail.id, {request.memory_mib, request.pids, request.cpu_percent}, stage)) {
+  CgroupGate gate;
+  if (!groups_.make(jail.id, {request.memory_mib, request.pids, request.cpu_percent}, stage) ||
+      !groups_.open_gate(jail.id, gate, stage)) {
     out.error = errno;
     out.stage = stage;
     groups_.remove(jail.id);
     return false;
   }
+  order.groups = &gate;
   int pidfd = -1;
   clone_args args{};
   args.flags =
       CLONE_PIDFD | CLONE_CLEAR_SIGHAND | static_cast<std::uint64_t>(namespace_flags(plan_));
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
-  long pid = sys_clone3(args);
+  bool inside = false;
+  long pid = clone_into(args, gate, inside);
   if (pid < 0 && namespace_flags(plan_) == 0) pid = ::fork();  // nothing that needs clone3 is left
   if (pid == 0) enter_jail(order);
   if (pid < 0) {
@@ -167,7 +171,7 @@ bool Jails::launch(Jailed& jail,
   jail.pidfd.reset(pidfd >= 0 ? pidfd : sys_pidfd_open(jail.pid));
   child_status.reset();
 
-  bool good = groups_.attach(jail.id, jail.pid, stage);
+  bool good = inside || groups_.attach(jail.id, jail.pid, stage, true);
   if (!good) {
     out.error = errno;
     out.stage = stage;

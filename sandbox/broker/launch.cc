@@ -186,8 +186,9 @@ int become(const Plan& plan, unsigned uid) {
 
 int drop_capabilities(bool bounding_too) {
   if (bounding_too) {
-    for (int cap = 0; ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap)
-      if (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return errno;
+    int cap = 0;
+    while (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) ++cap;
+    if (cap == 0 || errno != EINVAL) return errno;  // EINVAL: no capability has that number
     // uid 0 gives nothing either, should anything ever be it again.
     constexpr unsigned long kLocked =
         SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
@@ -230,6 +231,9 @@ void enter_jail(const JailOrder& order) {
   };
   const Plan& plan = order.plan;
   step("go", wait_for_go(order));
+  std::string_view group;
+  const int entered = order.groups->enter(group);
+  step(group, entered);
   step("pdeathsig", die_with_broker(status));
   if (plan.uts_ns) step("uts_ns", name_the_host());
   if (plan.mount_ns) step("mount_ns", make_private_mounts());

@@ -2,7 +2,8 @@
 //
 // Theory of operation. The broker makes two pairs: the jail's socket (stream, handed to the parent)
 // and a status channel (seqpacket, close-on-exec). It clones the child straight into its
-// namespaces, puts it into its groups, then says "go". The child runs the steps; a step that fails
+// namespaces and its unified group, then says "go". The child enters its other groups and runs the
+// steps; a step that fails
 // reports its name and errno and exits. Exec closes the status channel: its end without a report
 // means that the program runs. The program itself is pid 1 of its namespace: when it ends, or the
 // parent or broker kills it, the kernel kills all that is left inside. There is no init to ptrace
@@ -37,6 +38,7 @@ struct JailOrder {
   int tmpfs_mib = 0, open_files = 0, pids = 0, core = -1;
   int program = -1, socket = -1, status = -1, null = -1, broker_end = -1;  // descriptors
   char* const* argv = nullptr;
+  const CgroupGate* groups = nullptr;
 };
 
 struct StageReport {

@@ -89,6 +89,12 @@ TEST_F(BoxRun, LimitsEndWhatGoesBeyondThem) {
 
 // Each supervisor clears away what dead ones left: never a live one's groups, or limits would be
 // gone.
+TEST_F(BoxRun, PidOneSleepsWhileTheProgramDoes) {
+  const auto ran = shell("sleep 0.7");
+  EXPECT_EQ(ran.number("code"), 0);
+  EXPECT_LT(ran.number("tree_cpu_us"), 250'000) << ran.out;
+}
+
 TEST_F(BoxRun, ManyAtOnceKeepTheirLimits) {
   const std::string program = SEEDBED_BINARY_DIR "/seedbed-box";
   const std::string hog =
