@@ -83,10 +83,16 @@ void shard_option(Options& options, Common& common) {
                "do part i of N; the default is what Slurm or Kubernetes says");
 }
 
-Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation) {
+sandbox::Isolation isolation_of(const Common& common) {
   const auto names = sandbox::enum_names(sandbox::Isolation::strict);
-  const auto at = std::find(names.begin(), names.end(), isolation) - names.begin();
-  return sandbox::Broker::start(static_cast<sandbox::Isolation>(at));
+  const auto at = std::find(names.begin(), names.end(), common.isolation) - names.begin();
+  return static_cast<sandbox::Isolation>(at);
+}
+
+Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation) {
+  Common common;
+  common.isolation = isolation;
+  return sandbox::Broker::start(isolation_of(common));
 }
 
 Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core) {

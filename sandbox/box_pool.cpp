@@ -180,6 +180,16 @@ void BoxPool::give_back(std::unique_ptr<LiveBox> box) {
   state_->work.notify_one();
 }
 
+Result<BoxEnd> BoxPool::end(std::unique_ptr<LiveBox> box) {
+  auto ended = box->close();
+  box.reset();
+  const std::scoped_lock lock(state_->mutex);
+  --state_->out;
+  if (ended.ok()) state_->counts.oom_kills += ended->oom_kills;
+  state_->work.notify_one();
+  return ended;
+}
+
 PoolMetrics BoxPool::metrics() const {
   const std::scoped_lock lock(state_->mutex);
   PoolMetrics out = state_->counts;

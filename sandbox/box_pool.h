@@ -37,6 +37,8 @@ class BoxPool {
   // Error{sandbox} names what hinders. Thread-safe, as all below.
   Result<std::unique_ptr<LiveBox>> take(Milliseconds patience = Milliseconds(30'000));
   void give_back(std::unique_ptr<LiveBox> box);  // ended in the background
+  // Instead of give_back, for who wants to know how it ended.
+  Result<BoxEnd> end(std::unique_ptr<LiveBox> box);
   [[nodiscard]] PoolMetrics metrics() const;
   // No new boxes; waits until all that were given back are gone and ends the ready ones.
   void drain();

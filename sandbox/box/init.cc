@@ -27,7 +27,7 @@
 namespace seedbed::sandbox::box {
 namespace {
 
-constexpr int kControlFd = 3, kSignalFd = 4;
+constexpr int kControlFd = 3, kSignalFd = 4, kWallFd = 5;
 constexpr std::uint32_t kKept = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
 constexpr std::size_t kMaxWordCount = 1U << 18;
 
@@ -105,11 +105,20 @@ int limit_program(const Limits& l) {
   return 0;
 }
 
-// The words of a spawn as arrays; they stay in the shared mapping.
+// The words of a spawn as arrays that point into their mapping.
 struct Words {
   char* directory = nullptr;
   char** argv = nullptr;
   char** envp = nullptr;
+  char *text = nullptr, **table = nullptr;
+  std::size_t text_bytes = 0, table_bytes = 0;
+
+  void drop() {
+    if (text != nullptr) ::munmap(text, text_bytes);
+    if (table != nullptr) ::munmap(table, table_bytes);
+    text = nullptr;
+    table = nullptr;
+  }
 };
 
 // Maps the words and points into them; false with errno. `fd`: sealed, `bytes` long.
@@ -122,10 +131,13 @@ bool read_words(int fd, const Ask& ask, Words& out) {
     return false;
   auto* text = static_cast<char*>(::mmap(nullptr, ask.bytes, PROT_READ, MAP_PRIVATE, fd, 0));
   if (text == MAP_FAILED) return false;
-  const std::size_t slots = ask.argc + ask.envc + 2;
-  auto* table = static_cast<char**>(::mmap(nullptr, slots * sizeof(char*), PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  out.text = text;
+  out.text_bytes = ask.bytes;
+  out.table_bytes = (ask.argc + ask.envc + 2) * sizeof(char*);
+  auto* table = static_cast<char**>(
+      ::mmap(nullptr, out.table_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (table == MAP_FAILED) return false;
+  out.table = table;
   std::size_t found = 0;
   std::uint64_t at = 0;
   const auto next = [&]() -> char* {
@@ -185,6 +197,15 @@ class Init {
       if (order.mounts[i].writable)
         writable_.at(static_cast<std::size_t>(writables_++)) = order.mounts[i].target;
   }
+
+  // Once the box stands, without rights: what all programs share. Returns 0 or errno.
+  int build_wall() {
+    return order_.plan.landlock
+               ? make_wall(order_.net == Net::loopback, writable_.data(), writables_, wall_)
+               : 0;
+  }
+
+  Fd& wall() { return wall_; }
 
   [[noreturn]] void serve() {
     for (;;) {
@@ -268,10 +289,21 @@ class Init {
     if (::pipe2(said.data(), O_CLOEXEC) != 0) return failed(ask, "pipe", errno);
     const Fd ours(said[0]);
     Fd theirs(said[1]);
+    Words words;
+    if (!read_words(fds[3].get(), ask, words)) {
+      const int error = errno;
+      words.drop();
+      return failed(ask, "words", error);
+    }
     // The child changes nothing of our memory and ends by exec or _exit: no page is copied for it.
     const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
-    if (pid < 0) return failed(ask, "fork", errno);
-    if (pid == 0) become_program(ask, fds, theirs.get());
+    if (pid < 0) {
+      const int error = errno;
+      words.drop();
+      return failed(ask, "fork", error);
+    }
+    if (pid == 0) become_program(words, fds, theirs.get());
+    words.drop();
     theirs.reset();
     StageReport report;
     ssize_t n = 0;
@@ -282,14 +314,9 @@ class Init {
       return failed(ask, report.stage.data(), report.error);
     }
     *free = {ask.job, pid};
-    Told told;
-    told.what = Tell::started;
-    told.job = ask.job;
-    told.pid = pid;
-    tell(told);
   }
 
-  [[noreturn]] void become_program(const Ask& ask,
+  [[noreturn]] void become_program(const Words& words,
                                    const std::array<Fd, kMaxPassed>& fds,
                                    int said) {
     int report_to = said;
@@ -301,18 +328,16 @@ class Init {
       static_cast<void>(::write(report_to, &report, sizeof report));
       ::_exit(127);
     };
-    Words words;
-    step("words", read_words(fds[3].get(), ask, words) ? 0 : errno);
     step("session", ::setsid() < 0 ? errno : 0);
     // A keyring of its own; a kernel without keyrings has nothing to keep apart.
     static_cast<void>(::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr));
+    if (order_.plan.landlock) step("landlock", enter_wall(wall_));
     step("descriptors", arrange(fds, report_to));
     step("rlimits", limit_program(order_.limits));
     step("user_uid", become(order_.plan, order_.uid));
     step("no_caps", drop_capabilities(false));
     step("no_new_privs", error_of(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
     const bool inet = order_.net == Net::loopback;
-    if (order_.plan.landlock) step("landlock", wall_box(inet, writable_.data(), writables_));
     step("directory", error_of(::chdir(words.directory)));
     step("seccomp", install_box_filter(inet));
     ::umask(022);
@@ -341,11 +366,17 @@ class Init {
   std::array<Job, kMaxJobs> jobs_{};
   std::array<const char*, kMaxMounts> writable_{};
   int writables_ = 0;
+  Fd wall_;
 };
 
-int arrange_own(const Order& order) {
+int arrange_own(const Order& order, Fd& wall) {
   const int control = ::fcntl(order.control, F_DUPFD_CLOEXEC, 16);
   if (control < 0) return errno;
+  if (wall) {
+    const int above = ::fcntl(wall.get(), F_DUPFD_CLOEXEC, 16);
+    if (above < 0) return errno;
+    wall.reset(above);
+  }
   {
     // Closed before its number is taken for something else.
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -362,7 +393,11 @@ int arrange_own(const Order& order) {
   const int signals = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) return errno;
   if (signals != kSignalFd && ::dup3(signals, kSignalFd, O_CLOEXEC) < 0) return errno;
-  return error_of(sys_close_range(kSignalFd + 1, ~0U));
+  if (wall) {
+    if (::dup3(wall.get(), kWallFd, O_CLOEXEC) < 0) return errno;
+    wall.reset(kWallFd);
+  }
+  return error_of(sys_close_range(wall ? kWallFd + 1 : kWallFd, ~0U));
 }
 
 // With the folder /work, through which the supervisor takes what programs leave there.
@@ -413,9 +448,11 @@ void enter_box(const Order& order) {
   step("no_caps", keep_starting_rights(order.plan, order.init_uid));
   step("pdeathsig", error_of(::prctl(PR_SET_PDEATHSIG, SIGKILL)));
   ::umask(022);
-  if (const int e = arrange_own(order)) ::_exit(e & 0x7f);
+  Init init(order);
+  step("landlock", init.build_wall());
+  if (const int e = arrange_own(order, init.wall())) ::_exit(e & 0x7f);
   if (!say_ready()) ::_exit(0);
-  Init(order).serve();
+  init.serve();
 }
 
 }  // namespace seedbed::sandbox::box

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "sandbox/broker/sys.h"
+
 namespace seedbed::sandbox::box {
 
 enum class Op : std::uint32_t { spawn, kill, kill_all };
@@ -20,12 +22,12 @@ struct Ask {
   std::int32_t signal = 0;  // kill
 };
 
-enum class Tell : std::uint32_t { ready, started, failed, ended };
+enum class Tell : std::uint32_t { ready, failed, ended };
 
 struct Told {
   Tell what = Tell::ready;
   std::uint32_t job = 0;
-  std::int32_t pid = 0;     // started: inside the box
+  std::int32_t pid = 0;     // ended: inside the box
   std::int32_t error = 0;   // failed: errno of the step `stage`
   std::int32_t code = 0;    // ended: CLD_EXITED, CLD_KILLED or CLD_DUMPED
   std::int32_t status = 0;  // ended: exit status or signal
@@ -41,7 +43,9 @@ constexpr std::uint64_t kMaxWords = 32ULL << 20;  // the kernel's own limit is b
 int install_box_filter(bool inet);
 
 // Landlock for programs: everything readable, /tmp, /work, /dev/shm and `writable` for writing, no
-// TCP but with `inet`, no signal and no abstract socket to the outside. Returns 0 or errno.
-int wall_box(bool inet, const char* const* writable, int count);
+// TCP but with `inet`, no signal and no abstract socket to the outside. Made once, entered by each
+// program's process, which has no_new_privs. Both return 0 or errno.
+int make_wall(bool inet, const char* const* writable, int count, Fd& out);
+int enter_wall(const Fd& wall);
 
 }  // namespace seedbed::sandbox::box

@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "sandbox/box/order.h"
 #include "sandbox/box/spawn.h"
 #include "sandbox/broker/bpf.h"
@@ -163,11 +165,11 @@ int install_box_filter(bool inet) {
   return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0U, &code) == 0 ? 0 : errno;
 }
 
-int wall_box(bool inet, const char* const* writable, int count) {
+int make_wall(bool inet, const char* const* writable, int count, Fd& out) {
   landlock::Rights handled;
   if (const int e = landlock::handled_rights(handled)) return e;
   if (inet) handled.net = 0;
-  const Fd set(landlock::make_ruleset(handled));
+  Fd set(landlock::make_ruleset(handled));
   if (!set) return errno;
   constexpr std::uint64_t kRead =
       LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
@@ -184,7 +186,12 @@ int wall_box(bool inet, const char* const* writable, int count) {
     if (const int e = allow(set.get(), area, handled.fs & ~kNever)) return e;
   for (int i = 0; i < count; ++i)
     if (const int e = allow(set.get(), writable[i], handled.fs & ~kNever)) return e;
-  return ::syscall(SYS_landlock_restrict_self, set.get(), 0U) == 0 ? 0 : errno;
+  out = std::move(set);
+  return 0;
+}
+
+int enter_wall(const Fd& wall) {
+  return ::syscall(SYS_landlock_restrict_self, wall.get(), 0U) == 0 ? 0 : errno;
 }
 
 }  // namespace seedbed::sandbox::box

@@ -274,6 +274,42 @@ TEST_F(BoxRun, AnEnvironmentAboveTheKernelsLimitIsASpawnError) {
   EXPECT_EQ(ran.code, 126);
 }
 
+TEST_F(BoxRun, ADescriptorThatTheCallerForgotIsClosed) {
+  const auto ran =
+      run({"--json", "--", "sh", "-c",
+           "ls /proc/self/fd/50/etc 2>&1; cat /proc/self/fd/51 2>&1; ls /proc/self/fd"},
+          [] {
+            ::dup2(::open("/", O_PATH | O_DIRECTORY), 50);
+            ::dup2(::open("/etc/passwd", O_RDONLY), 51);
+          });
+  EXPECT_NE(ran.text("out").find("0\n1\n2\n3\n"), std::string::npos) << ran.out;  // 3: ls itself
+  EXPECT_EQ(ran.text("out").find("root:"), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.text("out").find("hostname"), std::string::npos) << ran.out;
+}
+
+TEST_F(BoxRun, NothingIsTypedIntoTheCallersTerminal) {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(master, 0);
+  ASSERT_EQ(::grantpt(master), 0);
+  ASSERT_EQ(::unlockpt(master), 0);
+  const std::string name = ::ptsname(master);  // NOLINT(concurrency-mt-unsafe): one thread
+  const auto ran =
+      run({"--json", "--", "python3", "-c",
+           "import fcntl, os, sys\n"
+           "print(os.isatty(0))\n"
+           "for what in (0x5412, 0x541C, 0x5423):\n"
+           "  try: fcntl.ioctl(0, what, b'x'); print('DONE')\n"
+           "  except OSError as e: print(e.errno)\n"
+           "try: open('/dev/tty'); print('DONE')\n"
+           "except OSError as e: print('no tty')"},
+          [&] {
+            ::setsid();
+            ::dup2(::open(name.c_str(), O_RDWR), 0);  // becomes its controlling terminal
+          });
+  EXPECT_EQ(ran.text("out"), "True\n1\n1\n1\nno tty\n") << ran.out << ran.err;
+  ::close(master);
+}
+
 TEST_F(BoxRun, APlainUserHasOneToo) {
   if (!kit::nobody_reaches_programs()) GTEST_SKIP() << "nobody cannot reach the build folder";
   const auto strict = run({"--", "true"}, [] { kit::become_nobody(); });

@@ -1,0 +1,177 @@
+#include "cli/sandbox_mixed.h"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "sandbox/box_exec.h"
+#include "sandbox/box_pool.h"
+
+namespace seedbed::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using sandbox::ExecCause;
+using sandbox::Milliseconds;
+
+enum class Kind { good, crash, hang, flood, fork };
+
+Kind kind_of(int call) {
+  switch (call % 10) {
+    case 3:
+      return Kind::crash;
+    case 5:
+      return Kind::hang;
+    case 7:
+      return Kind::flood;
+    case 9:
+      return Kind::fork;
+    default:
+      return Kind::good;
+  }
+}
+
+const char* script_of(Kind kind) {
+  switch (kind) {
+    case Kind::good:
+      return "echo fine > /work/f; cat /work/f";
+    case Kind::crash:
+      return "kill -SEGV $$";
+    case Kind::hang:
+      return "trap '' TERM; sleep 1000";
+    case Kind::flood:
+      return "head -c 2000000 /dev/zero";
+    case Kind::fork:
+      return "f() { f & f & wait; }; f 2>/dev/null";
+  }
+  return "";
+}
+
+// What must be seen of a call of a kind; empty: it was.
+std::string judge(Kind kind, const sandbox::Execution& run, const sandbox::BoxEnd& end) {
+  const auto cause =
+      std::string(sandbox::enum_names(run.cause)[static_cast<std::size_t>(run.cause)]);
+  bool right = false;
+  switch (kind) {
+    case Kind::good:
+      right = run.cause == ExecCause::exited && run.code == 0 && run.out == "fine\n";
+      break;
+    case Kind::crash:
+      right = run.cause == ExecCause::signaled && run.signal == SIGSEGV;
+      break;
+    case Kind::hang:
+      right = run.cause == ExecCause::wall_timeout;
+      break;
+    case Kind::flood:
+      right =
+          run.cause == ExecCause::exited && run.out_bytes == 2'000'000 && run.out.size() < 300'000;
+      break;
+    case Kind::fork:
+      right = end.pids_refused > 0;
+      break;
+  }
+  return right ? ""
+               : "kind " + std::to_string(static_cast<int>(kind)) + " ended as " + cause +
+                     ", code " + std::to_string(run.code) + ", signal " +
+                     std::to_string(run.signal) + ", " + std::to_string(run.out_bytes) +
+                     " bytes, " + std::to_string(end.pids_refused) + " forks refused";
+}
+
+struct Held {
+  std::size_t descriptors = 0, mounts = 0, groups = 0, processes = 0;
+};
+
+std::size_t lines_of(const char* file) {
+  std::ifstream in(file);
+  std::size_t n = 0;
+  for (std::string line; std::getline(in, line);) ++n;
+  return n;
+}
+
+Held held(int server) {
+  Held out;
+  std::error_code error;
+  for (auto at = fs::directory_iterator("/proc/self/fd", error);
+       !error && at != fs::directory_iterator(); at.increment(error))
+    ++out.descriptors;
+  out.mounts = lines_of("/proc/self/mountinfo");
+  const std::string name = "seedbed-" + std::to_string(server);
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", options, error);
+       !error && at != fs::recursive_directory_iterator(); at.increment(error))
+    if (at->path().parent_path().filename() == name && at->is_directory(error)) ++out.groups;
+  const std::string parent = std::to_string(server);
+  for (auto at = fs::directory_iterator("/proc", error); !error && at != fs::directory_iterator();
+       at.increment(error)) {
+    std::ifstream status(at->path() / "status");
+    for (std::string line; std::getline(status, line);)
+      if (line.rfind("PPid:", 0) == 0 && line.find(parent) != std::string::npos) ++out.processes;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<MixedResult> mixed_calls(Output& out,
+                                const std::shared_ptr<sandbox::Boxes>& boxes,
+                                int calls,
+                                int callers,
+                                int ready,
+                                bool mixed,
+                                const std::atomic<bool>& stop) {
+  MixedResult result;
+  const Held before = held(boxes->pid());
+  std::mutex mutex;
+  std::optional<Error> failed;
+  {
+    sandbox::BoxSpec spec;
+    spec.limits.pids = 24;
+    sandbox::PoolOptions options;
+    options.ready = ready;
+    sandbox::BoxPool pool(boxes, spec, options);
+    Progress progress(out, mixed ? "mixed calls" : "good calls", "calls");
+    std::atomic<int> next = 0;
+    const auto work = [&] {
+      for (int i = next++; i < calls && !stop; i = next++) {
+        const Kind kind = mixed ? kind_of(i) : Kind::good;
+        sandbox::Command command;
+        command.argv = {"/bin/sh", "-c", script_of(kind)};
+        sandbox::ExecLimits limits;
+        limits.wall = Milliseconds(kind == Kind::hang || kind == Kind::fork ? 100 : 30'000);
+        auto box = pool.take();
+        const auto run = box.ok() ? sandbox::execute(**box, command, limits)
+                                  : Result<sandbox::Execution>(box.error());
+        auto end = box.ok() ? pool.end(std::move(*box)) : Result<sandbox::BoxEnd>(box.error());
+        const std::scoped_lock lock(mutex);
+        progress.at(++result.calls, calls);
+        if (!run.ok() || !end.ok()) {
+          failed = run.ok() ? end.error() : run.error();
+          next = calls;
+          return;
+        }
+        if (kind == Kind::good) result.good_ms.push_back(static_cast<double>(run->wall_us) / 1000);
+        const std::string wrong = judge(kind, *run, *end);
+        if (!wrong.empty() && ++result.wrong == 1) result.first_wrong = wrong;
+      }
+    };
+    std::vector<std::thread> threads;
+    for (int i = 0; i < callers; ++i) threads.emplace_back(work);
+    for (auto& thread : threads) thread.join();
+  }
+  if (failed) return *failed;
+  const Held after = held(boxes->pid());
+  const auto more = [&result](std::size_t was, std::size_t is, const char* what) {
+    if (is <= was) return;
+    result.left += static_cast<int>(is - was);
+    result.what_is_left += std::to_string(is - was) + " " + what + " ";
+  };
+  more(before.descriptors, after.descriptors, "descriptors");
+  more(before.mounts, after.mounts, "mounts");
+  more(before.groups, after.groups, "groups");
+  more(before.processes, after.processes, "processes");
+  return result;
+}
+
+}  // namespace seedbed::cli
