@@ -100,12 +100,12 @@ TEST_F(BoxesTest, OneBoxRunsOneProgramAfterTheOther) {
   const auto before = baseline();
   auto box = open();
   ASSERT_NE(box, nullptr);
-  const auto first = run(*box, "echo hello; echo oops >&2; echo kept > /work/f; exit 3");
+  const auto first = run(*box, "echo hello; echo oops >&2; echo kept > f; exit 3");
   EXPECT_EQ(first.cause, ExecCause::exited);
   EXPECT_EQ(first.code, 3);
   EXPECT_EQ(first.out, "hello\n");
   EXPECT_EQ(first.err, "oops\n");
-  EXPECT_EQ(run(*box, "cat /work/f").out, "kept\n");
+  EXPECT_EQ(run(*box, "cat f").out, "kept\n");
   EXPECT_EQ(run(*box, "kill -TERM $$").signal, SIGTERM);
   auto none = shell("");
   none.argv = {"/no/such/program"};
@@ -180,18 +180,17 @@ TEST_F(BoxesTest, BoxesAreApart) {
   auto one = open();
   auto other = open();
   ASSERT_TRUE(one != nullptr && other != nullptr);
-  run(*one, "echo mine > /work/secret; echo mine > /tmp/secret; echo mine > /dev/shm/secret");
+  run(*one, "echo mine > secret; echo mine > /tmp/secret; echo mine > /dev/shm/secret");
   EXPECT_EQ(run(*other, "ls /work /tmp /dev/shm").out, "/dev/shm:\n\n/tmp:\n\n/work:\n");
   // Two boxes share a network in which nobody is: abstract names are still apart.
   const char* server =
       "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('\\0seedbed'); "
       "s.listen(); print('up', flush=True); time.sleep(20)";
   const char* client = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0seedbed')";
-  run(*one,
-      std::string("python3 -c \"") + server + "\" > /work/log 2>&1 & sleep 0.3; cat /work/log");
+  run(*one, std::string("python3 -c \"") + server + "\" > log 2>&1 & sleep 0.3; cat log");
   EXPECT_EQ(run(*one,
-                "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q up /work/log && break; sleep 0.2; done; "
-                "cat /work/log")
+                "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q up log && break; sleep 0.2; done; "
+                "cat log")
                 .out,
             "up\n");
   const auto refused = run(*other, std::string("python3 -c \"") + client + "\"");
@@ -243,7 +242,7 @@ TEST_F(BoxesTest, APoolHandsOutFreshBoxesAndLeavesNothing) {
           const auto done = execute(**box,
                                     shell(hang    ? "sleep 30"
                                           : crash ? "kill -SEGV $$"
-                                                  : "ls /work; echo x > /work/f; echo fine"),
+                                                  : "ls /work; echo x > f; echo fine"),
                                     limits);
           if (!done.ok()) {
             ADD_FAILURE() << done.error().message;
