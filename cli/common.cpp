@@ -83,16 +83,14 @@ void shard_option(Options& options, Common& common) {
                "do part i of N; the default is what Slurm or Kubernetes says");
 }
 
-sandbox::Isolation isolation_of(const Common& common) {
+sandbox::Isolation isolation_of(const std::string& name) {
   const auto names = sandbox::enum_names(sandbox::Isolation::strict);
-  const auto at = std::find(names.begin(), names.end(), common.isolation) - names.begin();
+  const auto at = std::find(names.begin(), names.end(), name) - names.begin();
   return static_cast<sandbox::Isolation>(at);
 }
 
 Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation) {
-  Common common;
-  common.isolation = isolation;
-  return sandbox::Broker::start(isolation_of(common));
+  return sandbox::Broker::start(isolation_of(isolation));
 }
 
 Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core) {

@@ -32,7 +32,7 @@ struct Common {
 void json_option(Options& options, Common& common);
 void store_options(Options& options, Common& common);  // --upgrade
 void isolation_option(Options& options, Common& common);
-sandbox::Isolation isolation_of(const Common& common);  // what that option says
+sandbox::Isolation isolation_of(const std::string& name);  // what that option says
 void shard_option(Options& options, Common& common);
 
 // Starts the broker; to be called before any thread and before the store.

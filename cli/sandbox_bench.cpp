@@ -132,9 +132,11 @@ class Bench {
     if (!loud.ok()) return loud.error();
     const std::string of = std::to_string(loud->calls) + " mixed calls: ";
     add(of + "wrong causes", "", loud->wrong + quiet->wrong, "0", loud->wrong + quiet->wrong == 0);
-    if (loud->wrong > 0) context_.out.status("first wrong: " + loud->first_wrong);
+    for (const auto* run : {&*quiet, &*loud})
+      if (run->wrong > 0) context_.out.status("first wrong: " + run->first_wrong);
     add(of + "left behind", "", loud->left + quiet->left, "0", loud->left + quiet->left == 0);
-    if (loud->left > 0) context_.out.status("left: " + loud->what_is_left);
+    for (const auto* run : {&*quiet, &*loud})
+      if (run->left > 0) context_.out.status("left: " + run->what_is_left);
     const double ratio = quantile(loud->good_ms, 0.95) / quantile(quiet->good_ms, 0.95);
     add(of + "p95 of the good ones / of good ones alone", "x", ratio, "at most 2", ratio <= 2);
     return {};
@@ -220,7 +222,7 @@ Result<int> cmd_sandbox_bench(Context& context, const Words& words) {
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   context.out.set_json(common.json);
-  SEEDBED_TRY(const auto boxes, Boxes::start(isolation_of(common)));
+  SEEDBED_TRY(const auto boxes, Boxes::start(isolation_of(common.isolation)));
   Bench bench(context, boxes, rounds);
   if (auto error = bench.pooled()) return *std::move(error);
   if (auto error = bench.fresh()) return *std::move(error);

@@ -1,18 +1,16 @@
 #include "cli/sandbox_mixed.h"
 
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <thread>
 
 #include "sandbox/box_exec.h"
 #include "sandbox/box_pool.h"
+#include "sandbox/box_traces.h"
 
 namespace seedbed::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using sandbox::ExecCause;
 using sandbox::Milliseconds;
 
@@ -79,39 +77,6 @@ std::string judge(Kind kind, const sandbox::Execution& run, const sandbox::BoxEn
                      " bytes, " + std::to_string(end.pids_refused) + " forks refused";
 }
 
-struct Held {
-  std::size_t descriptors = 0, mounts = 0, groups = 0, processes = 0;
-};
-
-std::size_t lines_of(const char* file) {
-  std::ifstream in(file);
-  std::size_t n = 0;
-  for (std::string line; std::getline(in, line);) ++n;
-  return n;
-}
-
-Held held(int server) {
-  Held out;
-  std::error_code error;
-  for (auto at = fs::directory_iterator("/proc/self/fd", error);
-       !error && at != fs::directory_iterator(); at.increment(error))
-    ++out.descriptors;
-  out.mounts = lines_of("/proc/self/mountinfo");
-  const std::string name = "seedbed-" + std::to_string(server);
-  const auto options = fs::directory_options::skip_permission_denied;
-  for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", options, error);
-       !error && at != fs::recursive_directory_iterator(); at.increment(error))
-    if (at->path().parent_path().filename() == name && at->is_directory(error)) ++out.groups;
-  const std::string parent = std::to_string(server);
-  for (auto at = fs::directory_iterator("/proc", error); !error && at != fs::directory_iterator();
-       at.increment(error)) {
-    std::ifstream status(at->path() / "status");
-    for (std::string line; std::getline(status, line);)
-      if (line.rfind("PPid:", 0) == 0 && line.find(parent) != std::string::npos) ++out.processes;
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<MixedResult> mixed_calls(Output& out,
@@ -122,7 +87,7 @@ Result<MixedResult> mixed_calls(Output& out,
                                 bool mixed,
                                 const std::atomic<bool>& stop) {
   MixedResult result;
-  const Held before = held(boxes->pid());
+  const sandbox::Traces before = sandbox::traces(boxes->pid());
   std::mutex mutex;
   std::optional<Error> failed;
   {
@@ -161,7 +126,7 @@ Result<MixedResult> mixed_calls(Output& out,
     for (auto& thread : threads) thread.join();
   }
   if (failed) return *failed;
-  const Held after = held(boxes->pid());
+  const sandbox::Traces after = sandbox::traces(boxes->pid());
   const auto more = [&result](std::size_t was, std::size_t is, const char* what) {
     if (is <= was) return;
     result.left += static_cast<int>(is - was);

@@ -76,17 +76,23 @@ struct Boxes::State {
   std::set<std::uint32_t> waiting;         // opened, `closed` not yet heard
   std::map<std::uint32_t, BoxEnd> closed;  // heard, not yet asked for
 
+  // Answers that nobody waited for must never be taken for another question's.
+  Error lost(const std::string& how) {
+    control.reset();
+    return server_error(how);
+  }
+
   // The next answer that is no `closed`; those are kept.
   Result<Heard> hear(std::uint32_t until_closed = 0) {
     for (;;) {
       if (!control) return server_error("is closed");
-      if (!readable(control.get(), kAnswerMs)) return server_error("does not answer");
+      if (!readable(control.get(), kAnswerMs)) return lost("does not answer");
       Heard heard;
       std::array<Fd, kMaxPassed> fds;
       std::size_t passed = 0;
       const ssize_t n =
           receive_packet(control.get(), &heard.answer, sizeof heard.answer, 0, fds, passed);
-      if (n != static_cast<ssize_t>(sizeof heard.answer)) return server_error("has ended");
+      if (n != static_cast<ssize_t>(sizeof heard.answer)) return lost("has ended");
       if (passed == 2) {
         heard.control = std::move(fds[0]);
         heard.work = std::move(fds[1]);
@@ -241,7 +247,7 @@ Result<std::vector<std::unique_ptr<LiveBox>>> Boxes::open(const BoxSpec& spec, i
     for (int i = 0; i < batch; ++i) {
       wanted.id = state_->next++;
       if (!state_->send(wanted, words.get()))
-        return server_error("does not listen: " + errno_name(errno));
+        return state_->lost("does not listen: " + errno_name(errno));
     }
     for (int i = 0; i < batch; ++i) {
       SEEDBED_TRY(auto heard, state_->hear());

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include <bitset>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -90,6 +91,7 @@ class Server {
     std::unique_ptr<Box> box;
     bool started = false;
     std::int64_t deadline = 0;
+    unsigned slot = 0;
   };
 
   bool prepare() {
@@ -157,9 +159,11 @@ class Server {
     request.proc = wanted.proc;
     request.shared_net = shared_net_ && wanted.net == Net::none;
     if (!read_mounts(wanted, words, request.mounts)) return refuse(wanted.id, EINVAL, "mount");
-    const unsigned slot = next_slot_++ % kSlots;
+    if (boxes_.size() >= kSlots) return refuse(wanted.id, EUSERS, "boxes");
+    while (used_.test(next_slot_)) next_slot_ = (next_slot_ + 1) % kSlots;
+    const unsigned slot = next_slot_;
     request.uid =
-        1'000'000'000U + (static_cast<unsigned>(::getpid()) % 100'000U) * 2 * kSlots + 2 * slot;
+        kFirstUid + (static_cast<unsigned>(::getpid()) % 100'000U) * 2 * kSlots + 2 * slot;
     request.init_uid = request.uid + 1;
     if (groups_.memory().tree.empty())
       request.limits.address_bytes = static_cast<std::uint64_t>(request.limits.memory_mib) << 20;
@@ -170,6 +174,9 @@ class Server {
     if (failure.error != 0) return refuse(wanted.id, failure.error, failure.stage);
     if (!watch(live.box->control(), std::uint64_t{wanted.id} << 1))
       return refuse(wanted.id, errno, "epoll");
+    live.slot = slot;
+    used_.set(slot);
+    next_slot_ = (slot + 1) % kSlots;  // as late as can be again: what was its uid's has time to go
     boxes_.emplace(wanted.id, std::move(live));
     ++starting_;
   }
@@ -185,13 +192,18 @@ class Server {
 
   using Place = std::map<std::uint32_t, Live>::iterator;
 
+  void drop(Place place) {  // ends it, reaps, removes the groups
+    used_.reset(place->second.slot);
+    boxes_.erase(place);
+  }
+
   void hand_out(Place place) {
     Live& live = place->second;
     --starting_;
     const Failure failure = live.box->ready();
     if (failure.error != 0) {
       const std::uint32_t id = place->first;
-      boxes_.erase(place);
+      drop(place);
       return refuse(id, failure.error, failure.stage);
     }
     live.started = true;
@@ -217,7 +229,7 @@ class Server {
     answer.pids_refused = box.pids_refused();
     answer.cpu_us = box.cpu_us();
     answer.peak_bytes = box.peak_bytes();
-    boxes_.erase(place);  // reaps, removes the groups
+    drop(place);
     say(answer);
   }
 
@@ -228,14 +240,12 @@ class Server {
       if (!at->second.started && at->second.deadline < now) {
         const std::uint32_t id = at->first;
         --starting_;
-        boxes_.erase(at);
+        drop(at);
         refuse(id, ETIMEDOUT, "start");
       }
       at = next;
     }
   }
-
-  static constexpr unsigned kSlots = 4096;
 
   Plan plan_;
   Cgroups groups_;
@@ -243,6 +253,7 @@ class Server {
   bool client_there_ = true, shared_net_ = false;
   int starting_ = 0;
   unsigned next_slot_ = 0;
+  std::bitset<kSlots> used_;  // uids of boxes that are alive
   std::map<std::uint32_t, Live> boxes_;
 };
 

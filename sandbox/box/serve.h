@@ -11,6 +11,8 @@ namespace seedbed::sandbox::box {
 
 constexpr int kServeFd = 3;  // the server's end
 constexpr std::uint64_t kMaxMountWords = 1 << 18;
+constexpr unsigned kSlots = 4096;              // boxes of one server alive at once
+constexpr unsigned kFirstUid = 1'000'000'000;  // of boxes that root's servers make
 
 enum class Wish : std::uint32_t { open, close };
 

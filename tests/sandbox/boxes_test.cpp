@@ -2,67 +2,31 @@
 // of them, with real programs of the host.
 #include "sandbox/boxes.h"
 
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <thread>
 
 #include "sandbox/box_exec.h"
 #include "sandbox/box_pool.h"
+#include "sandbox/box_traces.h"
 
 namespace seedbed::sandbox {
+
+void PrintTo(const Traces& t, std::ostream* out) {
+  *out << t.processes << " processes, " << t.groups << " groups, " << t.mounts << " mounts, "
+       << t.descriptors << " descriptors";
+}
+
 namespace {
 
 Command shell(const std::string& script) {
   Command command;
   command.argv = {"/bin/sh", "-c", script};
   return command;
-}
-
-// Processes of ours, our descriptors, groups: what a box must not leave behind.
-struct Baseline {
-  std::size_t processes = 0, descriptors = 0, groups = 0;
-  bool operator==(const Baseline&) const = default;
-};
-std::ostream& operator<<(std::ostream& out, const Baseline& b) {
-  return out << b.processes << " processes, " << b.descriptors << " descriptors, " << b.groups
-             << " groups";
-}
-
-std::size_t entries(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::size_t n = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-    n += entry.exists(error) ? 1 : 1;
-  return n;
-}
-
-std::size_t processes_of_box_uids() {
-  std::size_t n = 0;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    std::ifstream status(entry.path() / "status");
-    std::string line;
-    while (std::getline(status, line))
-      if (line.rfind("Uid:", 0) == 0 && std::stoul(line.substr(5)) >= 1'000'000'000U) ++n;
-  }
-  return n;
-}
-
-std::size_t groups_of(int server) {
-  std::size_t n = 0;
-  std::error_code error;
-  const std::string name = "seedbed-" + std::to_string(server);
-  for (auto at = std::filesystem::recursive_directory_iterator(
-           "/sys/fs/cgroup", std::filesystem::directory_options::skip_permission_denied, error);
-       !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error))
-    if (at->path().parent_path().filename() == name && at->is_directory(error)) ++n;
-  return n;
 }
 
 class BoxesTest : public ::testing::Test {
@@ -89,9 +53,7 @@ class BoxesTest : public ::testing::Test {
     return done.ok() ? *done : Execution{};
   }
 
-  [[nodiscard]] Baseline baseline() const {
-    return {processes_of_box_uids(), entries("/proc/self/fd"), groups_of(boxes_->pid())};
-  }
+  [[nodiscard]] Traces baseline() const { return traces(boxes_->pid()); }
 
   std::shared_ptr<Boxes> boxes_;
 };
@@ -204,10 +166,10 @@ TEST_F(BoxesTest, ADeadServerTakesItsBoxesAlong) {
   auto box = open();
   ASSERT_NE(box, nullptr);
   EXPECT_EQ(run(*box, "sleep 60 > /dev/null 2>&1 & echo on").out, "on\n");
-  EXPECT_GE(processes_of_box_uids(), 2U);
+  EXPECT_GE(baseline().processes, 2U);
   ::kill(boxes_->pid(), SIGKILL);
-  for (int i = 0; i < 200 && processes_of_box_uids() > 0; ++i) ::usleep(10'000);
-  EXPECT_EQ(processes_of_box_uids(), 0U);
+  for (int i = 0; i < 200 && baseline().processes > 0; ++i) ::usleep(10'000);
+  EXPECT_EQ(baseline().processes, 0U);
   EXPECT_FALSE(boxes_->open(BoxSpec{}).ok());
   box.reset();
   // The next server sweeps the groups of the dead one.
@@ -215,7 +177,7 @@ TEST_F(BoxesTest, ADeadServerTakesItsBoxesAlong) {
   boxes_.reset();
   auto next = Boxes::start();
   ASSERT_TRUE(next.ok());
-  EXPECT_EQ(groups_of(dead), 0U);
+  EXPECT_EQ(traces(dead).groups, 0U);
 }
 
 TEST_F(BoxesTest, APoolHandsOutFreshBoxesAndLeavesNothing) {

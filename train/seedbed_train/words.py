@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .errors import TrainError
 
-ENDINGS = (("", ""), ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"))
+ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"))
 
 
 def plain_words(tokenizer):
@@ -46,7 +46,7 @@ def forms(words):
         low = text.lower()
         case = "lower" if text.islower() else "upper" if text.isupper() else "title"
         stem, form = low, ""
-        for ending, instead in ENDINGS[1:]:
+        for ending, instead in ENDINGS:
             base = low[: len(low) - len(ending)] + instead
             if low.endswith(ending) and len(base) >= 3 and base in known:
                 stem, form = base, f"{ending}/{instead}"
