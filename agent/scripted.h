@@ -11,12 +11,13 @@ namespace seedbed::agent {
 
 inline constexpr std::string_view kScriptedVersion = "1";
 // Raised whenever the teacher's episodes change.
-inline constexpr std::string_view kTeacherVersion = "1";
+inline constexpr std::string_view kTeacherVersion = "2";
 
 // oracle: plays the task's gold plan; stops where one of its calls fails.
 // teacher: the gold plan or a variant, with reasons, and with mistakes that are repaired
 // (teacher.cpp).
-// plain-teacher: the same in one wording and with fewer mistakes: for small models.
+// plain-teacher: the same with fewer mistakes, and with reasons in one wording that leave nothing
+// out (teacher_plain.h): for small models.
 // nop:    says "done" and nothing else.
 // random: schema-valid calls with values drawn from what it has read (random_client.cpp).
 // and the solvers of tasks/solvers/solve.h: first-match, greedy, bfs-1 to bfs-6, no-policy,

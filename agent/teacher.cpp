@@ -4,8 +4,10 @@
 // that nobody should imitate. All draws depend on (seed, task, sample) alone.
 #include <algorithm>
 
+#include "agent/prompt.h"
 #include "agent/scripted.h"
 #include "agent/teacher_mistake.h"
+#include "agent/teacher_plain.h"
 #include "agent/teacher_reason.h"
 #include "base/check.h"
 
@@ -16,7 +18,7 @@ using schemas::GoldKind;
 using schemas::GoldStep;
 
 // One episode of so many has one; the plain teacher is for small models, which have less to spare.
-constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesIn = 12;
+constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesIn = 8;
 
 class Teacher final : public ModelClient {
  public:
@@ -56,8 +58,10 @@ class Teacher final : public ModelClient {
     if (next_ >= steps_.size()) return stopped("the plan is at its end");
     const std::optional<Mistake> before = std::exchange(mistake_, std::nullopt);
     const Outlook outlook{steps_, next_, call_of_step_};
-    std::string why = before ? reason_after(*before, facts_, last.calls.back(), outlook, words_)
-                             : reason(facts_, outlook, words_);
+    std::string why = reason_of(view, outlook);
+    if (before)
+      why = reason_after(*before, why, last.calls.back(), words_,
+                         plain_ ? kMostPlainWords : kMostReasonWords);
     if (steps_[next_].kind == GoldKind::say) {
       Reply out;
       out.what = Message{steps_[next_].text, std::move(why)};
@@ -74,6 +78,14 @@ class Teacher final : public ModelClient {
   }
 
  private:
+  std::string reason_of(const View& view, const Outlook& outlook) {
+    const GoldKind kind = outlook.steps[outlook.next].kind;
+    if (!plain_ || kind == GoldKind::say || kind == GoldKind::refuse)
+      return reason(facts_, outlook, words_);
+    return plain_reason(facts_, outlook, view.offered.tools(),
+                        date_time(view.environment.now_minutes).substr(0, 10));
+  }
+
   static Reply stopped(std::string why) {
     Reply out;
     out.stop = schemas::Stop::stopped;

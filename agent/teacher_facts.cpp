@@ -46,8 +46,11 @@ std::vector<std::string> dates_and_numbers(const std::vector<std::string>& texts
   for (const auto& text : texts)
     for (std::size_t i = 0; i < text.size();) {
       std::size_t end = i;
-      while (end < text.size() && (is_word(text[end]) || (text[end] == '-' && end > i))) ++end;
-      const std::string word = text.substr(i, end - i);
+      const auto inside = [&](char sign) {
+        return text[end] == sign && end > i && end + 1 < text.size() && is_word(text[end + 1]);
+      };
+      while (end < text.size() && (is_word(text[end]) || inside('-') || inside(','))) ++end;
+      const std::string word = replace_all(text.substr(i, end - i), ",", "");  // 1,950
       const bool number = !word.empty() && std::all_of(word.begin(), word.end(),
                                                        [](char c) { return c >= '0' && c <= '9'; });
       if ((number && word.size() < 16) || (word.size() == 10 && is_date(word))) out.push_back(word);
@@ -147,9 +150,16 @@ bool Facts::user_ranks(bool least) const {
                : std::any_of(std::begin(kGreatest), std::end(kGreatest), said);
 }
 
-// Said by the user, or given to a tool before: what the work is about.
+std::vector<std::string> Facts::user_limits() const {
+  return dates_and_numbers(user_);
+}
+
 bool Facts::told(const std::string& value) const {
   if (user_says(value)) return true;
+  for (const auto& call : calls_)
+    if (call.items.size() == 1 && !call.items[0]->members().empty() &&
+        value_text(call.items[0]->members().front().second) == value)
+      return true;
   for (const auto& call : calls_)
     if (call.error.empty() && call.args.is_object())
       for (const auto& [name, arg] : call.args.members())
@@ -254,7 +264,7 @@ void Facts::pick_extreme(const Place& place, std::vector<const Value*> rest, Pic
 
 // A date or number of the user's that the record lies on one side of.
 void Facts::pick_limit(const Place& place, Pick& out) const {
-  const auto limits = dates_and_numbers(user_);
+  const auto limits = user_limits();
   int best = 0;
   for (const auto& [field, value] : place.item->members()) {
     if (!is_measure(*place.item, field, value)) continue;

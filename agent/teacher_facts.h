@@ -50,6 +50,13 @@ class Facts {
   [[nodiscard]] const std::deque<SeenCall>& calls() const { return calls_; }
   // Whether the user wrote it, as words of its own.
   [[nodiscard]] bool user_says(std::string_view text) const;
+  // The user's dates and numbers.
+  [[nodiscard]] std::vector<std::string> user_limits() const;
+  // A word of the user's for the least or the greatest of something.
+  [[nodiscard]] bool user_ranks(bool least) const;
+  // Said by the user, or given to a tool before, or the key of a record that was read alone: what
+  // the work is about.
+  [[nodiscard]] bool told(const std::string& value) const;
   // How much of an identifier the user wrote: 0 to 100.
   [[nodiscard]] int user_names(std::string_view identifier) const;
   // The record that holds the value: one of the owners (keys of records) rather than another, in
@@ -63,9 +70,6 @@ class Facts {
   [[nodiscard]] std::vector<const schemas::Value*> beside(std::size_t call) const;
 
  private:
-  // A word of the user's for the least or the greatest of something.
-  [[nodiscard]] bool user_ranks(bool least) const;
-  [[nodiscard]] bool told(const std::string& value) const;
   void pick_extreme(const Place& place, std::vector<const schemas::Value*> rest, Pick& out) const;
   void pick_limit(const Place& place, Pick& out) const;
 

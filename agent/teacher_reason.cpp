@@ -378,11 +378,10 @@ std::string reason_needless(const Mistake& mistake, Wording& words) {
 }
 
 std::string reason_after(const Mistake& mistake,
-                         const Facts& facts,
+                         const std::string& then,
                          const schemas::MadeCall& made,
-                         const Outlook& outlook,
-                         Wording& words) {
-  const std::string then = reason(facts, outlook, words);
+                         Wording& words,
+                         std::size_t most_words) {
   std::string code, repair;
   if (const auto result = schemas::parse_json(made.result.out); result.ok())
     if (const Value* error = result->find("error"); error != nullptr) code = error->text("code");
@@ -406,8 +405,7 @@ std::string reason_after(const Mistake& mistake,
       break;
   }
   const auto with_room = [&](const std::string& first, const std::string& otherwise) {
-    return word_count(first) + word_count(then) <= kMostReasonWords ? first + " " + then
-                                                                    : otherwise;
+    return word_count(first) + word_count(then) <= most_words ? first + " " + then : otherwise;
   };
   if (mistake.kind == MistakeKind::needless) return with_room("That does not help.", then);
   static constexpr std::array<std::string_view, 4> kForms = {

@@ -36,12 +36,12 @@ class Wording {
 };
 
 std::string reason(const Facts& facts, const Outlook& outlook, Wording& words);
-// The same after a mistake: what was wrong, and what is right.
+// The same, `then`, after a mistake: what was wrong, and what is right.
 std::string reason_after(const Mistake& mistake,
-                         const Facts& facts,
+                         const std::string& then,
                          const schemas::MadeCall& made,
-                         const Outlook& outlook,
-                         Wording& words);
+                         Wording& words,
+                         std::size_t most_words);
 // Before a lookup that is not needed.
 std::string reason_needless(const Mistake& mistake, Wording& words);
 

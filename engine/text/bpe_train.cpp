@@ -149,7 +149,7 @@ constexpr const char* kBareWords =
     " (?:a|all|also|an|and|any|are|as|at|be|been|before|but|by|can|does|each|every|for|from|has|"
     "have|i|if|in|into|is|it|its|must|no|not|of|on|one|only|or|out|over|so|than|that|the|them|"
     "then|they|this|to|until|was|what|when|where|which|who|whose|will|with|you|your)"
-    "(?![\\p{L}\\p{M}])|[\\p{L}\\p{M}]+";
+    "(?![\\p{L}\\p{M}])|[A-Z]?[a-z]+(?:(?=[A-Z])|(?![\\p{L}\\p{M}]))|[\\p{L}\\p{M}]+";
 
 PreTokenizerStep split_step(const char* pattern) {
   PreTokenizerStep step;

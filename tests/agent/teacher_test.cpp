@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "agent/export.h"
 #include "agent/export_line.h"
 #include "agent/scripted.h"
+#include "agent/teacher_criteria.h"
 #include "agent/teacher_facts.h"
 #include "agent/teacher_mistake.h"
+#include "agent/teacher_plain.h"
 #include "base/text.h"
 #include "clinic_store.h"
 
@@ -58,32 +61,48 @@ TEST_F(TeacherRun, EveryEpisodeIsSolvedWithAndWithoutMistakes) {
   EXPECT_EQ(codes.count("invalid_arguments") + codes.count("unknown_tool"), 2U);
 }
 
-TEST_F(TeacherRun, InAPlainVoiceTheSameIsSaidInOneWording) {
-  const auto said = [this](const std::string& policy) {
-    store = fresh(policy + ".db");
-    auto o = options(policy);
-    o.samples = 40;
-    const auto summary = run(o);
-    EXPECT_EQ(summary.solved, 320) << policy;
-    int wrong = 0;
-    std::set<std::string> endings;  // of the last reason, which names nothing
-    for (const auto& episode : episodes()) {
-      std::string last;
-      for (const auto& turn : episode.trajectory.turns) {
-        wrong += turn.learn.value_or(true) ? 0 : 1;
-        if (turn.role == "assistant") last = turn.reasoning;
+TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsCall) {
+  auto o = options("plain-teacher");
+  o.samples = 40;
+  EXPECT_EQ(run(o).solved, 320);
+  int wrong = 0, calls = 0, plans = 0;
+  std::map<std::string, std::set<std::string>>
+      first;  // by task: its first reason, where it is right
+  for (const auto& episode : episodes()) {
+    bool begun = false;
+    for (const auto& turn : episode.trajectory.turns) {
+      if (turn.role != "assistant") continue;
+      if (!turn.learn.value_or(true)) {
+        ++wrong;
+        begun = true;
+        continue;
       }
-      const auto sentence = last.rfind(". ", last.size() - 2);
-      endings.insert(sentence == std::string::npos ? last : last.substr(sentence + 2));
+      if (!begun && turn.reasoning.starts_with("Plan: ")) {
+        ++plans;
+        first[episode.trajectory.task_id].insert(turn.reasoning);
+      }
+      begun = true;
+      if (turn.calls.empty() || turn.calls[0].tool == schemas::kRefuseTool) continue;
+      ++calls;
+      const std::string& why = turn.reasoning;
+      EXPECT_LE(split(why, ' ').size(), agent::kMostPlainWords + 20) << why;
+      std::string end = "So I call " + turn.calls[0].tool;
+      for (const auto& [name, value] : turn.calls[0].args.members()) {
+        end += (end.find(": ") == std::string::npos ? ": " : ", ") + name;
+        if (const auto text = agent::value_text(value); !text.empty()) end += " " + text;
+        if (value.is_array())
+          for (const auto& item : value.items()) end += " " + agent::value_text(item);
+      }
+      EXPECT_TRUE(why.ends_with(end + ".")) << why << "\n" << end;
     }
-    return std::pair(endings.size(), wrong);
-  };
-  const auto [varied, often] = said("teacher");
-  const auto [plain, seldom] = said("plain-teacher");
-  EXPECT_GT(varied, plain + 4);
-  EXPECT_LE(plain, 3U);
-  EXPECT_GT(seldom, 0);
-  EXPECT_LT(seldom * 2, often);
+  }
+  EXPECT_GT(calls, 320);
+  EXPECT_GT(plans, 200);
+  EXPECT_GT(wrong, 0);
+  EXPECT_LT(wrong, 80);
+  std::size_t wordings = 0;
+  for (const auto& [task, reasons] : first) wordings += reasons.size();
+  EXPECT_LE(wordings, 2 * first.size()) << "one for each plan of a task";
 }
 
 TEST_F(TeacherRun, AnEpisodeIsAFunctionOfSeedTaskAndSample) {
@@ -190,6 +209,46 @@ TEST(TeacherFacts, ALimitOfTheUsersIsSeen) {
   EXPECT_EQ(pick.by, "opened");
   EXPECT_EQ(pick.limit, "2026-02-03");
   EXPECT_EQ(pick.side, -1);
+}
+
+// ---- what tells records apart ----
+constexpr const char* kLoans = R"({"items":[
+  {"id":1,"holder_id":"P-1","state":"running","due_date":"2031-03-01","fee":12},
+  {"id":2,"holder_id":"P-2","state":"running","due_date":"2031-03-20","fee":7},
+  {"id":3,"holder_id":"P-1","state":"returned","due_date":"2031-02-01","fee":9},
+  {"id":4,"holder_id":"P-1","state":"running","due_date":"2031-03-25","fee":3}],"next_offset":null})";
+
+std::string told_apart(const std::string& request, const std::set<std::string>& chosen) {
+  agent::Facts facts;
+  facts.read({said("user", request),
+              did("find_person", R"({"name":"Ann"})", R"({"items":[{"id":"P-1","name":"Ann"}]})"),
+              did("list_loans", "{}", kLoans)});
+  const auto c = agent::criteria(facts, facts.beside(1), chosen, "2031-03-10");
+  if (!c) return "nothing";
+  std::string out = agent::text_of(c->conditions);
+  if (!c->by.empty())
+    out += (out.empty() ? "" : "; ") + std::string(c->least ? "least " : "greatest ") + c->by;
+  return out + " of " + std::to_string(c->left.size());
+}
+
+TEST(TeacherCriteria, TheFewestWordsOfTheUsersTellRecordsApart) {
+  EXPECT_EQ(told_apart("Return each running loan.", {"1", "2", "4"}), "state running of 3");
+  EXPECT_EQ(told_apart("Return each running loan of Ann.", {"1", "4"}),
+            "holder_id P-1, state running of 2");
+  EXPECT_EQ(told_apart("Return the overdue running loan.", {"1"}),
+            "state running, due_date before 2031-03-10 of 1");
+  EXPECT_EQ(told_apart("Return the running loan with the highest fee.", {"1"}),
+            "state running; greatest fee of 3");
+  EXPECT_EQ(told_apart("Return the loan whose fee is 9.", {"3"}), "fee 9 of 1");
+  EXPECT_EQ(told_apart("Return them all.", {"1", "2", "3", "4"}), " of 4");
+  // What the user said is said also where it takes no part: that shows only once all is read.
+  EXPECT_EQ(told_apart("Return the running loan with the lowest fee.", {"4"}),
+            "state running; least fee of 3");
+}
+
+TEST(TeacherCriteria, WhatTwoConditionsDoNotTellApartIsNotExplained) {
+  EXPECT_EQ(told_apart("Return some.", {"2", "3"}), "nothing");
+  EXPECT_EQ(told_apart("Return some.", {"9"}), "nothing");
 }
 
 TEST(TeacherMistake, NothingThatWritesCanBeRun) {

@@ -160,6 +160,10 @@ TEST(BpeTrainer, ABareWordIsTheSameTokensWhereverItStands) {
     EXPECT_EQ(ids.back(), word[0]) << before;
     EXPECT_EQ(tokenizer->decode(std::span(ids).first(ids.size() - 1)), before);
   }
+  const auto name = tokenizer->encode("findStep");
+  ASSERT_GE(name.size(), 2U);
+  EXPECT_EQ(name[0], tokenizer->encode("find")[0]) << "a new word begins at a change of case";
+  EXPECT_EQ(tokenizer->encode("Step"), std::vector<std::int32_t>(name.begin() + 1, name.end()));
   EXPECT_EQ(tokenizer->encode(" the").size(), 1U) << "a function word keeps its space";
   EXPECT_EQ(tokenizer->encode(" these").size(), tokenizer->encode("these").size() + 1);
 }

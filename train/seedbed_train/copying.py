@@ -20,7 +20,7 @@ BACK = 200.0  # sharpness of the look back, before the softmax's scale
 MATCH = 3.0  # of the look for a match
 SAID, HEAD = 1.0, 0.15  # what a head hands on, in embeddings; what the model's head makes of it
 BACK_PAIRS = (1.0,) * 6  # weights of the rotary pairs, fastest first: with fewer, or less, far positions look like near ones
-KIN = 0.5  # of a code's square length, what the forms of a word share
+KIN = 0.35  # of a code's square length, what the forms of a word share
 
 
 @dataclasses.dataclass
