@@ -15,6 +15,7 @@
 #include "cli/sandbox_mixed.h"
 #include "sandbox/box_exec.h"
 #include "sandbox/box_pool.h"
+#include "sandbox/hosts/python_host.h"
 
 namespace seedbed::cli {
 namespace {
@@ -142,6 +143,52 @@ class Bench {
     return {};
   }
 
+  // What stays in a box and answers: a program, a Python session, a call in a process of its own.
+  Step hosts() {
+    SEEDBED_TRY(auto box, boxes_->open(BoxSpec{}));
+    sandbox::Command cat;
+    cat.argv = {"/bin/cat"};
+    {
+      SEEDBED_TRY(const auto echo,
+                  sandbox::Resident::start(*box, cat, sandbox::Talk::output_stream, '\n'));
+      const std::string message(1024, 'x');
+      std::vector<double> times;
+      for (int i = 0; i < rounds_ * 20; ++i) {
+        const auto begin = Clock::now();
+        const auto deadline = begin + std::chrono::seconds(10);
+        if (!echo->say(message + "\n", deadline) || echo->hear(deadline).message != message)
+          return make_error(Where::sandbox, "bench", "/bin/cat", "found no echo, wanted 1 KiB back",
+                            "look at the box");
+        times.push_back(ms_since(begin) * 1000);
+      }
+      add("round trip to a program in a jail, 1 KiB, p50", "us", quantile(times, 0.5), "at most 25",
+          quantile(times, 0.5) <= 25);
+    }
+    SEEDBED_TRY(const auto python, sandbox::PythonHost::open(std::move(box), {}));
+    std::vector<double> calls, starts, cells;
+    for (int i = 0; i < rounds_; ++i) {
+      const auto begin = Clock::now();
+      SEEDBED_TRY(const auto called, python->call("1 + 1", std::chrono::seconds(10)));
+      calls.push_back(ms_since(begin));
+      const auto starting = Clock::now();
+      SEEDBED_TRY(const auto first, python->run("1 + 1", std::chrono::seconds(10)));
+      starts.push_back(ms_since(starting));
+      const auto again = Clock::now();
+      SEEDBED_TRY(const auto second, python->run("1 + 1", std::chrono::seconds(10)));
+      cells.push_back(ms_since(again) * 1000);
+      if (called.value != "2" || first.value != "2" || second.value != "2")
+        return make_error(Where::sandbox, "bench", "python",
+                          "found '" + called.value + "', wanted 2", "look at the box");
+      if (auto e = python->restart()) return e;
+    }
+    add("Python call in a process of its own", "ms", quantile(calls, 0.5), "at most 0.7",
+        quantile(calls, 0.5) <= 0.7);
+    add("Python session, start and first answer", "ms", quantile(starts, 0.5), "at most 5",
+        quantile(starts, 0.5) <= 5);
+    add("Python session, answer", "us", quantile(cells, 0.5));
+    return {};
+  }
+
   Step idle(int count) {
     ::sleep(2);  // what was buried is freed by and by
     const std::int64_t before = available_kib();
@@ -225,6 +272,7 @@ Result<int> cmd_sandbox_bench(Context& context, const Words& words) {
   SEEDBED_TRY(const auto boxes, Boxes::start(isolation_of(common.isolation)));
   Bench bench(context, boxes, rounds);
   if (auto error = bench.pooled()) return *std::move(error);
+  if (auto error = bench.hosts()) return *std::move(error);
   if (auto error = bench.fresh()) return *std::move(error);
   if (auto error = bench.idle(static_cast<int>(open))) return *std::move(error);
   if (mixed > 0)

@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "sandbox/box/output.h"
+#include "sandbox/without_sigpipe.h"
 
 namespace seedbed::sandbox {
 namespace {
@@ -37,26 +38,6 @@ void read_some(Fd& from, box::BoundedText& text) {
     return;
   }
 }
-
-// A program that does not read its input is no reason for us to die by SIGPIPE.
-class WithoutSigpipe {
- public:
-  WithoutSigpipe() {
-    ::sigemptyset(&pipe_);
-    ::sigaddset(&pipe_, SIGPIPE);
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~WithoutSigpipe() {
-    const timespec now{};
-    if (::sigismember(&before_, SIGPIPE) == 0) ::sigtimedwait(&pipe_, nullptr, &now);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  WithoutSigpipe(const WithoutSigpipe&) = delete;
-  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-
- private:
-  sigset_t pipe_{}, before_{};
-};
 
 void write_some(Fd& to, std::string_view& input) {
   const WithoutSigpipe quiet;

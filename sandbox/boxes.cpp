@@ -11,6 +11,7 @@
 
 #include "sandbox/box/ask.h"
 #include "sandbox/box/serve.h"
+#include "sandbox/errno_name.h"
 #include "sandbox/libexec.h"
 #include "sandbox/spawn.h"
 
@@ -19,11 +20,6 @@ namespace {
 
 constexpr int kAnswerMs = 30'000;  // above all that the server itself waits for
 constexpr int kSideBySide = 16;    // boxes that start at once: what fits into the socket's buffer
-
-std::string errno_name(int error) {
-  const char* name = ::strerrorname_np(error);
-  return name != nullptr ? name : "errno " + std::to_string(error);
-}
 
 Error server_error(const std::string& how) {
   return make_error(Where::sandbox, "server of boxes", "", how,
@@ -149,6 +145,14 @@ void LiveBox::signal(std::uint32_t job, int signal) {
 void LiveBox::kill_all() {
   box::Ask ask;
   ask.op = box::Op::kill_all;
+  ::send(state_->control.get(), &ask, sizeof ask, MSG_NOSIGNAL);
+}
+
+void LiveBox::kill_rest(std::uint32_t job, const std::vector<int>& spared) {
+  box::Ask ask;
+  ask.op = box::Op::kill_rest;
+  ask.job = job;
+  std::copy_n(spared.begin(), std::min(spared.size(), ask.spared.size()), ask.spared.begin());
   ::send(state_->control.get(), &ask, sizeof ask, MSG_NOSIGNAL);
 }
 

@@ -58,6 +58,9 @@ class LiveBox {
   Result<std::uint32_t> spawn(const Command& command, const std::array<int, 3>& fds);
   void signal(std::uint32_t job, int signal);  // the job's process group
   void kill_all();                             // everything inside but pid 1
+  // Everything inside but pid 1, the job's own process and the process groups named (as they are
+  // numbered inside; the first 32 count). next() says when it is done.
+  void kill_rest(std::uint32_t job, const std::vector<int>& spared);
   // The next word of pid 1 within the time; nothing when it is up or the box has ended (`ended()`).
   std::optional<box::Told> next(Milliseconds time);
   [[nodiscard]] bool ended() const { return ended_; }

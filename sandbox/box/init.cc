@@ -30,6 +30,8 @@ namespace {
 constexpr int kControlFd = 3, kSignalFd = 4, kWallFd = 5;
 constexpr std::uint32_t kKept = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
 constexpr std::size_t kMaxWordCount = 1U << 18;
+constexpr int kRounds = 8;
+constexpr pid_t kPidStep = 4096, kMaxPid = 1 << 22;
 
 struct Job {
   std::uint32_t id = 0;
@@ -263,11 +265,52 @@ class Init {
       spawn(ask, fds, passed);
     } else if (ask.op == Op::kill_all) {
       if (order_.plan.pid_ns) ::kill(-1, SIGKILL);  // all that is here but ourselves
+    } else if (ask.op == Op::kill_rest) {
+      kill_rest(ask);
+      Told told;
+      told.what = Tell::killed;
+      told.job = ask.job;
+      tell(told);
     } else if (ask.op == Op::kill) {
       for (const Job& job : jobs_)
         if (job.pid != 0 && job.id == ask.job) ::kill(-job.pid, ask.signal);
     }
     return true;
+  }
+
+  // Once around all numbers that processes can have here, and again until nobody was met.
+  void kill_rest(const Ask& ask) {
+    pid_t own = 0;
+    for (const Job& job : jobs_)
+      if (job.pid != 0 && job.id == ask.job) own = job.pid;
+    if (own == 0 || !order_.plan.pid_ns) return;
+    for (int round = 0; round < kRounds; ++round) {
+      bool met = false;
+      highest_ = newest_pid();
+      for (pid_t pid = 2; pid <= highest_; ++pid) {
+        const pid_t group = ::getpgid(pid);
+        if (group < 0 || pid == own || is_spared(ask, group)) continue;
+        met = ::kill(pid, SIGKILL) == 0 || met;
+      }
+      reap();
+      if (!met) return;
+    }
+  }
+
+  static bool is_spared(const Ask& ask, pid_t group) {
+    for (const std::int32_t spared : ask.spared)
+      if (spared != 0 && spared == group) return true;
+    return false;
+  }
+
+  // The highest number given out so far. A full box gives none: then some above what is known.
+  [[nodiscard]] pid_t newest_pid() const {
+    const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+    if (pid == 0) ::_exit(0);
+    if (pid < 0) return highest_ + kPidStep < kMaxPid ? highest_ + kPidStep : kMaxPid;
+    ::waitpid(pid, nullptr, 0);
+    // Numbers begin anew where they are used up: then any may be there.
+    return pid < highest_ ? kMaxPid : pid;
   }
 
   static void failed(const Ask& ask, std::string_view stage, int error) {
@@ -366,6 +409,7 @@ class Init {
   std::array<Job, kMaxJobs> jobs_{};
   std::array<const char*, kMaxMounts> writable_{};
   int writables_ = 0;
+  pid_t highest_ = 0;
   Fd wall_;
 };
 

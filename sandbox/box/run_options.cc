@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "sandbox/box/mount_text.h"
+
 namespace seedbed::sandbox::box {
 namespace {
 
@@ -49,31 +51,10 @@ std::string wrong(const std::string& at, const std::string& what, const std::str
   return "option '" + at + "': " + what + "; " + todo;
 }
 
-bool plain_path(const std::string& path) {
-  if (path.empty() || path[0] != '/' || path.find("//") != std::string::npos) return false;
-  for (std::size_t at = 0; at != std::string::npos; at = path.find('/', at + 1)) {
-    const std::string part = path.substr(at + 1, path.find('/', at + 1) - at - 1);
-    if (part == "." || part == ".." || (part.empty() && path.size() > 1)) return false;
-  }
-  return path.size() > 1;
-}
-
 std::string add_mount(const std::string& text, RunOptions& out) {
   MountRequest mount;
-  std::string rest = text;
-  if (rest.size() > 3 && rest.compare(rest.size() - 3, 3, ":rw") == 0) {
-    mount.writable = true;
-    rest.resize(rest.size() - 3);
-  }
-  const std::size_t colon = rest.find(':');
-  mount.source = rest.substr(0, colon);
-  mount.target = colon == std::string::npos ? mount.source : rest.substr(colon + 1);
-  if (!plain_path(mount.target) || mount.source.empty() || mount.source[0] != '/')
-    return wrong("--mount", "'" + text + "', wanted SRC:DST or SRC:DST:rw with absolute paths",
-                 "for instance --mount /srv/data:/data");
-  for (const char* own : {"/proc", "/dev", "/etc/passwd", "/etc/group"})
-    if (mount.target == own || mount.target.rfind(std::string(own) + "/", 0) == 0)
-      return wrong("--mount", "'" + mount.target + "' is the box's own", "choose another place");
+  const MountFault fault = read_mount(text, mount.source, mount.target, mount.writable);
+  if (!fault.what.empty()) return wrong("--mount", fault.what, fault.todo);
   if (out.request.mounts.size() >= kMaxMounts)
     return wrong("--mount", "more than " + std::to_string(kMaxMounts), "mount a common folder");
   out.request.mounts.push_back(mount);

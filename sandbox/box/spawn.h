@@ -9,7 +9,9 @@
 
 namespace seedbed::sandbox::box {
 
-enum class Op : std::uint32_t { spawn, kill, kill_all };
+enum class Op : std::uint32_t { spawn, kill, kill_all, kill_rest };
+
+constexpr std::size_t kMaxSpared = 32;
 
 // `spawn` carries four descriptors: standard input, output, error, and a sealed memory file with
 // the words, each ended by NUL: working directory, then argc arguments, then envc of the
@@ -20,9 +22,12 @@ struct Ask {
   std::uint32_t argc = 0, envc = 0;
   std::uint64_t bytes = 0;  // of the words
   std::int32_t signal = 0;  // kill
+  // kill_rest: everything inside but pid 1, the job's own process and these process groups.
+  std::array<std::int32_t, kMaxSpared> spared{};
 };
 
-enum class Tell : std::uint32_t { ready, failed, ended };
+// killed: what kill_rest asked for is done.
+enum class Tell : std::uint32_t { ready, failed, ended, killed };
 
 struct Told {
   Tell what = Tell::ready;

@@ -1,0 +1,314 @@
+// A shell and a Python that stay in a box: what is kept, what a deadline ends, what an agent can do
+// to them, and files of /work from outside.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "sandbox/box_exec.h"
+#include "sandbox/box_traces.h"
+#include "sandbox/hosts/python_host.h"
+#include "sandbox/hosts/shell_host.h"
+
+namespace seedbed::sandbox {
+namespace {
+
+constexpr Milliseconds kLong{20'000}, kShort{300};
+
+class HostsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    auto started = Boxes::start();
+    ASSERT_TRUE(started.ok()) << started.error().message;
+    boxes_ = *started;
+  }
+
+  std::unique_ptr<ShellHost> shell(const ShellHost::Options& options = {}) {
+    auto box = boxes_->open(BoxSpec{});
+    EXPECT_TRUE(box.ok()) << box.error().message;
+    auto made = ShellHost::open(std::move(*box), options);
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    return made.ok() ? std::move(*made) : nullptr;
+  }
+  std::unique_ptr<PythonHost> python(const PythonHost::Options& options = {}) {
+    auto box = boxes_->open(BoxSpec{});
+    EXPECT_TRUE(box.ok()) << box.error().message;
+    auto made = PythonHost::open(std::move(*box), options);
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    return made.ok() ? std::move(*made) : nullptr;
+  }
+
+  static ShellReply run(ShellHost& host, std::string_view command, Milliseconds wall = kLong) {
+    auto reply = host.run(command, wall);
+    EXPECT_TRUE(reply.ok()) << reply.error().message;
+    return reply.ok() ? *reply : ShellReply{};
+  }
+  static PythonReply run(PythonHost& host, std::string_view code, Milliseconds wall = kLong) {
+    auto reply = host.run(code, wall);
+    EXPECT_TRUE(reply.ok()) << reply.error().message;
+    return reply.ok() ? *reply : PythonReply{};
+  }
+
+  std::shared_ptr<Boxes> boxes_;
+};
+
+using ShellHostTest = HostsTest;
+using PythonHostTest = HostsTest;
+
+TEST_F(ShellHostTest, DirectoryVariablesAndFunctionsAreKept) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  auto r = run(*host, "mkdir -p a/b && cd a/b; x='two words'; f() { echo \"f: $x\"; }; export Y=1");
+  EXPECT_EQ(r.end, ShellReply::End::done);
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_EQ(r.output, "");
+  EXPECT_EQ(r.directory, "/work/a/b");
+  EXPECT_EQ(run(*host, "f; pwd; sh -c 'echo $Y'").output, "f: two words\n/work/a/b\n1\n");
+  EXPECT_EQ(run(*host, "false").exit_code, 1);
+  EXPECT_EQ(run(*host, "echo out; echo err >&2; echo out2").output, "out\nerr\nout2\n");
+  EXPECT_EQ(run(*host, "cat; echo end").output, "end\n") << "there is no input";
+  EXPECT_EQ(run(*host, "printf 'a\\tb\\n'; echo 'it'\"'\"'s $5 \\\\ !x'").output,
+            "a\tb\nit's $5 \\\\ !x\n");
+  EXPECT_EQ(run(*host, "cat <<EOF\nline 1\nline 2\nEOF").output, "line 1\nline 2\n");
+  EXPECT_EQ(run(*host, "echo grüße | tr a-z A-Z").output.substr(0, 2), "GR");
+}
+
+TEST_F(ShellHostTest, WhatIsNoCommandLeavesTheShell) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  run(*host, "x=kept");
+  const auto wrong = run(*host, "if then");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.output.find("syntax error"), std::string::npos) << wrong.output;
+  EXPECT_NE(run(*host, "echo \"never closed").exit_code, 0);
+  EXPECT_EQ(run(*host, "no_such_program").exit_code, 127);
+  EXPECT_EQ(run(*host, "echo $x").output, "kept\n");
+  const auto left = run(*host, "exit 3");
+  EXPECT_EQ(left.end, ShellReply::End::shell_ended);
+  EXPECT_EQ(left.exit_code, 3);
+  EXPECT_EQ(run(*host, "echo \"<$x>\"; pwd").output, "<>\n/work\n") << "a new shell";
+  EXPECT_EQ(run(*host, "kill -9 $$").end, ShellReply::End::shell_ended);
+  EXPECT_EQ(run(*host, "echo again").output, "again\n");
+  EXPECT_FALSE(host->run(std::string("a\0b", 3), kLong).ok());
+}
+
+TEST_F(ShellHostTest, ADeadlineEndsTheCommandAndKeepsTheShell) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  run(*host, "x=kept; cd /tmp");
+  for (const char* hang :
+       {"echo begun; sleep 100", "while :; do :; done", "while true; do sleep 1; done",
+        "sleep 100 | cat | cat", "sh -c 'trap \"\" INT TERM; sleep 100; sleep 100'",
+        "python3 -c 'while True: pass'", "(sleep 50; echo late) & wait",
+        "f() { sleep 100; }; f; echo after"}) {
+    const auto r = run(*host, hang, kShort);
+    EXPECT_EQ(r.end, ShellReply::End::deadline) << hang;
+    EXPECT_LT(r.wall_us, 3'500'000) << hang;
+    EXPECT_EQ(r.output.find("after"), std::string::npos) << hang;
+    const auto after = run(*host, "echo $x $PWD");
+    EXPECT_EQ(after.output, "kept /tmp\n") << hang;
+  }
+  EXPECT_EQ(run(*host, "pgrep -c sleep || true").output, "0\n") << "nothing of it is left";
+}
+
+TEST_F(ShellHostTest, WhatADeadlineEndsIsOverBeforeTheNextCommand) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(run(*host, "sleep 100", Milliseconds(20 + i)).end, ShellReply::End::deadline);
+    const auto next = run(*host, "sleep 0.05; echo $?");
+    EXPECT_EQ(next.output, "0\n");
+    EXPECT_EQ(next.end, ShellReply::End::done);
+  }
+}
+
+TEST_F(ShellHostTest, BackgroundJobsOutliveADeadlineOfALaterCommand) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  EXPECT_EQ(run(*host, "sleep 300 & echo").end, ShellReply::End::done);
+  EXPECT_EQ(run(*host, "sleep 200", kShort).end, ShellReply::End::deadline);
+  EXPECT_EQ(run(*host, "pgrep -f 'sleep 300' | wc -l; pgrep -f 'sleep 200' | wc -l").output,
+            "1\n0\n");
+}
+
+TEST_F(ShellHostTest, AShellThatHeedsNothingIsReplaced) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  const auto r = run(*host, "kill -STOP $$", kShort);
+  EXPECT_EQ(r.end, ShellReply::End::shell_ended);
+  EXPECT_EQ(run(*host, "echo alive").output, "alive\n");
+}
+
+TEST_F(ShellHostTest, FloodsAndBombsAreBounded) {
+  ShellHost::Options options;
+  options.output_bytes = 1000;
+  auto host = shell(options);
+  ASSERT_NE(host, nullptr);
+  const auto flood = run(*host, "head -c 3000000 /dev/zero | tr '\\0' y");
+  EXPECT_EQ(flood.output_bytes, 3'000'000U);
+  EXPECT_LT(flood.output.size(), 1100U);
+  EXPECT_NE(flood.output.find("bytes left out"), std::string::npos);
+  const auto bomb = run(*host, "b() { b | b & }; b; sleep 100", Milliseconds(1500));
+  EXPECT_NE(bomb.end, ShellReply::End::done);
+  EXPECT_EQ(run(*host, "echo still here").output, "still here\n");
+}
+
+TEST_F(ShellHostTest, CommandsDoNotHaveTheChannel) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  EXPECT_EQ(run(*host, "sh -c 'echo 7 >&251' 2>/dev/null || echo closed").output, "closed\n");
+  EXPECT_EQ(
+      run(*host, "ls /proc/self/fd | sort -n | tail -1 | awk '{print ($1 < 10) ? \"few\" : $1}'")
+          .output,
+      "few\n");
+}
+
+TEST_F(ShellHostTest, FilesOfWorkAreReadAndWrittenFromOutside) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  EXPECT_EQ(host->write_file("/work/src/main.c", "int main() { return 1; }\n").error, 0);
+  EXPECT_EQ(run(*host, "cat src/main.c; stat -c %u src/main.c src; id -u").output.find("int main"),
+            0U);
+  const auto owners = run(
+      *host,
+      "[ $(stat -c %u src/main.c) = $(id -u) ] && [ $(stat -c %u src) = $(id -u) ] && echo ours");
+  EXPECT_EQ(owners.output, "ours\n");
+  EXPECT_EQ(host->replace("src/main.c", "return 1", "return 0").error, 0);
+  EXPECT_EQ(host->read_file("src/main.c").text, "int main() { return 0; }\n");
+  EXPECT_EQ(host->replace("src/main.c", "nowhere", "x").why, "the text does not occur (EINVAL)");
+  EXPECT_EQ(host->replace("src/main.c", "n", "x").why, "the text occurs more than once (EINVAL)");
+  run(*host, "ln -s /etc/passwd link; mkfifo pipe; mkdir -p d; ln -s / d/root; ln -s /work up");
+  EXPECT_EQ(host->list("/work").text, "d/\nlink@\npipe?\nsrc/\nup@");
+  EXPECT_EQ(host->read_file("link").error, ELOOP);
+  EXPECT_NE(host->read_file("pipe").error, 0);
+  EXPECT_NE(host->read_file("d/root/etc/passwd").error, 0);
+  EXPECT_NE(host->write_file("d/root/tmp/escaped", "x").error, 0);
+  EXPECT_NE(host->write_file("link", "x").error, 0);
+  EXPECT_NE(host->write_file("up/x", "x").error, 0);
+  for (const char* path : {"../x", "/etc/passwd", "", "/work", "a/../../x"}) {
+    EXPECT_EQ(host->read_file(path).error, EINVAL) << path;
+    EXPECT_EQ(host->write_file(path, "x").error, EINVAL) << path;
+  }
+}
+
+TEST_F(ShellHostTest, NothingIsLeftWhenTheBoxGoes) {
+  const auto before = traces(boxes_->pid());
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  run(*host, "sleep 300 & sleep 300 & echo");
+  auto box = host->take_box();
+  ASSERT_TRUE(box->close().ok());
+  host.reset();
+  box.reset();
+  EXPECT_EQ(traces(boxes_->pid()), before);
+}
+
+TEST_F(PythonHostTest, NamesAreKeptAndTheLastValueIsShown) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  EXPECT_EQ(run(*host, "x = 20\nx + 1").value, "21");
+  const auto r = run(*host, "import sys\nprint('out', x)\nprint('err', file=sys.stderr)\n[x] * 2");
+  EXPECT_EQ(r.end, PythonReply::End::done);
+  EXPECT_EQ(r.output, "out 20\n");
+  EXPECT_EQ(r.errors, "err\n");
+  EXPECT_EQ(r.value, "[20, 20]");
+  EXPECT_EQ(run(*host, "_").value, "[20, 20]");
+  EXPECT_EQ(run(*host, "None").value, "");
+  EXPECT_EQ(run(*host, "").value, "");
+  EXPECT_EQ(run(*host, "'ü' + '\\n'").value, "'ü\\n'");
+  EXPECT_EQ(run(*host, "import os; os.write(1, b'raw'); input").output, "raw");
+  EXPECT_NE(run(*host, "input()").error.find("EOFError"), std::string::npos);
+}
+
+TEST_F(PythonHostTest, ErrorsAreShownFromTheCodesOwnFrames) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  const auto r = run(*host, "def half(n):\n    return n / 0\nhalf(3)");
+  EXPECT_EQ(r.end, PythonReply::End::done);
+  EXPECT_EQ(r.error.find("Traceback (most recent call last):\n  File \"<cell "), 0U) << r.error;
+  EXPECT_NE(r.error.find("return n / 0"), std::string::npos) << r.error;
+  EXPECT_NE(r.error.find("ZeroDivisionError"), std::string::npos);
+  EXPECT_EQ(r.error.find("session.py"), std::string::npos);
+  EXPECT_NE(run(*host, "if:").error.find("SyntaxError"), std::string::npos);
+  EXPECT_EQ(run(*host, "half").value.find("<function half"), 0U) << "the session is the same";
+}
+
+TEST_F(PythonHostTest, ADeadlineInterruptsAndKeepsTheSession) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  run(*host, "x = 'kept'");
+  for (const char* hang : {"while True: pass", "import time; time.sleep(100)",
+                           "import subprocess; subprocess.run(['sleep', '100'])"}) {
+    const auto r = run(*host, hang, kShort);
+    EXPECT_EQ(r.end, PythonReply::End::deadline) << hang;
+    EXPECT_EQ(r.error, "KeyboardInterrupt") << hang;
+    EXPECT_LT(r.wall_us, 2'000'000) << hang;
+    EXPECT_EQ(run(*host, "x").value, "'kept'") << hang;
+  }
+}
+
+TEST_F(PythonHostTest, ASessionThatHeedsNothingOrDiesIsReplaced) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  run(*host, "x = 1");
+  const auto stubborn = run(*host, "sum(range(10**12))", kShort);  // C heeds no interrupt
+  EXPECT_EQ(stubborn.end, PythonReply::End::session_ended);
+  EXPECT_EQ(stubborn.signal, SIGKILL);
+  EXPECT_NE(run(*host, "x").error.find("NameError"), std::string::npos);
+  EXPECT_EQ(run(*host, "import os; os.kill(os.getpid(), 9)").end, PythonReply::End::session_ended);
+  EXPECT_EQ(run(*host, "exit(4)").end, PythonReply::End::session_ended);
+  EXPECT_EQ(run(*host, "import ctypes; ctypes.string_at(0)").signal, SIGSEGV);
+  run(*host, "import os; os.kill(os.getppid(), 9)");  // the server
+  auto after = run(*host, "1 + 1");
+  if (after.end == PythonReply::End::session_ended) after = run(*host, "1 + 1");
+  EXPECT_EQ(after.value, "2");
+  EXPECT_FALSE(host->restart().has_value());
+  EXPECT_NE(run(*host, "os").error.find("NameError"), std::string::npos);
+}
+
+TEST_F(PythonHostTest, WhatWritesToTheChannelFoolsItselfAlone) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  const auto r = run(*host,
+                     "import os\nfor fd in range(3, 64):\n  try:\n    os.write(fd, b'{\"id\": 999, "
+                     "\"ok\": true, \"value\": \"stale\"}\\n"
+                     "not json\\n')\n  except OSError: pass\n'mine'");
+  EXPECT_EQ(r.value, "'mine'");
+  const auto long_one = run(*host, "'y' * 10_000_000");
+  EXPECT_LT(long_one.value.size(), 70'000U);
+  const auto flood = run(*host, "print('z' * 3_000_000)");
+  EXPECT_EQ(flood.output_bytes, 3'000'001U);
+  EXPECT_LT(flood.output.size(), 300'000U);
+}
+
+TEST_F(PythonHostTest, ACallIsAProcessOfItsOwn) {
+  PythonHost::Options options;
+  options.warm = {"json", "math"};
+  auto host = python(options);
+  ASSERT_NE(host, nullptr);
+  for (int i = 0; i < 3; ++i) {
+    const auto r =
+        host->call("import sys\nn = globals().get('n', 0) + 1\n(n, 'json' in sys.modules)", kLong);
+    ASSERT_TRUE(r.ok()) << r.error().message;
+    EXPECT_EQ(r->end, PythonReply::End::done);
+    EXPECT_EQ(r->value, "(1, True)");
+  }
+  const auto hang = host->call("while True: pass", kShort);
+  ASSERT_TRUE(hang.ok());
+  EXPECT_NE(hang->end, PythonReply::End::done);
+  const auto again = host->call("2 * 3", kLong);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->value, "6");
+}
+
+TEST_F(PythonHostTest, AProgramThatIsNotThereIsNamed) {
+  PythonHost::Options options;
+  options.program = "/usr/bin/no-python";
+  auto box = boxes_->open(BoxSpec{});
+  ASSERT_TRUE(box.ok());
+  const auto made = PythonHost::open(std::move(*box), options);
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(made.error().message.find("exec: ENOENT"), std::string::npos) << made.error().message;
+}
+
+}  // namespace
+}  // namespace seedbed::sandbox
