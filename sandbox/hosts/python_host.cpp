@@ -43,6 +43,7 @@ Step PythonHost::start() {
   command.directory = options_.directory;
   SEEDBED_TRY(server_, Resident::start(*box_, command, Talk::socket, '\n'));
   session_ = false;
+  ends_to_come_ = 0;
   out_.emplace(options_.output_bytes);
   err_.emplace(options_.output_bytes);
   Heard heard;
@@ -68,19 +69,26 @@ std::optional<Value> PythonHost::hear(Clock::time_point deadline, Heard& heard) 
   }
 }
 
+// Code can write what it likes to the channel, so that host and server are at odds about whether
+// there is a session: then all of it begins anew.
 Step PythonHost::begin_session() {
-  if (session_) return std::nullopt;
-  Heard heard;
-  const bool said = say(Value::object().set("start", "session"));
-  const auto deadline = Clock::now() + kStartTime;
-  while (said) {
-    const auto message = hear(deadline, heard);
-    if (!message) break;
-    if (message->find("ready") == nullptr) continue;  // of a session before
-    session_ = true;
-    return std::nullopt;
+  for (int tries = 0; !session_; ++tries) {
+    Heard heard;
+    const bool said = say(Value::object().set("start", "session"));
+    const auto deadline = Clock::now() + (tries == 0 ? kKillTime : kStartTime);
+    while (said && !session_) {
+      const auto message = hear(deadline, heard);
+      if (!message) break;
+      session_ = message->find("ready") != nullptr;
+      if (!session_ && ends_to_come_ > 0 && message->find("ended") != nullptr) --ends_to_come_;
+    }
+    if (session_) break;
+    if (tries > 0) return of_server(heard, "a session");
+    server_.reset();
+    box_->kill_all();
+    if (auto failed = start()) return failed;
   }
-  return of_server(heard, "a session");
+  return std::nullopt;
 }
 
 Result<PythonReply> PythonHost::run(std::string_view code, Milliseconds wall) {
@@ -107,15 +115,14 @@ Result<PythonReply> PythonHost::ask(std::string_view code, Milliseconds wall, bo
   const auto begin = Clock::now();
   const auto deadline = begin + wall;
   const std::int64_t id = next_++;
-  const Value request = Value::object().set("id", id).set("code", std::string(code));
+  Value request = Value::object().set("id", id).set("code", std::string(code));
   PythonReply reply;
-  if (once) {
-    say(Value::object().set("start", "call"));
-  } else if (auto failed = begin_session()) {
+  if (once)
+    request.set("start", "call");
+  else if (auto failed = begin_session())
     return *std::move(failed);
-  }
   say(request);
-  bool answered = false, ended = false;
+  bool ended = false;
   int interrupts = 0;
   auto until = deadline;
   while (!ended) {
@@ -126,15 +133,18 @@ Result<PythonReply> PythonHost::ask(std::string_view code, Milliseconds wall, bo
       if (said_id != nullptr && said_id->is_number() &&
           said_id->as_double() == static_cast<double>(id)) {
         fill(*message, reply);
-        answered = true;
-        const bool goes_on = !once && !reply.error.starts_with("SystemExit");
-        if (goes_on) break;
+        if (once) ++ends_to_come_;
+        if (once || !reply.error.starts_with("SystemExit")) break;
       } else if (const Value* status = message->find("ended");
                  status != nullptr && status->is_int()) {
+        if (ends_to_come_ > 0) {
+          --ends_to_come_;  // of a call before
+          continue;
+        }
         const int how = static_cast<int>(status->as_int());
         session_ = false;
         ended = true;
-        if (!once || !answered) reply.end = PythonReply::End::session_ended;
+        reply.end = PythonReply::End::session_ended;
         if (WIFSIGNALED(how)) reply.signal = WTERMSIG(how);
       }
       continue;

@@ -1,8 +1,9 @@
 """What a box's Python is made of: a server that has imported what sessions want, and forks a session whenever one is asked for.
 
-Descriptor 0 is a stream of lines, JSON objects, to and from the host outside. The server reads single lines, `{"start": "session"}` or
-`{"start": "call"}`, and forks; the child answers `{"ready": true}`, then `{"id": N, "code": "..."}` by `{"id": N, "ok": ..., "value": ...,
-"error": ...}`; a child for a call ends after one. When a child ends, the server says `{"ended": STATUS}` and waits for the next line.
+Descriptor 0 is a stream of lines, JSON objects, to and from the host outside. The server waits for `{"start": "session"}` and forks; the
+child says `{"ready": true}` and answers `{"id": N, "code": "..."}` by `{"id": N, "ok": ..., "value": ..., "error": ...}`, as often as
+asked. A child of `{"start": "call", "id": N, "code": "..."}` answers once. When a child has ended, the server says `{"ended": STATUS}` and
+waits for the next line.
 Standard output and error are the host's pipes. SIGINT interrupts what a child runs.
 """
 
@@ -20,18 +21,6 @@ WARM = os.environ.get("SEEDBED_WARM", "")
 
 for module in filter(None, WARM.split(",")):
     __import__(module)
-
-
-def line_of(fd):
-    """One line, read byte by byte: what follows belongs to a child."""
-    out = bytearray()
-    while True:
-        byte = os.read(fd, 1)
-        if not byte:
-            os._exit(0)
-        if byte == b"\n":
-            return json.loads(out)
-        out += byte
 
 
 def say(fd, message):
@@ -91,13 +80,14 @@ def answer(request, names):
 
 
 def session(fd, once):
+    """once: the one request, or None for as many as come."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     names = {"__name__": "__main__", "__builtins__": __builtins__, "exit": sys.exit, "quit": sys.exit}
     if not once:
         say(fd, {"ready": True})
     goes_on = True
     while goes_on:
-        reply, goes_on = answer(line_of(fd) if once else lines(fd), names)
+        reply, goes_on = answer(once or line_of(fd), names)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -108,8 +98,8 @@ def session(fd, once):
     os._exit(0)
 
 
-def lines(fd, kept=bytearray()):
-    """The next line; a session reads ahead, since nobody reads after it."""
+def line_of(fd, kept=bytearray()):
+    """The next line. The host says nothing to the server while a child reads, so nothing that is read ahead is lost."""
     while b"\n" not in kept:
         data = os.read(fd, 65536)
         if not data:
@@ -130,6 +120,7 @@ def serve():
     os.dup2(null, 0)
     os.close(null)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answer({"id": 0, "code": "1"}, {})  # what a child would otherwise do first
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -139,7 +130,7 @@ def serve():
         child = os.fork()
         if child == 0:
             gc.enable()
-            session(fd, wanted.get("start") == "call")
+            session(fd, wanted if wanted.get("start") == "call" else None)
         _, status = os.waitpid(child, 0)
         say(fd, {"ended": status})
 

@@ -273,6 +273,17 @@ TEST_F(PythonHostTest, WhatWritesToTheChannelFoolsItselfAlone) {
                      "\"ok\": true, \"value\": \"stale\"}\\n"
                      "not json\\n')\n  except OSError: pass\n'mine'");
   EXPECT_EQ(r.value, "'mine'");
+  // Host and server at odds about whether there is a session.
+  const std::string to_all =
+      "import os\nfor fd in range(3, 64):\n  try:\n    os.write(fd, b'{\"ended\": 0}\\n')\n  "
+      "except OSError: pass\n";
+  EXPECT_EQ(run(*host, to_all).end, PythonReply::End::session_ended);
+  EXPECT_EQ(run(*host, "1 + 2").value, "3");
+  const auto odd = host->call(to_all, kLong);
+  EXPECT_FALSE(odd.ok()) << "there is a session";
+  ASSERT_FALSE(host->restart().has_value());
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(host->call(to_all + "i = 5\ni", kLong).ok());
+  EXPECT_EQ(run(*host, "2 + 2").value, "4");
   const auto long_one = run(*host, "'y' * 10_000_000");
   EXPECT_LT(long_one.value.size(), 70'000U);
   const auto flood = run(*host, "print('z' * 3_000_000)");
