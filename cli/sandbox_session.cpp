@@ -4,9 +4,7 @@
 #include <iostream>
 
 #include "base/text.h"
-#include "cli/common.h"
-#include "cli/options.h"
-#include "sandbox/box/mount_text.h"
+#include "cli/box_arguments.h"
 #include "sandbox/hosts/python_host.h"
 #include "sandbox/hosts/shell_host.h"
 
@@ -120,26 +118,18 @@ void show(Output& out, const Value& answer) {
 }  // namespace
 
 Result<int> cmd_sandbox_session(Context& context, const Words& words) {
-  Common common;
-  std::string host = "shell", net = "none", warm;
-  std::int64_t wall_ms = 30'000, memory = 512, pids = 64;
-  std::vector<std::string> mounts;
+  BoxArguments arguments;
+  std::string host = "shell", warm;
+  std::int64_t wall_ms = 30'000;
   Options options(
       "sandbox session",
       "a shell or a Python that stays in a jail: each line of standard input is a request",
       "printf 'cd /tmp\\npwd\\n' | seedbed sandbox session");
   options.choice("--host", host, {"shell", "python"}, "bash, or Python as at its prompt");
   options.integer("--wall-ms", wall_ms, 1, 86'400'000, "of a request, where it names no other");
-  options.integer("--memory-mib", memory, 8, 1 << 20, "of the jail");
-  options.integer("--pids", pids, 8, 32'768, "processes in the jail");
-  options.choice("--net", net, {"none", "loopback"},
-                 "no network, or an interface of its own with nobody else on it");
-  options.texts("--mount", mounts, "SRC:DST[:rw]",
-                "a file or folder of the host to be seen inside");
   options.text("--warm", warm, "A,B",
                "python: modules that are imported before the session begins");
-  isolation_option(options, common);
-  json_option(options, common);
+  arguments.add_to(options);
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help())
     return context.out.raw(options.help() +
@@ -149,19 +139,8 @@ Result<int> cmd_sandbox_session(Context& context, const Words& words) {
                            "\"to\": TEXT}; paths are below /work.\n"
                            "With --json the answer is an object a line.\n"),
            0;
-  sandbox::BoxSpec spec;
-  spec.limits.memory_mib = static_cast<int>(memory);
-  spec.limits.pids = static_cast<int>(pids);
-  spec.net = net == "loopback" ? sandbox::box::Net::loopback : sandbox::box::Net::none;
-  for (const auto& mount : mounts) {
-    sandbox::BoxMount one;
-    const auto fault = sandbox::box::read_mount(mount, one.source, one.target, one.writable);
-    if (!fault.what.empty())
-      return make_error(Where::usage, "option", "--mount", fault.what, fault.todo);
-    spec.mounts.push_back(std::move(one));
-  }
-  SEEDBED_TRY(const auto boxes, sandbox::Boxes::start(isolation_of(common.isolation)));
-  SEEDBED_TRY(auto box, boxes->open(spec));
+  const bool json = arguments.common.json;
+  SEEDBED_TRY(auto box, arguments.open());
   Session session(host, wall_ms);
   if (auto error = session.open(std::move(box), warm)) return *std::move(error);
   for (std::string line; std::getline(std::cin, line);) {
@@ -171,7 +150,7 @@ Result<int> cmd_sandbox_session(Context& context, const Words& words) {
                         "write a file with {\"write\": ...} and run that");
     if (line.empty()) continue;
     Value request = Value::object();
-    if (line.front() == '{' && common.json) {
+    if (line.front() == '{' && json) {
       auto read = schemas::parse_json(line);
       if (!read.ok() || !read->is_object()) {
         context.out.raw(dump(bad_request("no JSON object")) + "\n");
@@ -182,7 +161,7 @@ Result<int> cmd_sandbox_session(Context& context, const Words& words) {
       request.set("run", line);
     }
     SEEDBED_TRY(const auto answer, session.answer(request));
-    if (common.json)
+    if (json)
       context.out.raw(dump(answer) + "\n");
     else
       show(context.out, answer);
