@@ -135,7 +135,7 @@ const std::vector<Target>& targets() {
         {"trajectory", record<schemas::Trajectory>, {schemas::dump_record(schemas::Trajectory{})}},
     };
     for (const auto& more : {checkpoint_targets(), chat_targets(), grammar_targets(),
-                             http_targets(), tokenizer_targets()})
+                             http_targets(), sandbox_targets(), tokenizer_targets()})
       list.insert(list.end(), more.begin(), more.end());
     return list;
   }();

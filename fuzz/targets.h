@@ -17,6 +17,7 @@ std::vector<Target> chat_targets();        // target_chat.cc: completions, conve
 std::vector<Target> checkpoint_targets();  // target_checkpoint.cc: models' files
 std::vector<Target> grammar_targets();     // target_grammar.cc: schemas to masks
 std::vector<Target> http_targets();        // target_http.cc: requests and their answers
+std::vector<Target> sandbox_targets();     // target_sandbox.cc: MCP messages, mounts
 std::vector<Target> tokenizer_targets();   // target_tokenizer.cc: tokenizer.json, texts
 
 }  // namespace seedbed::fuzz

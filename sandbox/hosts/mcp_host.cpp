@@ -20,56 +20,7 @@ constexpr std::array<std::string_view, 4> kSpoken = {"2025-11-25", "2025-06-18",
 constexpr Milliseconds kProbe{8'000}, kSayTime{5'000};
 constexpr std::int64_t kUnsupportedVersion = -32022;
 constexpr int kMostPages = 64, kMostNoise = 1000;
-constexpr std::size_t kMostName = 64, kMostDescription = 4096, kMostSchema = 64 << 10,
-                      kMostErrors = 16 << 10;
-
-bool usable_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMostName &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_' || c == '-';
-         });
-}
-
-std::string cut_text(std::string text, std::size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0U) == 0x80U) --most;
-  text.resize(most);
-  return text;
-}
-
-ToolResult error_result(const std::string& code,
-                        const std::string& message,
-                        End end = End::tool_error) {
-  return {end, dump(Value::object().set(
-                   "error", Value::object().set("code", code).set("message", message)))};
-}
-
-// One block of content as a value: text as it is, all else described.
-Value block_of(const Value& block) {
-  if (!block.is_object()) return Value::object().set("type", "unknown");
-  if (block.text("type") == "text")
-    return Value::object().set("type", "text").set("text", block.text("text"));
-  Value out = Value::object().set("type", block.text("type"));
-  for (const char* name : {"mimeType", "uri", "name"})
-    if (const std::string text = block.text(name); !text.empty())
-      out.set(name, cut_text(text, 1024));
-  if (const std::string data = block.text("data"); !data.empty())
-    out.set("bytes", static_cast<std::int64_t>(data.size() / 4 * 3));
-  const Value* resource = block.find("resource");
-  if (resource != nullptr && resource->is_object())
-    out.set("uri", cut_text(resource->text("uri"), 1024)).set("text", resource->text("text"));
-  return out;
-}
-
-std::string all_text(const Value& result) {
-  std::string out;
-  if (const Value* content = result.find("content"); content != nullptr && content->is_array())
-    for (const auto& block : content->items())
-      if (block.is_object() && block.text("type") == "text")
-        out += (out.empty() ? "" : "\n") + block.text("text");
-  return out;
-}
+constexpr std::size_t kMostErrors = 16 << 10, kMostLeftOut = 1000;
 
 }  // namespace
 
@@ -293,59 +244,17 @@ Step McpHost::list_tools(Clock::time_point deadline) {
 }
 
 void McpHost::add_tool(const Value& tool) {
-  const std::string name = tool.is_object() ? tool.text("name") : "";
-  const auto leave = [&](std::string why) {
-    if (left_out_.size() < 1000)
-      left_out_.emplace_back(cut_text(replace_invalid_utf8(name), 130), std::move(why));
+  const auto leave = [&](const std::string& name, std::string why) {
+    if (left_out_.size() < kMostLeftOut) left_out_.emplace_back(name, std::move(why));
   };
-  if (!usable_name(name)) return leave("its name is not 1 to 64 letters, digits, _ and -");
-  if (schemas_.count(name) != 0) return leave("a second tool of this name");
+  auto read = read_mcp_tool(tool);
+  if (!read.why.empty()) return leave(read.tool.name, std::move(read.why));
+  if (schemas_.count(read.tool.name) != 0)
+    return leave(read.tool.name, "a second tool of this name");
   if (tools_.size() >= options_.most_tools)
-    return leave("there are " + std::to_string(options_.most_tools) + " already");
-  const Value* input = tool.find("inputSchema");
-  if (input == nullptr || !input->is_object() || input->text("type") != "object")
-    return leave("its input schema is not of an object");
-  if (dump(*input).size() > kMostSchema) return leave("its input schema is above 64 KiB");
-  auto compiled = schemas::JsonSchema::compile(*input);
-  if (!compiled.ok()) return leave("its input schema: " + cut_text(compiled.error().message, 300));
-  schemas_.emplace(name, *std::move(compiled));
-  tools_.push_back(
-      {name, cut_text(replace_invalid_utf8(tool.text("description")), kMostDescription), *input});
-}
-
-ToolResult McpHost::result_of(const Value& result) const {
-  if (result.text("resultType") == "input_required")
-    return error_result("input_required", "the tool asks for input that nobody gives");
-  const Value* failed = result.find("isError");
-  if (failed != nullptr && failed->is_bool() && failed->as_bool()) {
-    const std::string text = all_text(result);
-    return error_result(
-        "tool_error", text.empty() ? "the tool failed" : cut_text(text, options_.output_bytes / 2));
-  }
-  ToolResult out;
-  const Value* structured = result.find("structuredContent");
-  const Value* content = result.find("content");
-  if (structured != nullptr && !structured->is_null()) {
-    out.out = dump(*structured);
-  } else if (content != nullptr && content->is_array() && content->items().size() == 1 &&
-             content->items()[0].is_object() && content->items()[0].text("type") == "text") {
-    const std::string text = content->items()[0].text("text");
-    const auto value = schemas::parse_json(text);
-    out.out = value.ok() && (value->is_object() || value->is_array())
-                  ? dump(*value)
-                  : dump(Value::object().set("text", text));
-  } else {
-    Value blocks = Value::array();
-    if (content != nullptr && content->is_array())
-      for (const auto& block : content->items()) blocks.push(block_of(block));
-    out.out = dump(Value::object().set("content", std::move(blocks)));
-  }
-  if (out.out.size() > options_.output_bytes)
-    return error_result("output_cut",
-                        "the result has " + std::to_string(out.out.size()) + " bytes, at most " +
-                            std::to_string(options_.output_bytes) + " are shown",
-                        End::output_cut);
-  return out;
+    return leave(read.tool.name, "there are " + std::to_string(options_.most_tools) + " already");
+  schemas_.emplace(read.tool.name, *std::move(read.schema));
+  tools_.push_back(std::move(read.tool));
 }
 
 Result<ToolResult> McpHost::call(const schemas::ToolCall& call, Milliseconds wall) {
@@ -354,31 +263,29 @@ Result<ToolResult> McpHost::call(const schemas::ToolCall& call, Milliseconds wal
     std::vector<std::string> names;
     for (const auto& tool : tools_) names.push_back(tool.name);
     const std::string near = nearest(call.tool, names);
-    return error_result("unknown_tool", "there is no tool '" + cut_text(call.tool, 100) + "'" +
-                                            (near.empty() ? "" : "; did you mean '" + near + "'?"));
+    return mcp_error("unknown_tool", "there is no tool '" + cut_text(call.tool, 100) + "'" +
+                                         (near.empty() ? "" : "; did you mean '" + near + "'?"));
   }
   if (const auto wrong = schema->second.validate(call.args); !wrong.empty())
-    return error_result(
-        "invalid_arguments",
-        (wrong[0].pointer.empty() ? "" : wrong[0].pointer + ": ") + wrong[0].message);
-  if (!program_->alive()) return error_result("crashed", "the server has ended", End::crashed);
+    return mcp_error("invalid_arguments",
+                     (wrong[0].pointer.empty() ? "" : wrong[0].pointer + ": ") + wrong[0].message);
+  if (!program_->alive()) return mcp_error("crashed", "the server has ended", End::crashed);
   const Answer answer =
       ask("tools/call", Value::object().set("name", call.tool).set("arguments", call.args),
           Clock::now() + wall);
   switch (answer.what) {
     case Answer::What::result:
-      return result_of(answer.value);
+      return mcp_result(answer.value, options_.output_bytes);
     case Answer::What::error:
-      return error_result(answer.code == -32602 ? "invalid_arguments" : "tool_error",
-                          answer.message);
+      return mcp_error(answer.code == -32602 ? "invalid_arguments" : "tool_error", answer.message);
     case Answer::What::late:
-      return error_result("timed_out", "no answer in " + std::to_string(wall.count()) + " ms",
-                          End::timed_out);
+      return mcp_error("timed_out", "no answer in " + std::to_string(wall.count()) + " ms",
+                       End::timed_out);
     case Answer::What::box_ended:
       return failed(answer, "tools/call");
     default:
       program_->interrupt(SIGKILL);  // it may have said what is no message
-      return error_result("crashed", "the server has ended (" + answer.message + ")", End::crashed);
+      return mcp_error("crashed", "the server has ended (" + answer.message + ")", End::crashed);
   }
 }
 

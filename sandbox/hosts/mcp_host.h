@@ -11,17 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "sandbox/hosts/mcp_message.h"
 #include "sandbox/hosts/resident.h"
-#include "schemas/call.h"
-#include "schemas/json_schema.h"
 
 namespace seedbed::sandbox {
-
-struct McpTool {
-  std::string name;         // [A-Za-z0-9_-], at most 64
-  std::string description;  // at most 4 KiB
-  schemas::Value input;     // JSON Schema of an object
-};
 
 struct McpServer {
   std::string name, version;  // as it calls itself
@@ -72,7 +65,6 @@ class McpHost {
              Resident::Clock::time_point deadline);
   bool heed(const schemas::Value& message);
   [[nodiscard]] Error failed(const Answer& answer, const std::string& method) const;
-  [[nodiscard]] schemas::ToolResult result_of(const schemas::Value& result) const;
 
   std::unique_ptr<LiveBox> box_;
   Options options_;

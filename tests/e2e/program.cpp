@@ -128,6 +128,17 @@ std::set<pid_t> children_left(double seconds, std::set<pid_t>& seen) {
   return left;
 }
 
+std::set<pid_t> children_of(pid_t parent) {
+  std::set<pid_t> out;
+  std::error_code error;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(parent) + "/task", error)) {
+    std::ifstream file(task.path() / "children");
+    for (pid_t pid = 0; file >> pid;) out.insert(pid);
+  }
+  return out;
+}
+
 std::vector<std::string> groups_of(const std::set<pid_t>& pids) {
   std::vector<std::string> out;
   std::error_code error;

@@ -46,6 +46,7 @@ void adopt_orphans();
 // Waits until no child is left, at most so long; returns those still there. Reaped children go into
 // `seen`.
 std::set<pid_t> children_left(double seconds, std::set<pid_t>& seen);
+std::set<pid_t> children_of(pid_t parent);
 // Control groups of brokers among `pids` that still exist.
 std::vector<std::string> groups_of(const std::set<pid_t>& pids);
 std::vector<std::string> own_mounts();  // lines of our mount table that name seedbed
