@@ -32,8 +32,9 @@ FileReply refuse(int error, std::string_view why) {
 // "" for the folder itself; nothing where the path is none of its.
 std::optional<std::string> inside(const std::string& path) {
   std::string rest = path;
-  if (rest == "/work" || rest.starts_with("/work/"))
-    rest = rest.substr(5);
+  constexpr std::string_view kWork = "/work";
+  if (rest == kWork || (rest.starts_with(kWork) && rest[kWork.size()] == '/'))
+    rest = rest.substr(kWork.size());
   else if (rest.starts_with("/"))
     return std::nullopt;
   std::vector<std::string> parts;

@@ -17,7 +17,7 @@ namespace seedbed::sandbox {
 namespace {
 
 Error unfit(const std::string& path, const std::string& found, const std::string& wanted) {
-  return make_error(Where::sandbox, "work area", "/work/" + path,
+  return make_error(Where::sandbox, "work area", "/work" + (path.empty() ? "" : "/" + path),
                     "found " + found + ", wanted " + wanted, "use a box of its own");
 }
 Error of_errno(const std::string& path, int error) {

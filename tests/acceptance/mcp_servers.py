@@ -81,13 +81,13 @@ def check_git():
     server = Server("mcp-2", module("mcp_server_git"), "--mount", f"{ROOT}:/srv/repository")
     offered = server.run()
     want(offered["protocol"] == "2026-07-28" and len(offered["tools"]) >= 10, offered)
-    refused = server.call("git_log", repo_path="/work/none")
+    refused = server.call("git_log", repo_path="none")
     want(refused["end"] == "tool_error", refused)
     return len(offered["tools"])
 
 
 def check_sqlite():
-    server = Server("mcp-1", [PYTHON, "-c", "from mcp_server_sqlite import main; main()", "--db-path", "/work/a.db"])
+    server = Server("mcp-1", [PYTHON, "-c", "from mcp_server_sqlite import main; main()", "--db-path", "a.db"])
     offered = server.run()
     want(not offered["protocol"].startswith("2026"), offered["protocol"])
     names = {tool["name"] for tool in offered["tools"]}

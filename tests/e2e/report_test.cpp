@@ -1,5 +1,6 @@
 // What the commands say about a store, for people and for machines.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -138,6 +139,11 @@ TEST_F(Report, DoctorListsLayersAsJson) {
     EXPECT_NE(layer.text("name"), "");
     EXPECT_TRUE(layer.text("state") == "on" || !layer.text("why").empty()) << layer.text("name");
   }
+  const auto* boxes = value.find("boxes");
+  ASSERT_NE(boxes, nullptr);
+  const bool available = *boxes->find("available") == schemas::Value(true);
+  EXPECT_EQ(available, boxes->text("refused").empty());
+  if (geteuid() == 0) EXPECT_TRUE(available) << boxes->text("refused");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 namespace seedbed::sandbox {
 namespace {
 
+const std::string kWork = "/work";
 constexpr Milliseconds kLong{20'000}, kShort{300};
 
 class HostsTest : public ::testing::Test {
@@ -61,7 +62,7 @@ TEST_F(ShellHostTest, DirectoryVariablesAndFunctionsAreKept) {
   EXPECT_EQ(r.end, ShellReply::End::done);
   EXPECT_EQ(r.exit_code, 0);
   EXPECT_EQ(r.output, "");
-  EXPECT_EQ(r.directory, "/work/a/b");
+  EXPECT_EQ(r.directory, kWork + "/a/b");
   EXPECT_EQ(run(*host, "f; pwd; sh -c 'echo $Y'").output, "f: two words\n/work/a/b\n1\n");
   EXPECT_EQ(run(*host, "false").exit_code, 1);
   EXPECT_EQ(run(*host, "echo out; echo err >&2; echo out2").output, "out\nerr\nout2\n");
@@ -165,7 +166,7 @@ TEST_F(ShellHostTest, CommandsDoNotHaveTheChannel) {
 TEST_F(ShellHostTest, FilesOfWorkAreReadAndWrittenFromOutside) {
   auto host = shell();
   ASSERT_NE(host, nullptr);
-  EXPECT_EQ(host->write_file("/work/src/main.c", "int main() { return 1; }\n").error, 0);
+  EXPECT_EQ(host->write_file(kWork + "/src/main.c", "int main() { return 1; }\n").error, 0);
   EXPECT_EQ(run(*host, "cat src/main.c; stat -c %u src/main.c src; id -u").output.find("int main"),
             0U);
   const auto owners = run(
