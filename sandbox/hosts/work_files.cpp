@@ -16,6 +16,7 @@
 #include "sandbox/box/output.h"
 #include "sandbox/broker/sys.h"
 #include "sandbox/errno_name.h"
+#include "sandbox/write_all.h"
 
 namespace seedbed::sandbox {
 namespace {
@@ -79,16 +80,6 @@ FileReply parent_of(
     folder.reset(open_beneath(folder.get(), part, O_RDONLY | O_DIRECTORY));
   }
   return folder ? FileReply{} : refuse(errno, "the folder cannot be opened");
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "sandbox/broker/sys.h"
 #include "sandbox/errno_name.h"
+#include "sandbox/write_all.h"
 
 namespace seedbed::sandbox {
 namespace {
@@ -138,16 +139,6 @@ Step clear(int folder, const std::string& path, int depth) {
       return of_errno(path + "/" + name, errno);
   }
   return std::nullopt;
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 // One entry below `work`, whose folders stand.

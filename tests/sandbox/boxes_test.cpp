@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "boxes_kit.h"
 #include "sandbox/box_exec.h"
 #include "sandbox/box_pool.h"
 #include "sandbox/box_traces.h"
@@ -29,15 +30,8 @@ Command shell(const std::string& script) {
   return command;
 }
 
-class BoxesTest : public ::testing::Test {
+class BoxesTest : public WithBoxes {
  protected:
-  void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    auto started = Boxes::start();
-    ASSERT_TRUE(started.ok()) << started.error().message;
-    boxes_ = *started;
-  }
-
   std::unique_ptr<LiveBox> open(const BoxSpec& spec = {}) {
     auto opened = boxes_->open(spec);
     EXPECT_TRUE(opened.ok()) << opened.error().message;
@@ -54,8 +48,6 @@ class BoxesTest : public ::testing::Test {
   }
 
   [[nodiscard]] Traces baseline() const { return traces(boxes_->pid()); }
-
-  std::shared_ptr<Boxes> boxes_;
 };
 
 TEST_F(BoxesTest, OneBoxRunsOneProgramAfterTheOther) {

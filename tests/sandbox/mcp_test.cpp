@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "boxes_kit.h"
 #include "sandbox/hosts/mcp_host.h"
 
 namespace seedbed::sandbox {
@@ -47,15 +48,8 @@ for line in sys.stdin:
     say(out)
 )py";
 
-class McpHostTest : public ::testing::Test {
+class McpHostTest : public WithBoxes {
  protected:
-  void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    auto started = Boxes::start();
-    ASSERT_TRUE(started.ok()) << started.error().message;
-    boxes_ = *started;
-  }
-
   Result<std::unique_ptr<McpHost>> open(const std::string& patch, McpHost::Options options = {}) {
     std::string program = kServer;
     program.replace(program.find("#PATCH"), 6, patch);
@@ -72,7 +66,6 @@ class McpHostTest : public ::testing::Test {
     EXPECT_TRUE(result.ok()) << result.error().message;
     return result.ok() ? *result : schemas::ToolResult{};
   }
-  std::shared_ptr<Boxes> boxes_;
 };
 
 TEST_F(McpHostTest, AServerOfTheHandshakeIsSpokenTo) {

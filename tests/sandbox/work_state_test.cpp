@@ -5,20 +5,18 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "boxes_kit.h"
 #include "sandbox/box_exec.h"
 #include "sandbox/hosts/shell_host.h"
 
 namespace seedbed::sandbox {
 namespace {
 
-class WorkStateTest : public ::testing::Test {
+class WorkStateTest : public WithBoxes {
  protected:
   void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    auto started = Boxes::start();
-    ASSERT_TRUE(started.ok()) << started.error().message;
-    boxes_ = *started;
-    box_ = open();
+    WithBoxes::SetUp();
+    if (boxes_ != nullptr) box_ = open();
   }
   std::unique_ptr<LiveBox> open() {
     auto opened = boxes_->open(BoxSpec{});
@@ -38,7 +36,6 @@ class WorkStateTest : public ::testing::Test {
     EXPECT_TRUE(read.ok()) << read.error().message;
     return read.ok() ? *read : WorkState{};
   }
-  std::shared_ptr<Boxes> boxes_;
   std::unique_ptr<LiveBox> box_;
 };
 
