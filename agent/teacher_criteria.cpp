@@ -15,7 +15,6 @@ constexpr std::size_t kMostConditions = 4;
 constexpr std::size_t kMostTerms = 24;      // conditions that are tried
 constexpr std::size_t kMostReferences = 6;  // records of one condition
 constexpr std::size_t kMostAmong = 3;       // values of one condition
-constexpr std::size_t kMostBytes = 48;      // of a value
 
 struct Term {
   Condition condition;
@@ -26,9 +25,6 @@ std::string text_in(const Value& row, const std::string& field) {
   const Value* value = row.find(field);
   if (value == nullptr) return "";
   return value->is_null() ? "null" : value_text(*value);
-}
-std::string key_of(const Value& row) {
-  return row.members().empty() ? std::string() : value_text(row.members().front().second);
 }
 
 // As numbers or as dates: a < b. Nothing where they do not compare.
@@ -87,7 +83,7 @@ void terms_of(const Facts& facts,
   const Value& first = *chosen.front()->find(field);
   const bool measured = is_measured(field, first);
   const int named = facts.user_names(field);
-  const auto fits = [&](const std::string& text) { return text.size() <= kMostBytes; };
+  const auto fits = [&](const std::string& text) { return text.size() <= kMostShown; };
   if (values.size() == 1 && fits(*values.begin())) {
     const std::string& value = *values.begin();
     const bool said =
@@ -158,7 +154,6 @@ void add_told(const Rows& rows, const std::vector<Term>& terms, Criteria& out) {
   std::vector<Condition> all;
   for (const auto& term : terms) {
     const Condition& c = term.condition;
-    if (c.values.empty()) continue;
     const bool used =
         std::any_of(out.conditions.begin(), out.conditions.end(), [&](const Condition& o) {
           return o.field == c.field && o.is == c.is && o.values == c.values;
@@ -190,11 +185,12 @@ std::optional<Criteria> criteria(const Facts& facts,
   for (const Value* row : rows)
     if (chosen.count(key_of(*row)) != 0) wanted.push_back(row);
   if (wanted.empty() || rows.size() < 2) return std::nullopt;
-  std::vector<Term> terms{{}};  // the first is none
+  std::vector<Term> terms;
   const auto limits = facts.user_limits();
   for (const auto& [field, value] : wanted.front()->members())
-    if (field != wanted.front()->members().front().first && terms.size() < kMostTerms)
+    if (field != wanted.front()->members().front().first)
       terms_of(facts, field, rows, wanted, limits, today, terms);
+  if (terms.size() > kMostTerms) terms.resize(kMostTerms);
   std::optional<Found> best;
   const auto consider = [&](const std::vector<const Term*>& chosen_terms) {
     Found found;
@@ -213,8 +209,8 @@ std::optional<Criteria> criteria(const Facts& facts,
       ends_of(facts, found.criteria.left, *wanted.front(), found, best);
   };
   consider({});
-  for (std::size_t i = 1; i < terms.size(); ++i) consider({&terms[i]});
-  for (std::size_t i = 1; i < terms.size(); ++i)
+  for (const auto& term : terms) consider({&term});
+  for (std::size_t i = 0; i < terms.size(); ++i)
     for (std::size_t j = i + 1; j < terms.size(); ++j)
       if (terms[i].condition.field != terms[j].condition.field) consider({&terms[i], &terms[j]});
   if (!best) return std::nullopt;

@@ -66,6 +66,10 @@ std::string value_text(const Value& value) {
   return value.is_number() || value.is_bool() ? dump(value) : std::string();
 }
 
+std::string key_of(const Value& record) {
+  return record.members().empty() ? std::string() : value_text(record.members().front().second);
+}
+
 bool is_date(std::string_view text) {
   constexpr std::string_view kForm = "dddd-dd-dd";
   if (text.size() < kForm.size()) return false;

@@ -11,8 +11,11 @@
 
 namespace seedbed::agent {
 
+inline constexpr std::size_t kMostShown = 48;  // bytes of a value that a reason says
+
 // A scalar as it is read; "" for null and for what is no scalar.
 std::string value_text(const schemas::Value& value);
+std::string key_of(const schemas::Value& record);          // its first member's value
 bool is_date(std::string_view text);                       // 2031-03-05, whatever follows
 std::vector<std::string> words_of(std::string_view name);  // of an identifier, in small letters
 

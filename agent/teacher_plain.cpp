@@ -16,13 +16,9 @@ using schemas::GoldStep;
 using schemas::Value;
 using Tools = std::vector<schemas::Tool>;
 
-constexpr std::size_t kMostShown = 48;     // bytes of a value
 constexpr std::size_t kMostCompared = 10;  // records of which the least or greatest is taken
 constexpr std::size_t kMostFitting = 12;
 
-std::string key_of(const Value& item) {
-  return item.members().empty() ? std::string() : value_text(item.members().front().second);
-}
 bool is_page(const GoldStep& step) {
   return step.args.is_object() && step.args.find("offset") != nullptr;
 }
@@ -353,10 +349,6 @@ std::string made(const GoldStep& step) {
       out += (out.empty() ? ": " : ", ") + name + (text.empty() ? "" : " " + text);
     }
   return "So I call " + name_of(step) + out + ".";
-}
-
-std::size_t word_count(std::string_view text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), ' ')) + 1;
 }
 
 }  // namespace

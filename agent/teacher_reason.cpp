@@ -7,21 +7,21 @@
 #include "base/text.h"
 
 namespace seedbed::agent {
-namespace {
-
-using schemas::GoldKind;
-using schemas::GoldStep;
-using schemas::Value;
-
-constexpr std::size_t kMostAmong = 4;   // values that one is compared with
-constexpr std::size_t kMostShown = 48;  // bytes of a value
-constexpr std::size_t kMostRemaining = 4;
 
 std::size_t word_count(std::string_view text) {
   std::size_t out = 0;
   for (const auto& word : split(text, ' ')) out += word.empty() ? 0 : 1;
   return out;
 }
+
+namespace {
+
+using schemas::GoldKind;
+using schemas::GoldStep;
+using schemas::Value;
+
+constexpr std::size_t kMostAmong = 4;  // values that one is compared with
+constexpr std::size_t kMostRemaining = 4;
 
 // Sentences while there is room for them; the last one always.
 class Sentences {
@@ -64,10 +64,6 @@ std::vector<std::size_t> preferred_calls(const Outlook& outlook) {
     if (need >= 0 && static_cast<std::size_t>(need) < outlook.call_of_step.size())
       out.push_back(outlook.call_of_step[static_cast<std::size_t>(need)]);
   return out;
-}
-
-std::string key_of(const Value& item) {
-  return item.members().empty() ? std::string() : value_text(item.members().front().second);
 }
 
 // "its state is open and its topic is hygienic"

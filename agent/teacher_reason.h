@@ -4,6 +4,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/teacher_facts.h"
@@ -14,6 +15,8 @@
 namespace seedbed::agent {
 
 inline constexpr std::size_t kMostReasonWords = 40;
+
+std::size_t word_count(std::string_view text);
 
 // The next step among the steps of the plan.
 struct Outlook {

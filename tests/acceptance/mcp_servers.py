@@ -41,9 +41,13 @@ def install():
         done.write_text(json.dumps(packages))
 
 
+# git trusts no repository of another user's, and in the jail everything of the host is one.
+TRUSTED = ["GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"]
+
+
 class Server:
     def __init__(self, folder, command, *flags):
-        self.command = ["env", "PYTHONPATH=/srv/mcp", "GIT_PYTHON_REFRESH=quiet", *command]
+        self.command = ["env", "PYTHONPATH=/srv/mcp", *TRUSTED, *command]
         self.flags = ["--json", "--mount", f"{PLACE / folder}:/srv/mcp", *flags]
 
     def run(self, *more):
@@ -78,9 +82,16 @@ def check_time():
 
 
 def check_git():
-    server = Server("mcp-2", module("mcp_server_git"), "--mount", f"{ROOT}:/srv/repository")
+    repository = PLACE / "repository"
+    if not repository.exists():
+        git = ["git", "-C", str(repository), "-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
+        subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+        subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "the first of all"], check=True)
+    server = Server("mcp-2", module("mcp_server_git"), "--mount", f"{repository}:/srv/repository")
     offered = server.run()
     want(offered["protocol"] == "2026-07-28" and len(offered["tools"]) >= 10, offered)
+    log = server.call("git_log", repo_path="/srv/repository")
+    want(log["end"] == "ok" and "the first of all" in json.dumps(log), log)
     refused = server.call("git_log", repo_path="none")
     want(refused["end"] == "tool_error", refused)
     return len(offered["tools"])
