@@ -45,7 +45,7 @@ Result<std::unique_ptr<McpHost>> McpHost::open(std::unique_ptr<LiveBox> box, Opt
   std::unique_ptr<McpHost> self(new McpHost(std::move(box), std::move(options)));
   const auto deadline = Clock::now() + self->options_.start;
   if (auto error = self->start()) return *std::move(error);
-  if (auto error = self->greet(deadline, kProbe)) return *std::move(error);
+  if (auto error = self->greet(deadline)) return *std::move(error);
   if (auto error = self->list_tools(deadline)) return *std::move(error);
   return self;
 }
@@ -143,7 +143,7 @@ McpHost::Answer McpHost::ask(const std::string& method, Value params, Clock::tim
 }
 
 Error McpHost::failed(const Answer& answer, const std::string& method) const {
-  const std::string errors(trim(errors_.text()));
+  const std::string errors = replace_invalid_utf8(trim(errors_.text()));
   const std::string found = answer.what == Answer::What::late ? "no answer in time"
                             : answer.what == Answer::What::ended
                                 ? "it ended (" + answer.message + ")"
@@ -162,45 +162,53 @@ Error McpHost::failed(const Answer& answer, const std::string& method) const {
       "a network?");
 }
 
-// A server of the current revision answers server/discover; others answer any error, or nothing, or
-// end.
-Step McpHost::greet(Clock::time_point deadline, Milliseconds probe) {
+// Whether the server is of the current revision.
+bool McpHost::discover(Clock::time_point deadline, Answer& answer) {
   server_.modern = true;
-  const Answer answer =
-      ask("server/discover", Value::object(), std::min(deadline, Clock::now() + probe));
+  answer = ask("server/discover", Value::object(), deadline);
   const Value* versions =
       answer.value.is_object() ? answer.value.find("supportedVersions") : nullptr;
-  if (answer.what == Answer::What::result && versions != nullptr && versions->is_array() &&
+  server_.modern =
+      answer.what == Answer::What::result && versions != nullptr && versions->is_array() &&
       std::any_of(versions->items().begin(), versions->items().end(),
-                  [](const Value& v) { return v.is_string() && v.as_string() == kModern; })) {
-    server_.protocol = kModern;
-    const Value* meta = answer.value.find("_meta");
-    const Value* info = meta != nullptr && meta->is_object()
-                            ? meta->find("io.modelcontextprotocol/serverInfo")
-                            : nullptr;
-    if (info == nullptr) info = answer.value.find("serverInfo");
-    if (info != nullptr && info->is_object()) {
-      server_.name = cut_text(info->text("name"), 200);
-      server_.version = cut_text(info->text("version"), 200);
-    }
-    return std::nullopt;
-  }
-  server_.modern = false;
+                  [](const Value& v) { return v.is_string() && v.as_string() == kModern; });
+  if (!server_.modern) return false;
+  server_.protocol = kModern;
+  const Value* meta = answer.value.find("_meta");
+  const Value* info = meta != nullptr && meta->is_object()
+                          ? meta->find("io.modelcontextprotocol/serverInfo")
+                          : nullptr;
+  know(info != nullptr ? info : answer.value.find("serverInfo"));
+  return true;
+}
+
+void McpHost::know(const Value* info) {
+  if (info == nullptr || !info->is_object()) return;
+  server_.name = cut_text(info->text("name"), 200);
+  server_.version = cut_text(info->text("version"), 200);
+}
+
+// A server of the current revision answers server/discover; others answer any error, or nothing, or
+// end. One that was slow to start refuses the handshake for the revision it has seen meanwhile.
+Step McpHost::greet(Clock::time_point deadline) {
+  Answer answer;
+  if (discover(std::min(deadline, Clock::now() + kProbe), answer)) return std::nullopt;
   if (answer.what == Answer::What::box_ended) return failed(answer, "server/discover");
   if (!program_->alive())
     if (auto error = start()) return error;
-  return handshake(deadline);
-}
-
-Step McpHost::handshake(Clock::time_point deadline) {
   Value params = Value::object()
                      .set("protocolVersion", std::string(kLegacy))
                      .set("capabilities", Value::object());
   params.set("clientInfo", Value::object().set("name", "seedbed").set("version", "1"));
-  const Answer answer = ask("initialize", std::move(params), deadline);
-  // It was slow to start, and is of the current revision after all.
-  if (answer.what == Answer::What::error && answer.code == kUnsupportedVersion)
-    return greet(deadline, options_.start);
+  answer = ask("initialize", std::move(params), deadline);
+  Answer again;
+  if (answer.what == Answer::What::error && answer.code == kUnsupportedVersion &&
+      discover(deadline, again))
+    return std::nullopt;
+  return handshake(answer);
+}
+
+Step McpHost::handshake(const Answer& answer) {
   if (answer.what != Answer::What::result) return failed(answer, "initialize");
   server_.protocol = answer.value.text("protocolVersion");
   if (std::find(kSpoken.begin(), kSpoken.end(), server_.protocol) == kSpoken.end())
@@ -208,10 +216,7 @@ Step McpHost::handshake(Clock::time_point deadline) {
         Where::tool, "MCP server", "initialize",
         "found revision '" + cut_text(server_.protocol, 40) + "', wanted 2024-11-05 to 2026-07-28",
         "use another version of the server");
-  if (const Value* info = answer.value.find("serverInfo"); info != nullptr && info->is_object()) {
-    server_.name = cut_text(info->text("name"), 200);
-    server_.version = cut_text(info->text("version"), 200);
-  }
+  know(answer.value.find("serverInfo"));
   send(Value::object().set("jsonrpc", "2.0").set("method", "notifications/initialized"));
   return std::nullopt;
 }

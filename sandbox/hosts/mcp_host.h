@@ -55,8 +55,10 @@ class McpHost {
   struct Answer;
   McpHost(std::unique_ptr<LiveBox> box, Options options);
   Step start();
-  Step greet(Resident::Clock::time_point deadline, Milliseconds probe);
-  Step handshake(Resident::Clock::time_point deadline);
+  Step greet(Resident::Clock::time_point deadline);
+  bool discover(Resident::Clock::time_point deadline, Answer& answer);
+  Step handshake(const Answer& answer);
+  void know(const schemas::Value* info);
   Step list_tools(Resident::Clock::time_point deadline);
   void add_tool(const schemas::Value& tool);
   bool send(const schemas::Value& message);

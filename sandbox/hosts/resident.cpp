@@ -185,7 +185,7 @@ Heard Resident::hear(Clock::time_point deadline, box::BoundedText* out, box::Bou
     Heard heard;
     read_messages();
     read_streams(out, err);
-    if (take(heard)) {
+    if (Clock::now() < deadline && take(heard)) {
       read_streams(out, err);  // what was said before the message
       return heard;
     }
@@ -198,6 +198,7 @@ Heard Resident::hear(Clock::time_point deadline, box::BoundedText* out, box::Bou
     }
     const int left = left_until(deadline);
     if (left == 0 && !messages_) {
+      interrupt(SIGKILL);  // should it live on without its channel
       alive_ = false;
       ended_.what = Heard::What::program_ended;
       ended_.code = -1;

@@ -45,8 +45,9 @@ class Resident {
 
   // All of it, or until the time; false where the program does not read or is gone.
   bool say(std::string_view bytes, Clock::time_point deadline);
-  // The next message. What the program says on its streams meanwhile goes to `out` and `err`, where
-  // these are given, else nowhere.
+  // The next message; none once the time is up, however many there are: whoever floods its channel
+  // does not hold up the host. What the program says on its streams meanwhile goes to `out` and
+  // `err`, where these are given, else nowhere.
   Heard hear(Clock::time_point deadline,
              box::BoundedText* out = nullptr,
              box::BoundedText* err = nullptr);

@@ -155,6 +155,18 @@ TEST_F(ShellHostTest, CommandsDoNotHaveTheChannel) {
       "few\n");
 }
 
+TEST_F(ShellHostTest, AFloodOfItsChannelDoesNotHoldUpTheHost) {
+  auto host = shell();
+  ASSERT_NE(host, nullptr);
+  // The process that holds it is the agent's own: /proc leads there.
+  EXPECT_EQ(run(*host, "sh -c '[ -w /proc/$PPID/fd/251 ] && echo open'").output, "open\n");
+  const auto flood =
+      run(*host, "sh -c 'while :; do printf \"x\\\\0\" > /proc/$PPID/fd/251; done'", kShort);
+  EXPECT_NE(flood.end, ShellReply::End::done);
+  EXPECT_LT(flood.wall_us, 5'000'000);
+  EXPECT_EQ(run(*host, "echo here").output, "here\n");
+}
+
 TEST_F(ShellHostTest, FilesOfWorkAreReadAndWrittenFromOutside) {
   auto host = shell();
   ASSERT_NE(host, nullptr);
@@ -277,6 +289,14 @@ TEST_F(PythonHostTest, WhatWritesToTheChannelFoolsItselfAlone) {
   ASSERT_FALSE(host->restart().has_value());
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(host->call(to_all + "i = 5\ni", kLong).ok());
   EXPECT_EQ(run(*host, "2 + 2").value, "4");
+  // Without end: the deadline holds all the same, and the next session is clean.
+  const auto flood_channel = run(*host,
+                                 "import os\nwhile True:\n  for fd in range(3, 64):\n    try: "
+                                 "os.write(fd, b'{}\\n')\n    except OSError: pass",
+                                 kShort);
+  EXPECT_NE(flood_channel.end, PythonReply::End::done);
+  EXPECT_LT(flood_channel.wall_us, 5'000'000);
+  EXPECT_EQ(run(*host, "3 + 2").value, "5");
   const auto long_one = run(*host, "'y' * 10_000_000");
   EXPECT_LT(long_one.value.size(), 70'000U);
   const auto flood = run(*host, "print('z' * 3_000_000)");

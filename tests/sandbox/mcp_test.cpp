@@ -206,6 +206,11 @@ TEST_F(McpHostTest, ServersThatBreakTheProtocolAreRefused) {
       {"def tools(params):\n    while True: print(\"noise\", flush=True)\n",
        "no message of the protocol"},
       {"sys.stderr.write(\"cannot import\\n\"); sys.exit(3)\n", "exit code 3"},
+      {"def initialize(params):\n    return {\"error\": {\"code\": -32022, \"message\": \"no\"}}\n",
+       "error -32022"},
+      {"def tools(params):\n    while True: say({\"jsonrpc\": \"2.0\", \"method\": "
+       "\"notifications/x\"})\n",
+       "no answer in time"},
       {"time.sleep(100)\n", "no answer in time"}};
   for (const auto& row : rows) {
     const auto host = open(row.patch, options);
