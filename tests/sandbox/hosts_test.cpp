@@ -158,10 +158,10 @@ TEST_F(ShellHostTest, CommandsDoNotHaveTheChannel) {
 TEST_F(ShellHostTest, AFloodOfItsChannelDoesNotHoldUpTheHost) {
   auto host = shell();
   ASSERT_NE(host, nullptr);
-  // The process that holds it is the agent's own: /proc leads there.
-  EXPECT_EQ(run(*host, "sh -c '[ -w /proc/$PPID/fd/251 ] && echo open'").output, "open\n");
-  const auto flood =
-      run(*host, "sh -c 'while :; do printf \"x\\\\0\" > /proc/$PPID/fd/251; done'", kShort);
+  // The shell itself has it, put aside while a command runs; programs do not, nor through /proc.
+  EXPECT_EQ(run(*host, "printf 'x\\0' >&12 && echo open").output, "open\n");
+  EXPECT_EQ(run(*host, "sh -c '[ -w /proc/$PPID/fd/12 ] || echo closed'").output, "closed\n");
+  const auto flood = run(*host, "while :; do printf 'x\\0' >&12; done", kShort);
   EXPECT_NE(flood.end, ShellReply::End::done);
   EXPECT_LT(flood.wall_us, 5'000'000);
   EXPECT_EQ(run(*host, "echo here").output, "here\n");
