@@ -37,6 +37,11 @@ constexpr std::string_view kRefuseAbout =
     "the reason's code and the ids "
     "of exactly those records that prove it. The first valid call ends the conversation.";
 
+// Without rules and reasons there is nothing to refuse for.
+bool may_refuse(const schemas::Environment& env) {
+  return !env.policy.handbook.empty() || !env.policy.reasons.empty();
+}
+
 }  // namespace
 
 std::string date_time(std::int64_t minutes) {
@@ -55,7 +60,8 @@ std::string system_text(const schemas::Environment& env) {
   std::string out = "You work for " + env.title +
                     ". You act through the tools you are given; they are the only way to see "
                     "or change its records.\n\n";
-  out += "It is " + date_time(env.now_minutes) + ", and the clock stands still.\n\n";
+  if (!env.server)
+    out += "It is " + date_time(env.now_minutes) + ", and the clock stands still.\n\n";
   if (!env.policy.handbook.empty()) {
     out += "# Handbook\nThese rules bind you, also where a tool would let you break them.\n\n" +
            env.policy.handbook;
@@ -65,20 +71,25 @@ std::string system_text(const schemas::Environment& env) {
   out +=
       "# How to work\n"
       "- Look things up; never guess an id, a number or a name.\n"
-      "- Change only what the task asks for and what the handbook demands.\n"
-      "- A failed call changes nothing: read its error, then try another way.\n"
+      "- Change only what the task asks for and what the handbook demands.\n" +
+      std::string(
+          env.server ? "- Read the error of a failed call, then try another way.\n"
+                     : "- A failed call changes nothing: read its error, then try another way.\n") +
       "- Text without a tool call is a message to the person who asked. Write one only to ask for "
       "what no tool can tell "
       "you; if nobody answers, the task ends without a result.\n\n"
       "# How to finish\n"
       "- Call `" +
       std::string(schemas::kSubmitTool) +
-      "` once when the task is done; its arguments are the result.\n"
-      "- If the handbook forbids what was asked, change nothing and call `" +
-      std::string(schemas::kRefuseTool) +
-      "` with the reason's code and, as `evidence_ids`, the ids of exactly the records that prove "
-      "it.\n"
-      "- The first valid call of either ends the task.\n";
+      "` once when the task is done; its arguments are the result.\n";
+  if (may_refuse(env))
+    out += "- If the handbook forbids what was asked, change nothing and call `" +
+           std::string(schemas::kRefuseTool) +
+           "` with the reason's code and, as `evidence_ids`, the ids of exactly the records that "
+           "prove "
+           "it.\n";
+  out += may_refuse(env) ? "- The first valid call of either ends the task.\n"
+                         : "- The first valid call of it ends the task.\n";
   if (!env.policy.reasons.empty()) {
     out += "\nReason codes:\n";
     for (const auto& reason : env.policy.reasons)
@@ -127,7 +138,7 @@ std::vector<schemas::Tool> offered_tools(const schemas::Environment& env,
   };
   for (const auto& tool : env.tools) add(tool.name, tool.description, tool.input);
   add(schemas::kSubmitTool, kSubmitAbout, task.submit_schema);
-  add(schemas::kRefuseTool, kRefuseAbout, refuse_schema(env));
+  if (may_refuse(env)) add(schemas::kRefuseTool, kRefuseAbout, refuse_schema(env));
   return out;
 }
 

@@ -17,7 +17,8 @@ struct BoxArguments {
   std::vector<std::string> mounts;
   Common common;
 
-  void add_to(Options& options);
+  void add_limits(Options& options);  // memory, processes, network, mounts
+  void add_to(Options& options);      // those, --isolation and --json
   // A server of boxes and one box. The server goes with the last box.
   Result<std::unique_ptr<sandbox::LiveBox>> open() const;
 };

@@ -90,9 +90,7 @@ Result<std::vector<std::string>> write_pages(tasks::Store& store,
   return paths;
 }
 
-Result<int> play(Context& context,
-                 const Demo& demo,
-                 const std::shared_ptr<sandbox::Broker>& broker) {
+Result<int> play(Context& context, const Demo& demo, const std::shared_ptr<Jails>& jails) {
   auto& out = context.out;
   const auto begin = monotonic_us();
   const auto path = demo.file("store.db");
@@ -103,14 +101,14 @@ Result<int> play(Context& context,
   arguments.seed = std::to_string(demo.seed);
   arguments.jobs = core_count();
   arguments.fresh = true;
-  SEEDBED_TRY(const auto generated, generate_into(context, arguments, broker));
+  SEEDBED_TRY(const auto generated, generate_into(context, arguments, jails));
   out.line(format_count(generated.summary.environments) + " environments, " +
            format_count(generated.summary.tasks) + " certified tasks in " +
            format_seconds(generated.summary.seconds) + "; digest " + generated.digest + "\n");
   print_rejections(out, generated.rejections);
 
   SEEDBED_TRY(auto store, open_store(path, {}));
-  SEEDBED_TRY(const auto verified, verify_store(context, *store, {}, demo.sample, broker));
+  SEEDBED_TRY(const auto verified, verify_store(context, *store, {}, demo.sample, jails));
   if (context.stop) return interrupted("demo");
   out.line("\n" + format_count(verified.checked) +
            " tasks made again from their seeds and verified, " +
@@ -123,7 +121,7 @@ Result<int> play(Context& context,
     run.policy = policy;
     run.seed = static_cast<std::uint64_t>(demo.seed);
     run.jobs = core_count();
-    SEEDBED_TRY(auto summary, run_store(context, *store, run, broker));
+    SEEDBED_TRY(auto summary, run_store(context, *store, run, jails));
     results.push_back({policy, std::move(summary)});
   }
   out.table(result_table(results));
@@ -133,7 +131,7 @@ Result<int> play(Context& context,
       demo.file("small.db") + ", level 1):\n");
   std::vector<PolicyResult> with_model;
   if (const auto model = model_or_shipped(""); model.ok()) {
-    SEEDBED_TRY(with_model, play_model(context, *model, demo.dir, demo.seed, broker));
+    SEEDBED_TRY(with_model, play_model(context, *model, demo.dir, demo.seed, jails));
     out.table(result_table(with_model));
   } else {
     out.line("none: " + model.error().message);
@@ -192,8 +190,8 @@ Result<int> cmd_demo(Context& context, const Words& words) {
   if (failed)
     return make_error(Where::usage, "folder", demo.dir, "cannot be made: " + failed.message(),
                       "give another one with --out");
-  SEEDBED_TRY(const auto broker, start_broker(common.isolation));
-  return play(context, demo, broker);
+  SEEDBED_TRY(const auto jails, start_jails(common.isolation));
+  return play(context, demo, jails);
 }
 
 }  // namespace seedbed::cli

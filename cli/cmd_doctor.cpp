@@ -56,7 +56,7 @@ Result<int> cmd_doctor(Context& context, const Words& words) {
 
   const auto layers = sandbox::probe_layers();
   std::string refused;
-  if (auto broker = start_broker(common.isolation); !broker.ok()) refused = broker.error().message;
+  if (auto jails = start_jails(common.isolation); !jails.ok()) refused = jails.error().message;
   utsname machine = {};
   uname(&machine);
 

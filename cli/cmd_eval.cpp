@@ -214,14 +214,14 @@ Result<int> cmd_eval(Context& context, const Words& words) {
     if (!chosen.note.empty()) context.out.status(chosen.note + "; computing on the CPU");
     run.engine.on = std::move(chosen.device);
   }
-  SEEDBED_TRY(auto broker, start_broker(common.isolation));
+  SEEDBED_TRY(auto jails, start_jails(common.isolation));
   SEEDBED_TRY(const auto training, read_training_stores(context, e.against));
 
   Evaluation evaluation;
   evaluation.generator = envgen::kGeneratorVersion;
   std::vector<PreparedSuite> prepared;
   for (const auto& suite : suites) {
-    SEEDBED_TRY(auto one, prepare_suite(context, suite, wanted, training, broker));
+    SEEDBED_TRY(auto one, prepare_suite(context, suite, wanted, training, jails));
     evaluation.suites.push_back(one.record);
     prepared.push_back(std::move(one));
   }
@@ -233,7 +233,7 @@ Result<int> cmd_eval(Context& context, const Words& words) {
     tried.back().policy = name;
   }
   for (const auto& each : tried) {
-    SEEDBED_TRY(auto policy, evaluate(context, prepared, each, broker));
+    SEEDBED_TRY(auto policy, evaluate(context, prepared, each, jails));
     evaluation.policies.push_back(std::move(policy));
   }
   compare_with(context, earlier, evaluation);

@@ -96,6 +96,7 @@ Result<int> cmd_export(Context& context, const Words& words) {
   options.integer("--context", wanted.context, 0, INT64_MAX,
                   "tokens: leave out longer sequences; 0 is none");
   options.flag("--no-issues", wanted.no_issues, "leave out tasks with an open issue");
+  mount_option(options, common);
   isolation_option(options, common);
   store_options(options, common);
   json_option(options, common);
@@ -111,10 +112,10 @@ Result<int> cmd_export(Context& context, const Words& words) {
   if (auto error = settle(options, wanted)) return *std::move(error);
   wanted.interrupted = &context.stop;
 
-  std::shared_ptr<sandbox::Broker> broker;
+  std::shared_ptr<Jails> jails;
   if (wanted.format == agent::ExportFormat::preference) {
-    SEEDBED_TRY(broker, start_broker(common.isolation));
-    wanted.open_host = [broker] { return open_host(*broker, -1); };
+    SEEDBED_TRY(jails, start_jails(common.isolation, common.mounts));
+    wanted.open_host = [jails] { return open_host(*jails, -1); };
   }
   SEEDBED_TRY(auto store, open_reader(path, common));
   Progress progress(context.out, "exporting", "episodes");

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "cli/generation.h"
+#include "cli/from_mcp.h"
 #include "envgen/from_db/from_db.h"
 
 namespace seedbed::cli {
@@ -32,11 +32,24 @@ Step unknown_kind(const schemas::Mix& mix, const std::string& file) {
   return std::nullopt;
 }
 
+// What says nothing to an environment around a server.
+Step not_with_mcp(const Options& options) {
+  for (const char* flag : {"--envs", "--tasks-per-env", "--level", "--mix", "--tools", "--pack",
+                           "--from-db", "--split", "--shard"})
+    if (options.given(flag))
+      return make_error(Where::usage, "seedbed gen", std::string(flag) + " and --from-mcp",
+                        "found both, wanted one of them",
+                        "with --from-mcp the tasks are those of --tasks");
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<int> cmd_gen(Context& context, const Words& words) {
   GenArguments arguments;
   Common common;
+  FromMcpArguments mcp;
+  BoxArguments box;
   std::int64_t seed = 1;
   std::string level, mix, tools;
   arguments.jobs = core_count();
@@ -60,6 +73,16 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   options.text(
       "--from-db", arguments.from_db, "FILE",
       "environments over this SQLite database, one unless --envs says more (docs/from-db.md)");
+  options.text("--from-mcp", mcp.command, "CMD",
+               "an environment around this MCP server (stdio), run in a jail (docs/from-mcp.md)");
+  options.text(
+      "--tasks", mcp.tasks, "FILE",
+      "with --from-mcp: tasks for it, one JSON object a line (seedbed schema server_task)");
+  options.text("--files", mcp.files, "DIR",
+               "with --from-mcp: the files that its folder holds when an episode begins");
+  options.text("--title", mcp.title, "TEXT",
+               "with --from-mcp: whom the agent works for, e.g. 'a watchmaker'");
+  box.add_limits(options);
   options.integer("--jobs", arguments.jobs, 1, 1'024,
                   "threads, each with its own jail; the bytes do not depend on it");
   shard_option(options, common);
@@ -97,6 +120,16 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     return make_error(Where::usage, "seedbed gen", "--split heldout",
                       "found with --from-db, which holds nothing out", "leave --split out");
 
+  if (!mcp.command.empty()) {
+    if (auto error = not_with_mcp(options)) return *std::move(error);
+    box.common = common;
+    return generate_from_mcp(context, mcp, box, arguments, common.dry_run);
+  }
+  for (const char* flag : {"--tasks", "--files", "--title", "--mount"})
+    if (options.given(flag))
+      return make_error(Where::usage, "seedbed gen", flag, "found without --from-mcp",
+                        "leave it out, or name the server with --from-mcp CMD");
+
   if (common.dry_run) {
     SEEDBED_TRY(auto packs, load_source(arguments.packs, arguments.from_db));
     if (packs->database)
@@ -118,8 +151,8 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     context.out.object(plan);
     return 0;
   }
-  SEEDBED_TRY(auto broker, start_broker(common.isolation));
-  SEEDBED_TRY(auto report, generate_into(context, arguments, broker));
+  SEEDBED_TRY(auto jails, start_jails(common.isolation));
+  SEEDBED_TRY(auto report, generate_into(context, arguments, jails));
   const auto& done = report.summary;
   context.out.line(format_count(done.environments) + " environments, " + format_count(done.tasks) +
                    " certified tasks in " + format_seconds(done.seconds) + "; digest " +

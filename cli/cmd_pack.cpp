@@ -6,10 +6,10 @@ namespace {
 
 Result<std::vector<envgen::PackFinding>> check(Context& context,
                                                const std::vector<std::string>& dirs,
-                                               const std::shared_ptr<sandbox::Broker>& broker) {
+                                               const std::shared_ptr<Jails>& jails) {
   Progress progress(context.out, "checking", "compositions");
   const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
-  return envgen::check_packs(dirs, host_factory(broker), show, context.stop);
+  return envgen::check_packs(dirs, host_factory(jails), show, context.stop);
 }
 
 // DIR/mechanisms/NAME.json and DIR/lexicons/NAME_shop.json, NAME taken from the folder.
@@ -54,8 +54,8 @@ Result<int> cmd_pack(Context& context, const Words& words) {
                       "for instance: seedbed pack new key_cabinet");
   if (action == "new") return make_new(context, dirs[0]);
 
-  SEEDBED_TRY(auto broker, start_broker(common.isolation));
-  SEEDBED_TRY(auto findings, check(context, dirs, broker));
+  SEEDBED_TRY(auto jails, start_jails(common.isolation));
+  SEEDBED_TRY(auto findings, check(context, dirs, jails));
   if (context.stop) return interrupted("pack check");
   schemas::Value list = schemas::Value::array();
   Table table{{"pack", "finding"}, {}};

@@ -78,6 +78,7 @@ Result<int> cmd_run(Context& context, const Words& words) {
       "seedbed run a.db --policy random --limit 100");
   declare(options, arguments, run, path);
   shard_option(options, common);
+  mount_option(options, common);
   isolation_option(options, common);
   options.flag("--dry-run", common.dry_run, "say how many episodes would be made, and end");
   store_options(options, common);
@@ -112,9 +113,9 @@ Result<int> cmd_run(Context& context, const Words& words) {
     context.out.object(plan);
     return 0;
   }
-  SEEDBED_TRY(auto broker, start_broker(common.isolation));
+  SEEDBED_TRY(auto jails, start_jails(common.isolation, common.mounts));
   SEEDBED_TRY(auto store, open_store(path, common));
-  auto summary = run_store(context, *store, run, broker);
+  auto summary = run_store(context, *store, run, jails);
   if (auto error = close_store(std::move(store)); error && summary.ok()) return *std::move(error);
   if (!summary.ok()) return summary.error();
   print(context.out, run.policy, *summary);

@@ -31,6 +31,7 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   options.texts("--pack", packs, "DIR", "the packs that the store was generated with");
   options.text("--from-db", from_db, "FILE", "the database that the store was generated from");
   options.flag("--file-issues", file_issues, "note what fails in the store's ledger of issues");
+  mount_option(options, common);
   isolation_option(options, common);
   store_options(options, common);
   json_option(options, common);
@@ -38,9 +39,9 @@ Result<int> cmd_verify_pack(Context& context, const Words& words) {
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   context.out.set_json(common.json);
 
-  SEEDBED_TRY(auto broker, start_broker(common.isolation));
+  SEEDBED_TRY(auto jails, start_jails(common.isolation, common.mounts));
   SEEDBED_TRY(auto store, file_issues ? open_store(path, common) : open_reader(path, common));
-  SEEDBED_TRY(auto summary, verify_store(context, *store, packs, sample, broker, from_db));
+  SEEDBED_TRY(auto summary, verify_store(context, *store, packs, sample, jails, from_db));
   if (context.stop) return interrupted("verify-pack");
   context.out.line(format_count(summary.checked) + " tasks verified, " +
                    format_count(static_cast<std::int64_t>(summary.failed.size())) + " failed");

@@ -9,9 +9,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <thread>
 
 #include "base/text.h"
+#include "envgen/from_mcp/file_image.h"
+#include "sandbox/box/mount_text.h"
 
 namespace seedbed::cli {
 namespace {
@@ -89,12 +92,36 @@ sandbox::Isolation isolation_of(const std::string& name) {
   return static_cast<sandbox::Isolation>(at);
 }
 
-Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation) {
-  return sandbox::Broker::start(isolation_of(isolation));
+void mount_option(Options& options, Common& common) {
+  options.texts("--mount", common.mounts, "SRC:DST",
+                "for environments around a server: its files lie at SRC on this machine");
 }
 
-Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core) {
-  return sandbox::open_sql_host(broker, {.core = core});
+Result<sandbox::BoxMount> mount_of(const std::string& text) {
+  sandbox::BoxMount out;
+  const auto fault = sandbox::box::read_mount(text, out.source, out.target, out.writable);
+  if (!fault.what.empty())
+    return make_error(Where::usage, "option", "--mount", fault.what, fault.todo);
+  return out;
+}
+
+Result<std::shared_ptr<Jails>> start_jails(const std::string& isolation,
+                                           const std::vector<std::string>& mounts) {
+  std::map<std::string, std::string> sources;
+  for (const auto& text : mounts) {
+    SEEDBED_TRY(const auto mount, mount_of(text));
+    sources[mount.target] = mount.source;
+  }
+  auto jails = std::make_shared<Jails>();
+  const auto level = isolation_of(isolation);
+  SEEDBED_TRY(jails->broker, sandbox::Broker::start(level));
+  jails->servers =
+      std::make_shared<sandbox::ServerPlace>(level, envgen::files_of, std::move(sources));
+  return jails;
+}
+
+Result<std::unique_ptr<sandbox::ToolHost>> open_host(Jails& jails, int core) {
+  return sandbox::open_any_host(*jails.broker, {.core = core}, jails.servers);
 }
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common) {

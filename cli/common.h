@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "sandbox/jail.h"
+#include "sandbox/hosts/any_host.h"
 #include "tasks/store.h"
 
 namespace seedbed::cli {
@@ -28,18 +28,29 @@ struct Common {
   bool json = false, fresh = false, upgrade = false, dry_run = false;
   std::string isolation = "strict";
   std::string shard;
+  std::vector<std::string> mounts;
 };
 void json_option(Options& options, Common& common);
 void store_options(Options& options, Common& common);  // --upgrade
 void isolation_option(Options& options, Common& common);
-sandbox::Isolation isolation_of(const std::string& name);  // what that option says
+void mount_option(Options& options,
+                  Common& common);  // of servers, beside what their environments say
+Result<sandbox::BoxMount> mount_of(const std::string& text);  // SRC:DST[:rw]
+sandbox::Isolation isolation_of(const std::string& name);     // what that option says
 void shard_option(Options& options, Common& common);
 
-// Starts the broker; to be called before any thread and before the store.
-Result<std::shared_ptr<sandbox::Broker>> start_broker(const std::string& isolation);
+// Where jails come from: those of SQL tools, and those of servers of somebody else.
+struct Jails {
+  std::shared_ptr<sandbox::Broker> broker;
+  std::shared_ptr<sandbox::ServerPlace> servers;
+};
+// Starts the broker; to be called before any thread and before the store. mounts: SRC:DST, files of
+// servers that lie elsewhere than where their environments were made.
+Result<std::shared_ptr<Jails>> start_jails(const std::string& isolation,
+                                           const std::vector<std::string>& mounts = {});
 
 // A jail with nothing loaded, on that core only (-1: on any).
-Result<std::unique_ptr<sandbox::ToolHost>> open_host(sandbox::Broker& broker, int core);
+Result<std::unique_ptr<sandbox::ToolHost>> open_host(Jails& jails, int core);
 
 Result<std::unique_ptr<tasks::Store>> open_store(const std::string& path, const Common& common);
 // For commands that only look: another one may be writing the store at the same time.

@@ -16,7 +16,7 @@ constexpr std::int64_t kSeedStep = 1'000;
 Result<std::string> small_store(Context& context,
                                 const std::string& dir,
                                 std::int64_t seed,
-                                const std::shared_ptr<sandbox::Broker>& broker) {
+                                const std::shared_ptr<Jails>& jails) {
   GenArguments arguments;
   arguments.out = dir + "/small.db";
   arguments.tasks_per_env = kTasksPerEnvironment;
@@ -26,7 +26,7 @@ Result<std::string> small_store(Context& context,
   arguments.fresh = true;
   arguments.tools = schemas::ToolRange{8, 12};
   SEEDBED_TRY(arguments.mix, schemas::mix_of_levels("1"));
-  SEEDBED_TRY(const auto made, generate_into(context, arguments, broker));
+  SEEDBED_TRY(const auto made, generate_into(context, arguments, jails));
   if (made.summary.tasks < kTasks)
     return make_error(Where::store, "demo", arguments.out,
                       format_count(made.summary.tasks) + " tasks, wanted " + format_count(kTasks),
@@ -58,8 +58,8 @@ Result<std::vector<PolicyResult>> play_model(Context& context,
                                              const std::string& model,
                                              const std::string& dir,
                                              std::int64_t seed,
-                                             const std::shared_ptr<sandbox::Broker>& broker) {
-  SEEDBED_TRY(const auto path, small_store(context, dir, seed, broker));
+                                             const std::shared_ptr<Jails>& jails) {
+  SEEDBED_TRY(const auto path, small_store(context, dir, seed, jails));
   SEEDBED_TRY(auto store, open_store(path, {}));
   SEEDBED_TRY(auto device, engine::choose_device("auto"));
   std::vector<PolicyResult> results;
@@ -72,7 +72,7 @@ Result<std::vector<PolicyResult>> play_model(Context& context,
     run.engine.on = device.device;
     run.engine.temperature = 0;
     run.engine.max_tokens = 512;
-    SEEDBED_TRY(auto summary, run_store(context, *store, run, broker));
+    SEEDBED_TRY(auto summary, run_store(context, *store, run, jails));
     results.push_back({policy, std::move(summary)});
     if (context.stop) return interrupted("demo");
   }

@@ -21,6 +21,6 @@ Result<std::vector<PolicyResult>> play_model(Context& context,
                                              const std::string& model,
                                              const std::string& dir,
                                              std::int64_t seed,
-                                             const std::shared_ptr<sandbox::Broker>& broker);
+                                             const std::shared_ptr<Jails>& jails);
 
 }  // namespace seedbed::cli

@@ -181,7 +181,7 @@ Result<PreparedSuite> prepare_suite(Context& context,
                                     const Suite& suite,
                                     const SuiteOptions& options,
                                     const std::vector<TrainingStore>& training,
-                                    const std::shared_ptr<sandbox::Broker>& broker) {
+                                    const std::shared_ptr<Jails>& jails) {
   SEEDBED_TRY(const auto packs, load_source({}, ""));
   GenArguments request = suite.request;
   request.out = suite_path(options.folder, suite, *packs);
@@ -191,7 +191,7 @@ Result<PreparedSuite> prepare_suite(Context& context,
   if (!std::filesystem::exists(request.out))
     context.out.status(suite.name + ": generating " + format_count(request.envs) +
                        " environments into " + request.out);
-  SEEDBED_TRY(const auto report, generate_into(context, request, broker));
+  SEEDBED_TRY(const auto report, generate_into(context, request, jails));
   if (report.summary.environments < request.envs)
     context.out.status(suite.name + ": " + format_count(request.envs) +
                        " environments were wanted, " + format_count(report.summary.environments) +
@@ -224,7 +224,7 @@ std::vector<schemas::EvalLeak> leaks_of(const std::vector<PreparedSuite>& suites
 Result<EvalPolicy> evaluate(Context& context,
                             const std::vector<PreparedSuite>& suites,
                             const agent::RunOptions& run,
-                            const std::shared_ptr<sandbox::Broker>& broker) {
+                            const std::shared_ptr<Jails>& jails) {
   EvalPolicy out;
   out.name = run.policy;
   out.label = label_of(run);
@@ -237,7 +237,7 @@ Result<EvalPolicy> evaluate(Context& context,
     options.only.clear();
     for (const auto& task : suite.tasks) options.only.insert(task.task);
     SEEDBED_TRY(auto store, open_store(suite.path, {}));
-    auto summary = run_store(context, *store, options, broker);
+    auto summary = run_store(context, *store, options, jails);
     if (!summary.ok()) {
       if (auto error = close_store(std::move(store))) context.out.error(*error);
       return summary.error();

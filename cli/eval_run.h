@@ -39,7 +39,7 @@ Result<PreparedSuite> prepare_suite(Context& context,
                                     const Suite& suite,
                                     const SuiteOptions& options,
                                     const std::vector<TrainingStore>& training,
-                                    const std::shared_ptr<sandbox::Broker>& broker);
+                                    const std::shared_ptr<Jails>& jails);
 
 // What the chosen tasks share with the training stores.
 std::vector<schemas::EvalLeak> leaks_of(const std::vector<PreparedSuite>& suites,
@@ -49,6 +49,6 @@ std::vector<schemas::EvalLeak> leaks_of(const std::vector<PreparedSuite>& suites
 Result<schemas::EvalPolicy> evaluate(Context& context,
                                      const std::vector<PreparedSuite>& suites,
                                      const agent::RunOptions& run,
-                                     const std::shared_ptr<sandbox::Broker>& broker);
+                                     const std::shared_ptr<Jails>& jails);
 
 }  // namespace seedbed::cli

@@ -1,11 +1,12 @@
 #include "cli/generation.h"
 
 #include "envgen/from_db/from_db.h"
+#include "envgen/from_mcp/from_mcp.h"
 
 namespace seedbed::cli {
 
-envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker) {
-  return [broker = std::move(broker)](int core) { return open_host(*broker, core); };
+envgen::HostFactory host_factory(std::shared_ptr<Jails> jails) {
+  return [jails = std::move(jails)](int core) { return open_host(*jails, core); };
 }
 
 namespace {
@@ -14,12 +15,12 @@ Result<envgen::GenSummary> generate_slots(Context& context,
                                           tasks::Store& store,
                                           const std::shared_ptr<const envgen::Packs>& packs,
                                           const envgen::GenOptions& options,
-                                          const std::shared_ptr<sandbox::Broker>& broker) {
+                                          const std::shared_ptr<Jails>& jails) {
   Progress progress(context.out, "generating", "slots");
   const auto show = [&](const envgen::GenProgress& p) {
     progress.at(p.slots_done, p.slots_total, format_count(p.tasks) + " tasks");
   };
-  return envgen::generate(store, packs, options, host_factory(broker), show, context.stop);
+  return envgen::generate(store, packs, options, host_factory(jails), show, context.stop);
 }
 
 }  // namespace
@@ -34,7 +35,7 @@ Result<std::shared_ptr<const envgen::Packs>> load_source(const std::vector<std::
 
 Result<GenReport> generate_into(Context& context,
                                 const GenArguments& arguments,
-                                const std::shared_ptr<sandbox::Broker>& broker) {
+                                const std::shared_ptr<Jails>& jails) {
   SEEDBED_TRY(auto packs, load_source(arguments.packs, arguments.from_db));
   if (packs->database)
     for (const auto& line : envgen::database_report(*packs->database)) context.out.line(line);
@@ -57,7 +58,7 @@ Result<GenReport> generate_into(Context& context,
   options.shards = arguments.shard.count;
 
   if (auto error = store->set_request(options.request)) return *std::move(error);
-  auto made = generate_slots(context, *store, packs, options, broker);
+  auto made = generate_slots(context, *store, packs, options, jails);
   const bool stopped = !made.ok() && made.error().where == Where::interrupted;
   if (!made.ok() && !stopped) return made.error();
   if (auto error = store->flush()) return *std::move(error);
@@ -89,9 +90,13 @@ Result<envgen::VerifySummary> verify_store(Context& context,
                                            tasks::Store& store,
                                            const std::vector<std::string>& packs,
                                            std::int64_t sample,
-                                           const std::shared_ptr<sandbox::Broker>& broker,
+                                           const std::shared_ptr<Jails>& jails,
                                            const std::string& from_db) {
   SEEDBED_TRY(const auto request, store.request());
+  Progress progress(context.out, "verifying", "tasks");
+  const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
+  if (request && request->family == schemas::kServerFamily)
+    return envgen::verify_servers(store, host_factory(jails), show, context.stop);
   const bool from_file = request && request->packs.rfind(envgen::kDatabaseHash, 0) == 0;
   if (from_file && from_db.empty())
     return make_error(Where::usage, "seedbed verify-pack", "--from-db",
@@ -104,9 +109,7 @@ Result<envgen::VerifySummary> verify_store(Context& context,
         Where::usage, "seedbed verify-pack", from_db,
         "hash " + loaded->hash + ", wanted " + request->packs + " as when the store was made",
         "give the same file, unchanged, with --from-db");
-  Progress progress(context.out, "verifying", "tasks");
-  const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
-  return envgen::verify_pack(store, loaded, sample, host_factory(broker), show, context.stop);
+  return envgen::verify_pack(store, loaded, sample, host_factory(jails), show, context.stop);
 }
 
 void print_failures(Output& out, const envgen::VerifySummary& summary) {

@@ -9,7 +9,7 @@
 
 namespace seedbed::cli {
 
-envgen::HostFactory host_factory(std::shared_ptr<sandbox::Broker> broker);
+envgen::HostFactory host_factory(std::shared_ptr<Jails> jails);
 
 struct GenArguments {
   std::string out;
@@ -33,14 +33,14 @@ Result<std::shared_ptr<const envgen::Packs>> load_source(const std::vector<std::
 // Leaves the store selected and checkpointed, also when stopped.
 Result<GenReport> generate_into(Context& context,
                                 const GenArguments& arguments,
-                                const std::shared_ptr<sandbox::Broker>& broker);
+                                const std::shared_ptr<Jails>& jails);
 void print_rejections(Output& out, const std::vector<tasks::GateCount>& rejections);
 
 Result<envgen::VerifySummary> verify_store(Context& context,
                                            tasks::Store& store,
                                            const std::vector<std::string>& packs,
                                            std::int64_t sample,
-                                           const std::shared_ptr<sandbox::Broker>& broker,
+                                           const std::shared_ptr<Jails>& jails,
                                            const std::string& from_db = "");
 void print_failures(Output& out, const envgen::VerifySummary& summary);
 

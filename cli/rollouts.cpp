@@ -7,9 +7,9 @@ namespace seedbed::cli {
 Result<agent::RunSummary> run_store(Context& context,
                                     tasks::Store& store,
                                     agent::RunOptions options,
-                                    const std::shared_ptr<sandbox::Broker>& broker) {
+                                    const std::shared_ptr<Jails>& jails) {
   options.interrupted = &context.stop;
-  const auto hosts = [&](int core) { return open_host(*broker, core); };
+  const auto hosts = [&](int core) { return open_host(*jails, core); };
   Progress progress(context.out, options.policy, "episodes");
   auto summary = agent::run_policy(store, options, hosts, [&](const agent::RunProgress& p) {
     std::string said =

@@ -11,6 +11,6 @@ namespace seedbed::cli {
 Result<agent::RunSummary> run_store(Context& context,
                                     tasks::Store& store,
                                     agent::RunOptions options,
-                                    const std::shared_ptr<sandbox::Broker>& broker);
+                                    const std::shared_ptr<Jails>& jails);
 
 }  // namespace seedbed::cli

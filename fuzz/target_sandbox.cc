@@ -1,6 +1,8 @@
 // What MCP servers and people say to the sandbox: whatever it is, a tool is offered only as it may
 // be, a result is one bounded JSON text, a mount leads nowhere else.
 #include "base/text.h"
+#include "envgen/from_mcp/file_image.h"
+#include "envgen/from_mcp/from_mcp.h"
 #include "fuzz/targets.h"
 #include "sandbox/box/mount_text.h"
 #include "sandbox/hosts/mcp_message.h"
@@ -53,10 +55,47 @@ std::string mount(std::string_view input) {
   return target == "/proc" || target.starts_with("/dev/") ? "a place of the jail's own" : "";
 }
 
+// The image of a server's files, from a store of somebody else: what is taken comes back the same.
+std::string files(std::string_view input) {
+  const auto read = envgen::files_of(std::string(input));
+  if (!read.ok()) return "";
+  const auto image = envgen::image_of(*read);
+  if (!image.ok()) return "files that cannot be an image";
+  const auto again = envgen::files_of(*image);
+  return again.ok() && again->digest() == read->digest() ? "" : "other files when read again";
+}
+
+std::string some_image() {
+  using Kind = sandbox::WorkEntry::Kind;
+  sandbox::WorkState state;
+  state.entries = {{Kind::folder, "a", 0755, ""},
+                   {Kind::file, "a/b", 0644, "text"},
+                   {Kind::link, "c", 0, "a/b"},
+                   {Kind::file, "d", 0600, std::string("\0\xff", 2)}};
+  const auto image = envgen::image_of(state);
+  return image.ok() ? *image : "";
+}
+
+// A line of a user's tasks: what becomes a draft has an answer that its own schema takes.
+std::string server_task(std::string_view input) {
+  const auto task = schemas::parse_record<schemas::ServerTask>(input, "line");
+  if (!task.ok()) return "";
+  const auto draft = envgen::server_draft(*task, "e", 0);
+  if (!draft.ok()) return "";
+  const auto schema = schemas::JsonSchema::compile(draft->task.submit_schema);
+  if (!schema.ok()) return "a schema that does not compile";
+  return schema->validate(draft->gold.steps.back().args).empty() ? "" : "an answer that is refused";
+}
+
 }  // namespace
 
 std::vector<Target> sandbox_targets() {
   return {
+      {"files", files, {some_image()}},
+      {"server_task",
+       server_task,
+       {R"({"prompt":"p","calls":[{"tool":"t","args":{"a":1}}],"answer":{"n":3,"s":"x","l":["a","b"],"d":"2031-03-05"},"derived":["a"]})",
+        R"({"prompt":"p","kind":"k","calls":[],"files":[{"name":"f","sql":"SELECT 1"}]})"}},
       {"mount", mount, {"/srv/data:/data", "/a:/b:rw", "/usr/share/x", "/a/../b:/c/./d"}},
       {"mcp",
        mcp_message,

@@ -155,6 +155,37 @@ void fields(V&& at, Recipe& x) {
   at("split", x.split, "train or heldout");
 }
 
+// Files of the host that a server needs (its packages): seen read-only inside at `target`. They are
+// no part of the store; `hash` says which they must be.
+struct ServerMount {
+  std::string source;  // where they lay when the environment was made; absolute
+  std::string target;  // absolute, inside
+  std::string hash;    // of names and contents (sandbox/hosts/tree_hash.h)
+};
+template <class V>
+void fields(V&& at, ServerMount& x) {
+  at("source", x.source, "where the files lay on the host");
+  at("target", x.target, "where they are seen inside");
+  at("hash", x.hash, "of their names and contents");
+}
+
+// An MCP server of somebody else that offers the tools, run in a jail with the image's files as its
+// folder. The image holds one row a file (sandbox/hosts/file_image.h).
+struct Server {
+  std::vector<std::string> command;
+  std::vector<ServerMount> mounts;
+  std::int64_t memory_mib = 512, pids = 64;
+  bool loopback = false;  // a network interface with nobody else on it; else none
+};
+template <class V>
+void fields(V&& at, Server& x) {
+  at("command", x.command, "program and arguments, spoken to through its standard streams");
+  at("mounts", x.mounts, "files of the host that it needs");
+  at("memory_mib", x.memory_mib, "limit on the jail's memory");
+  at("pids", x.pids, "limit on the jail's processes");
+  at("loopback", x.loopback, "whether it has a network interface of its own");
+}
+
 struct Environment {
   std::string family;
   std::string title;  // e.g. "a veterinary clinic"
@@ -166,6 +197,7 @@ struct Environment {
   Policy policy;
   std::int64_t now_minutes = 0;  // :now, minutes since 2000-01-01 00:00
   std::string image_hash;        // of the SQLite image's bytes
+  std::optional<Server> server;  // tools are its, without programs; there are no views then
 };
 template <class V>
 void fields(V&& at, Environment& x) {
@@ -178,6 +210,7 @@ void fields(V&& at, Environment& x) {
   at("policy", x.policy, "handbook and reason codes");
   at("now_minutes", x.now_minutes, "the environment's fixed now");
   at("image_hash", x.image_hash, "hash of the SQLite image");
+  at("server", x.server, "the MCP server that offers the tools, where they are no SQL");
 }
 
 // Identity: the hash of the record's canonical JSON (which holds the image's hash).

@@ -5,6 +5,7 @@
 #include "schemas/evaluation.h"
 #include "schemas/mix.h"
 #include "schemas/request.h"
+#include "schemas/server_task.h"
 #include "schemas/task.h"
 #include "schemas/trajectory.h"
 
@@ -32,6 +33,8 @@ const std::vector<SchemaEntry>& schema_registry() {
       {"policy", "handbook and reason codes", record<Policy>},
       {"program", "the guarded SQL of a tool", record<Program>},
       {"recipe", "how an environment came about", record<Recipe>},
+      {"server_task", "a task for the tools of an MCP server, as people write it",
+       record<ServerTask>},
       {"token_record", "exact tokens of an episode, for training", record<TokenRecord>},
       {"task_spec", "what an agent is asked", record<TaskSpec>},
       {"tool", "name, description, arguments, program", record<Tool>},

@@ -25,6 +25,10 @@ inline constexpr int kFewestTools = 8, kMostTools = 40;  // that an environment 
 // "8-12" or "10". Error{usage} for anything that no environment can have.
 Result<ToolRange> tool_range(std::string_view text);
 
+// The family of environments around servers of somebody else, whose tasks people write: all that the
+// gates admit is selected.
+inline constexpr const char* kServerFamily = "mcp";
+
 struct GenRequest {
   std::string generator;  // version
   std::string family;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <set>
+#include <span>
+#include <thread>
 
 #include "base/hash.h"
 #include "tasks/gates.h"
@@ -21,13 +24,15 @@ constexpr std::array<int, 2> kHardSingles = {
 constexpr std::size_t kEnoughWrites = 8;
 constexpr int kWalks = 4, kWalkCalls = 30;
 constexpr std::size_t kMinReasons = 6;
+constexpr std::chrono::milliseconds kAnotherSecond{1'100};
 constexpr std::size_t kMaxKept = 48;  // random reads and writes kept for the tasks
 
 using Refused = std::optional<Rejected>;
 
 std::string environment_fault(const Environment& env, const std::string& image) {
   if (env.image_hash != content_hash(image)) return "image_hash is not the hash of the image";
-  if (env.tools.empty() || env.views.empty()) return "no tools or no views";
+  if (env.tools.empty() || env.views.empty() != env.server.has_value())
+    return "no tools, or views beside a server, or neither";
   std::set<std::string> names = {std::string(schemas::kSubmitTool),
                                  std::string(schemas::kRefuseTool)};
   for (const auto& tool : env.tools) {
@@ -37,6 +42,7 @@ std::string environment_fault(const Environment& env, const std::string& image) 
     if (type == nullptr || !type->is_string() || type->as_string() != "object")
       return "tool '" + tool.name + "' takes no object";
   }
+  if (env.server) return "";  // its rules and reasons are what its maker gives
   if (env.policy.handbook.empty()) return "no handbook";
   std::set<std::string> codes;
   for (const auto& reason : env.policy.reasons)
@@ -215,6 +221,12 @@ constexpr std::array<Gate, 14> kAfterPlays = {
     gate_g6_mutants,   gate_g8_policy,  gate_g7_stray,      gate_g9_other_ways, gate_g5_random,
     gate_g13_mutation, gate_g14_oracle, gate_g15_ladder,    gate_g17_reset};
 
+// Around a server nobody knows the state by itself, or what a tool may write: no second oracle, no
+// strays, no ladder of solvers.
+constexpr std::array<Gate, 8> kAfterServerPlays = {
+    gate_g1_gold,       gate_g2_nop,     gate_g11_reachable, gate_g3_prefixes,
+    gate_g4_empty_ways, gate_g6_mutants, gate_g5_random,     gate_g17_reset};
+
 // What the judge cannot judge is the draft's fault; anything else (a broken jail) is ours to
 // report.
 Result<Refused> not_judgeable(Error error) {
@@ -222,8 +234,7 @@ Result<Refused> not_judgeable(Error error) {
   return Refused(Rejected{"build", std::move(error.message)});
 }
 
-template <std::size_t N>
-Result<Refused> run_gates(const std::array<Gate, N>& gates,
+Result<Refused> run_gates(std::span<const Gate> gates,
                           Case& c,
                           std::vector<schemas::GateResult>& passed) {
   for (const Gate gate : gates) {
@@ -264,11 +275,12 @@ Result<std::variant<std::unique_ptr<Admission>, Rejected>> Admission::open(
   auto judge = Judge::open(env, image);
   if (!judge.ok()) return reject(judge.error().message);
   kit.judge = *std::move(judge);
-  kit.ladder = std::make_unique<solvers::Ladder>(kit.env, kit.player.play, *kit.judge);
+  if (!env.server)
+    kit.ladder = std::make_unique<solvers::Ladder>(kit.env, kit.player.play, *kit.judge);
   kit.draw = Draw(kit.judge->columns(), env.now_minutes);
   count_values(kit);
   if (auto e = read_texts(kit)) return reject(e->message);
-  auto checked = check_environment(kit);
+  auto checked = env.server ? check_server(kit) : check_environment(kit);
   if (!checked.ok()) checked = not_judgeable(std::move(checked.error()));
   if (!checked.ok()) return checked.error();
   if (*checked) return Opened(**std::move(checked));
@@ -281,6 +293,7 @@ Result<std::variant<std::unique_ptr<Admission>, Rejected>> Admission::open(
 Result<std::variant<AdmittedTask, Rejected>> Admission::admit(Draft draft) {
   using Admitted = std::variant<AdmittedTask, Rejected>;
   Case c(state_->kit, draft);
+  const bool server = state_->kit.env.server.has_value();
   std::vector<schemas::GateResult> passed;
   SEEDBED_TRY(auto refused, run_gates(kBeforePlays, c, passed));
   if (refused) return Admitted(*std::move(refused));
@@ -289,12 +302,15 @@ Result<std::variant<AdmittedTask, Rejected>> Admission::admit(Draft draft) {
     return make_error(Where::sandbox, "play", "admission",
                       "found another number of results than of calls", "replace the host");
   c.first = std::move(first[0]);
-  if (auto e = add_trials(c)) {
+  // What hangs on the clock must not come out the same twice within one second.
+  if (server) std::this_thread::sleep_for(kAnotherSecond);
+  if (auto e = server ? add_server_trials(c) : add_trials(c)) {
     SEEDBED_TRY(refused, not_judgeable(*std::move(e)));
     return Admitted(*std::move(refused));
   }
   if (auto e = c.play()) return *std::move(e);
-  SEEDBED_TRY(refused, run_gates(kAfterPlays, c, passed));
+  SEEDBED_TRY(refused,
+              server ? run_gates(kAfterServerPlays, c, passed) : run_gates(kAfterPlays, c, passed));
   if (refused) return Admitted(*std::move(refused));
 
   const auto number = [](const schemas::GateResult& g) {

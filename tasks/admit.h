@@ -86,7 +86,9 @@ class AdmittedTask {
 class Admission {
  public:
   // Checks the environment itself: every table has a NOT NULL primary key, tools have schemas,
-  // reset is exact (G17), random walks agree with the oracle (G14).
+  // reset is exact (G17), random walks agree with the oracle (G14). Where a server of somebody else
+  // offers the tools there is no oracle (give an empty one), and G7, G8, G9, G13, G14 and G15 are
+  // left out of the certificates: they need programs and facts that can be read.
   static Result<std::variant<std::unique_ptr<Admission>, Rejected>> open(
       const schemas::Environment& env,
       std::string image,

@@ -48,6 +48,7 @@ const schemas::Tool* Kit::tool(const std::string& name) const {
 
 bool Kit::writes_facts(const PlayedPlan& played, int call) const {
   return std::any_of(played.changes.begin(), played.changes.end(), [&](const auto& change) {
+    if (change.call == call && env.server) return true;
     return change.call == call && std::find(env.bookkeeping.begin(), env.bookkeeping.end(),
                                             change.table) == env.bookkeeping.end();
   });

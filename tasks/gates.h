@@ -73,13 +73,13 @@ struct Kit {
   std::vector<schemas::ToolCall> reads,
       writes;  // random calls that succeed, most of them from the initial state
   std::vector<Walk> walks;
-  std::int64_t integers = 0, texts = 0;            // distinct values in the state
+  std::int64_t integers = 0, texts = 0;  // distinct values in the state
   std::unique_ptr<solvers::Ladder> ladder;
   std::optional<std::vector<Touch>> touches;       // made at first use: kit_touches()
   std::map<std::string, BrokenRule> broken_rules;  // by tool and SQL, made at first use
 
   [[nodiscard]] const schemas::Tool* tool(const std::string& name) const;
-  // Whether the call changed more than bookkeeping.
+  // Whether the call changed more than bookkeeping; around a server, any file.
   [[nodiscard]] bool writes_facts(const PlayedPlan& played, int call) const;
   // A schema-valid random call of the tool; empty where none was found in a few tries.
   [[nodiscard]] std::optional<schemas::ToolCall> random_call(const schemas::Tool& tool,
@@ -155,6 +155,16 @@ Result<GateOutcome> gate_g17_reset(Case& c);
 // Adds the trials that need a replay; gold's first play must be there.
 Step add_trials(Case& c);
 Step add_policy_trials(Case& c);
+// Around a server: gold, and gold without calls that changed files.
+Step add_server_trials(Case& c);
+// What a caller might submit in the place of a text: other texts that gold's calls or random ones
+// have shown; at most `most`.
+std::vector<schemas::Value> shown_instead(const Case& c,
+                                          const std::string& name,
+                                          const schemas::Value& value,
+                                          std::size_t most);
+// Random calls of a server's tools, for every task to judge, and an exact reset after them.
+Result<std::optional<Rejected>> check_server(Kit& kit);
 // Strays of tools that have none which took effect.
 void add_more_strays(Case& c, const std::set<std::string>& seen);
 // What each of kit.writes changes when it is the first call.

@@ -150,6 +150,9 @@ Result<GateOutcome> gate_g3_prefixes(Case& c) {
                 c.solves(trial.script, c.plays[static_cast<std::size_t>(trial.plan)]));
     ++checked, ++dropped;
     if (!solved) continue;
+    if (c.kit.env.server)
+      return rejected("G3",
+                      "gold " + trial.name + " solves it too: nothing judges what that changes");
     SEEDBED_TRY(const LineDiff facts,
                 c.kit.judge->difference(c.plays[static_cast<std::size_t>(trial.plan)].changes,
                                         static_cast<int>(trial.script.calls.size())));

@@ -278,6 +278,7 @@ std::vector<Value> mutated_submissions(const Case& c) {
     const Value* schema = property(c.draft.task.submit_schema, name);
     std::vector<Value> others =
         siblings(c.kit, schema == nullptr ? Value::object() : *schema, name, value, 4);
+    if (c.kit.env.server && value.is_string()) others = shown_instead(c, name, value, 4);
     if (value.is_array())
       for (std::size_t i = 0; i < value.items().size() && i < 4; ++i) {
         others.push_back(value);
@@ -331,6 +332,12 @@ Step add_trials(Case& c) {
   add_retry(c, static_cast<std::size_t>(writing.empty() ? 0 : writing.front()), true);
   add_retry(c, c.gold.calls.size() - 1, false);
   return add_policy_trials(c);
+}
+
+Step add_server_trials(Case& c) {
+  c.add({.kind = Trial::Kind::right, .gate = "G1", .name = "gold", .script = c.gold});
+  add_dropped(c, writing_calls(c));
+  return std::nullopt;
 }
 
 void add_more_strays(Case& c, const std::set<std::string>& seen) {

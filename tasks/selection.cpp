@@ -148,6 +148,13 @@ void select(std::vector<SelectionEnvironment>& set, const SelectionRules& rules)
   std::sort(set.begin(), set.end(), [](const auto& a, const auto& b) {
     return std::tie(a.slot, a.id) < std::tie(b.slot, b.id);
   });
+  if (rules.written) {
+    for (auto& env : set) {
+      env.selected = true;
+      for (auto& task : env.tasks) task.selected = true;
+    }
+    return;
+  }
   Counts classes, cores, skeletons;
   std::int64_t envs = 0;
   for (auto& env : set) {

@@ -28,6 +28,7 @@ struct SelectionRules {
   int max_per_schema_class = 1;  // lowest slots kept
   int max_per_core_class = 3;
   int max_per_masked_skeleton = 10;  // tasks over all kept environments
+  bool written = false;              // tasks by people: everything stays
 };
 // Sets `selected` on environments (by slot order) and tasks (by number). An environment with fewer
 // than tasks_per_env / 2 tasks left is not kept.

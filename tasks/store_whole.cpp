@@ -123,7 +123,9 @@ Step Store::select() {
                       "holds no request, selection needs its counts", "generate into it first");
   if (auto e = state_->commit()) return e;
   SEEDBED_TRY(auto set, candidates(*state_->db));
-  tasks::select(set, {.envs = asked->envs, .tasks_per_env = asked->tasks_per_env});
+  tasks::select(set, {.envs = asked->envs,
+                      .tasks_per_env = asked->tasks_per_env,
+                      .written = asked->family == schemas::kServerFamily});
   if (auto e = state_->begin()) return e;
   if (auto e = write_selection(*state_->db, set)) return state_->fail(*std::move(e));
   return state_->commit();

@@ -43,7 +43,6 @@ Step PythonHost::start() {
   command.directory = options_.directory;
   SEEDBED_TRY(server_, Resident::start(*box_, command, Talk::socket, '\n'));
   session_ = false;
-  ends_to_come_ = 0;
   out_.emplace(options_.output_bytes);
   err_.emplace(options_.output_bytes);
   Heard heard;
@@ -80,7 +79,6 @@ Step PythonHost::begin_session() {
       const auto message = hear(deadline, heard);
       if (!message) break;
       session_ = message->find("ready") != nullptr;
-      if (!session_ && ends_to_come_ > 0 && message->find("ended") != nullptr) --ends_to_come_;
     }
     if (session_) break;
     if (tries > 0) return of_server(heard, "a session");
@@ -133,14 +131,9 @@ Result<PythonReply> PythonHost::ask(std::string_view code, Milliseconds wall, bo
       if (said_id != nullptr && said_id->is_number() &&
           said_id->as_double() == static_cast<double>(id)) {
         fill(*message, reply);
-        if (once) ++ends_to_come_;
         if (once || !reply.error.starts_with("SystemExit")) break;
       } else if (const Value* status = message->find("ended");
                  status != nullptr && status->is_int()) {
-        if (ends_to_come_ > 0) {
-          --ends_to_come_;  // of a call before
-          continue;
-        }
         const int how = static_cast<int>(status->as_int());
         session_ = false;
         ended = true;

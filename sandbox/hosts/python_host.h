@@ -73,7 +73,6 @@ class PythonHost {
   std::optional<box::BoundedText> out_, err_;
   bool session_ = false;
   std::int64_t next_ = 1;
-  int ends_to_come_ = 0;  // of calls that have answered
 };
 
 }  // namespace seedbed::sandbox

@@ -1,9 +1,9 @@
-"""What a box's Python is made of: a server that has imported what sessions want, and forks a session whenever one is asked for.
+"""What a box's Python is made of: a server that has imported what sessions want, and has a child ready for whatever is asked next.
 
-Descriptor 0 is a stream of lines, JSON objects, to and from the host outside. The server waits for `{"start": "session"}` and forks; the
-child says `{"ready": true}` and answers `{"id": N, "code": "..."}` by `{"id": N, "ok": ..., "value": ..., "error": ...}`, as often as
-asked. A child of `{"start": "call", "id": N, "code": "..."}` answers once. When a child has ended, the server says `{"ended": STATUS}` and
-waits for the next line.
+Descriptor 0 is a stream of lines, JSON objects, to and from the host outside. The child that is ready takes `{"start": "session"}`,
+says `{"ready": true}` and answers `{"id": N, "code": "..."}` by `{"id": N, "ok": ..., "value": ..., "error": ...}`, as often as
+asked; or it takes `{"start": "call", "id": N, "code": "..."}`, answers once and ends. When a session, or a call without an answer, has
+ended, the server says `{"ended": STATUS}`.
 Standard output and error are the host's pipes. SIGINT interrupts what a child runs.
 """
 
@@ -12,11 +12,15 @@ import gc
 import json
 import linecache
 import os
+import select
 import signal
 import sys
 import traceback
 
 MOST_SHOWN = 65536  # characters of a value or an error
+READY = 2  # children ahead of time
+PATIENCE = 0.005  # seconds
+NOBODY = 3  # exit code of a child that was ready when the host had gone
 WARM = os.environ.get("SEEDBED_WARM", "")
 
 for module in filter(None, WARM.split(",")):
@@ -79,9 +83,8 @@ def answer(request, names):
     return out, goes_on
 
 
-def session(fd, once):
-    """once: the one request, or None for as many as come."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def session(fd, once, answered):
+    """once: the one request, or None for as many as come; answered: where it is noted that the one has its answer."""
     names = {"__name__": "__main__", "__builtins__": __builtins__, "exit": sys.exit, "quit": sys.exit}
     if not once:
         say(fd, {"ready": True})
@@ -95,19 +98,120 @@ def session(fd, once):
                 pass
         say(fd, reply)
         goes_on = goes_on and not once
+    if once:
+        os.sched_yield()  # whoever waits for the answer runs before this process is taken down
+        os.write(answered, b"a")
     os._exit(0)
 
 
 def line_of(fd, kept=bytearray()):
-    """The next line. The host says nothing to the server while a child reads, so nothing that is read ahead is lost."""
+    """The next line. One process reads at a time, and the host says nothing more before it has its answer, so nothing that is read
+    ahead is lost."""
     while b"\n" not in kept:
         data = os.read(fd, 65536)
         if not data:
-            os._exit(0)
+            os._exit(NOBODY)
         kept += data
     line, _, rest = bytes(kept).partition(b"\n")
     kept[:] = rest
     return json.loads(line)
+
+
+class Child:
+    """A process that is ready for a request and, once it is told to go, takes the next one. It says on `notes` which it took: s for a
+    session, c for a call; a when that has its answer."""
+
+    def __init__(self, fd, others):
+        self.notes, mine = os.pipe()
+        wait, self.go = os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            os.close(mine)
+            os.close(wait)
+            os.set_blocking(self.notes, False)
+            self.ends = os.pidfd_open(self.pid)
+            self.told = self.answered = self.silent = False
+            return
+        for other in others:
+            other.close()
+        os.close(self.notes)
+        os.close(self.go)
+        gc.enable()
+        json.dumps(answer({"id": 0, "code": "1"}, {})[0])  # pages that every request writes to are copied before one comes
+        if not os.read(wait, 1):
+            os._exit(NOBODY)
+        os.close(wait)
+        wanted = line_of(fd)
+        once = wanted.get("start") == "call"
+        os.write(mine, b"c" if once else b"s")
+        if not once:
+            os.close(mine)
+        session(fd, wanted if once else None, mine)
+
+    def tell(self):
+        if not self.told:
+            self.told = True
+            os.write(self.go, b"g")
+
+    def note(self):
+        try:
+            return os.read(self.notes, 1)
+        except BlockingIOError:
+            return b""
+
+    def close(self):
+        for fd in (self.notes, self.ends, self.go):
+            os.close(fd)
+
+    def bury(self):
+        _, status = os.waitpid(self.pid, 0)
+        self.close()
+        return status
+
+
+def more(fd, ready, at_work):
+    """One more child, ahead of time; None where there can be no more processes for now."""
+    try:
+        return Child(fd, [*ready, *at_work])
+    except OSError:
+        return None
+
+
+def supervise(fd):
+    """The first of those that are ready goes, but not while a session reads. New ones are made when nobody waits for an answer: a
+    fork holds a processor for as long as a call takes."""
+    ready, at_work, in_session = [], [], None
+    while True:
+        if ready and not in_session:
+            ready[0].tell()
+        lacking = len(ready) < READY
+        asked = [child for child in at_work if child is not in_session and not child.answered]
+        if lacking and not asked and (child := more(fd, ready, at_work)):
+            ready.append(child)
+            continue
+        watched = [child.ends for child in at_work] + [child.notes for child in [*ready, *asked]]
+        heard, _, _ = select.select(watched, [], [], PATIENCE if lacking else None)
+        if not heard and asked:  # a long one
+            asked[0].answered = True
+        for child in [child for child in ready if child.notes in heard]:
+            ready.remove(child)
+            took = child.note()
+            if took:
+                at_work.append(child)
+                in_session = child if took == b"s" else None
+            elif os.waitstatus_to_exitcode(child.bury()) == NOBODY:
+                return
+        for child in [child for child in at_work if child.notes in heard or child.ends in heard]:
+            child.silent |= child is not in_session and child.note() == b"a"
+            child.answered = True
+            if child.ends not in heard:
+                continue
+            at_work.remove(child)
+            silent, status = child.silent, child.bury()
+            if child is in_session:
+                in_session = None
+            if not silent:
+                say(fd, {"ended": status})
 
 
 def serve():
@@ -125,14 +229,7 @@ def serve():
     gc.freeze()
     gc.disable()
     say(fd, {"serving": True})
-    while True:
-        wanted = line_of(fd)
-        child = os.fork()
-        if child == 0:
-            gc.enable()
-            session(fd, wanted if wanted.get("start") == "call" else None)
-        _, status = os.waitpid(child, 0)
-        say(fd, {"ended": status})
+    supervise(fd)
 
 
 serve()

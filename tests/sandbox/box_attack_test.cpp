@@ -44,6 +44,8 @@ constexpr Expected kAttacks[] = {
     {"io_uring", "EPERM", "EPERM"},
     {"keyctl", "EPERM", "EPERM"},
     {"add_key", "EPERM", "EPERM"},
+    {"request_key", "EPERM", "EPERM"},
+    {"find_key", "EPERM", "EPERM"},
     {"personality", "EPERM", "EPERM"},
     {"bpf", "EPERM", "EPERM"},
     {"userfaultfd", "EPERM", "EPERM"},

@@ -41,6 +41,8 @@ constexpr Expected kCalls[] = {
     {"io_uring", "EPERM"},
     {"keyctl", "EPERM"},
     {"add_key", "EPERM"},
+    {"request_key", "EPERM"},
+    {"find_key", "EPERM"},
     {"personality", "EPERM"},
     {"bpf", "EPERM"},
     {"userfaultfd", "EPERM"},
