@@ -37,6 +37,7 @@ PROGRAMS = [
     ("bench_gpu", "bench/bench_gpu", False),
     ("bench_gpu_model", "bench/bench_gpu_model", False),
     ("seedbed", "seedbed", False),
+    ("seedbed-program", "seedbed-program", False),
     ("seedbed-broker", "seedbed-broker", False),
     ("seedbed-sql-host", "seedbed-sql-host", False),
 ]

@@ -45,8 +45,9 @@ int error_of(long rc) {
 // The rights of pid 1 once the root stands: to become a program's user and to end it. As uid of its
 // own, which no program in the box has.
 int keep_starting_rights(const Plan& plan, unsigned init_uid) {
-  for (int cap = 0; ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap)
-    if (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return errno;
+  int cap = 0;
+  while (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) ++cap;
+  if (cap == 0 || errno != EINVAL) return errno;  // EINVAL: no capability has that number
   // uid 0 gives nothing, should anything ever be it again.
   constexpr unsigned long kLocked = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
                                     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |

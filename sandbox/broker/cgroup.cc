@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <array>
 #include <charconv>
@@ -64,11 +66,8 @@ struct Place {
   std::string mount, own;  // own: our group's folder below the mount
 };
 
-// Where `controller` ("" = the unified hierarchy) is mounted, and our own group in it.
-Place find_place(const std::string& mountinfo,
-                 const std::string& groups,
-                 std::string_view controller) {
-  Place place;
+// Our own group in the hierarchy of `controller`, from /proc/self/cgroup.
+std::string own_path(const std::string& groups, std::string_view controller) {
   std::string path;
   for (const std::string_view line : pieces(groups, '\n')) {  // "4:memory:/path"
     const std::size_t a = line.find(':');
@@ -78,7 +77,36 @@ Place find_place(const std::string& mountinfo,
     if (controller.empty() ? names.empty() : has_word(names, controller, ','))
       path = line.substr(b + 1);
   }
-  if (path.empty()) return place;
+  return path;
+}
+
+// Where hierarchies usually lie: the whole list of mounts takes the kernel as long as ten of these
+// looks. Empty where it is not so, or only a part of the hierarchy is shown.
+Place usual_place(const std::string& path, std::string_view controller) {
+  constexpr long kV1 = 0x27e0eb, kV2 = 0x63677270;
+  const std::string base = "/sys/fs/cgroup";
+  const std::array<std::string, 2> mounts =
+      controller.empty() ? std::array{base, base + "/unified"}
+                         : std::array{base + "/" + std::string(controller), std::string()};
+  for (const std::string& mount : mounts) {
+    struct statfs what {};
+    if (mount.empty() || ::statfs(mount.c_str(), &what) != 0 ||
+        what.f_type != (controller.empty() ? kV2 : kV1))
+      continue;
+    const std::string own = mount + (path == "/" ? "" : path);
+    if (::access(own.c_str(), F_OK) == 0) return {mount, own};
+  }
+  return {};
+}
+
+// Where `controller` ("" = the unified hierarchy) is mounted, and our own group in it. mountinfo:
+// read when it is needed.
+Place find_place(std::string& mountinfo, const std::string& groups, std::string_view controller) {
+  const std::string path = own_path(groups, controller);
+  if (path.empty()) return {};
+  Place place = usual_place(path, controller);
+  if (!place.own.empty()) return place;
+  if (mountinfo.empty()) mountinfo = read_file("/proc/self/mountinfo");
   for (const std::string_view line : pieces(mountinfo, '\n')) {
     const std::size_t dash = line.find(" - ");
     if (dash == std::string_view::npos) continue;
@@ -172,7 +200,7 @@ bool make_tree_v2(Cgroups::Controller& c,
 }
 
 void open_controller(Cgroups::Controller& c,
-                     const std::string& mountinfo,
+                     std::string& mountinfo,
                      const std::string& groups,
                      std::string_view controller,
                      Cgroups::Layout layout) {
@@ -212,7 +240,7 @@ bool Cgroups::set(const Controller& c,
 }
 
 Cgroups::Cgroups(Layout layout) : layout_(layout) {
-  const std::string mountinfo = read_file("/proc/self/mountinfo");
+  std::string mountinfo;
   const std::string groups = read_file("/proc/self/cgroup");
   open_controller(memory_, mountinfo, groups, "memory", layout);
   open_controller(pids_, mountinfo, groups, "pids", layout);
