@@ -1,7 +1,7 @@
 """`seedbed sandbox run` beside Debian's bubblewrap and firejail: /bin/true in a full jail, counted whole, in turns.
 
     apt-get install bubblewrap firejail strace && ./dev build
-    python3 bench/sandbox_beside.py [--rounds 200] [--box build/release/seedbed-box] [--out FILE]
+    python3 bench/sandbox_beside.py [--rounds 200] [--program build/release/seedbed] [--out FILE]
 
 Each round starts every program once, in an order drawn anew, so that what else the machine does hits all alike. All unshare
 users' processes, mounts, network, ipc and host names, show /usr read-only and drop capabilities; ours adds limits by control
@@ -24,9 +24,9 @@ BWRAP += " --proc /proc --dev /dev --tmpfs /tmp --die-with-parent"
 FIREJAIL = "firejail --quiet --noprofile --net=none --caps.drop=all --seccomp --private --private-dev --private-tmp"
 
 
-def programs(box):
+def programs(program):
     """name -> words of the command line that runs /bin/true."""
-    found = {"plain": ["/bin/true"], "seedbed sandbox run": [box, "run", "--", "/bin/true"]}
+    found = {"plain": ["/bin/true"], "seedbed sandbox run": [program, "sandbox", "run", "--", "/bin/true"]}
     if shutil.which("bwrap"):
         found["bubblewrap"] = [*BWRAP.split(), "/bin/true"]
     if shutil.which("firejail"):
@@ -48,10 +48,10 @@ def once(words):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--box", default="build/release/seedbed-box")
+    parser.add_argument("--program", default="build/release/seedbed")
     parser.add_argument("--out", help="a JSON file")
     options = parser.parse_args()
-    commands = programs(options.box)
+    commands = programs(options.program)
     times = {name: [] for name in commands}
     order = random.Random(1)
     for _ in range(options.rounds):
