@@ -8,6 +8,7 @@
 #include "agent/scripted.h"
 #include "agent/teacher_mistake.h"
 #include "agent/teacher_plain.h"
+#include "agent/teacher_plan.h"
 #include "agent/teacher_reason.h"
 #include "base/check.h"
 
@@ -19,6 +20,19 @@ using schemas::GoldStep;
 
 // One episode of so many has one; the plain teacher is for small models, which have less to spare.
 constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesIn = 8;
+
+// Arguments as the tool's schema lists them, so that their order is nobody's choice.
+void put_in_order(GoldStep& step, const std::vector<schemas::Tool>& tools) {
+  if (!step.args.is_object()) return;
+  const auto tool = std::find_if(tools.begin(), tools.end(),
+                                 [&](const auto& one) { return one.name == name_of(step); });
+  const schemas::Value* listed = tool == tools.end() ? nullptr : tool->input.find("properties");
+  if (listed == nullptr) return;
+  schemas::Value args = schemas::Value::object();
+  for (const auto& [name, schema] : listed->members())
+    if (const auto* value = step.args.find(name); value != nullptr) args.set(name, *value);
+  if (args.members().size() == step.args.members().size()) step.args = std::move(args);
+}
 
 class Teacher final : public ModelClient {
  public:
@@ -49,6 +63,8 @@ class Teacher final : public ModelClient {
 
   Result<Reply> reply(const View& view) override {
     facts_.read(view.turns);
+    if (plain_ && next_ == 0)
+      for (auto& step : steps_) put_in_order(step, view.offered.tools());
     const schemas::Turn& last = view.turns.back();
     if (!mistake_) {
       for (const auto& call : last.calls)
@@ -82,8 +98,7 @@ class Teacher final : public ModelClient {
     const GoldKind kind = outlook.steps[outlook.next].kind;
     if (!plain_ || kind == GoldKind::say || kind == GoldKind::refuse)
       return reason(facts_, outlook, words_);
-    return plain_reason(facts_, outlook, view.offered.tools(),
-                        date_time(view.environment.now_minutes).substr(0, 10));
+    return plain_reason(facts_, outlook, date_time(view.environment.now_minutes).substr(0, 10));
   }
 
   static Reply stopped(std::string why) {

@@ -21,34 +21,6 @@ struct Term {
   int cost = 0;  // of what the user did not say
 };
 
-std::string text_in(const Value& row, const std::string& field) {
-  const Value* value = row.find(field);
-  if (value == nullptr) return "";
-  return value->is_null() ? "null" : value_text(*value);
-}
-
-// As numbers or as dates: a < b. Nothing where they do not compare.
-std::optional<bool> below(const std::string& a, const std::string& b) {
-  if (is_date(a) != is_date(b)) return std::nullopt;
-  if (is_date(a)) return a < b;
-  char *end_a = nullptr, *end_b = nullptr;
-  const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
-  if (a.empty() || b.empty() || *end_a != '\0' || *end_b != '\0') return std::nullopt;
-  return x < y;
-}
-
-bool holds(const Condition& c, const Value& row) {
-  const std::string text = text_in(row, c.field);
-  switch (c.is) {
-    case Condition::Is::below:
-      return below(text, c.values[0]) == true;
-    case Condition::Is::above:
-      return below(c.values[0], text) == true;
-    default:
-      return std::find(c.values.begin(), c.values.end(), text) != c.values.end();
-  }
-}
-
 bool is_reference(const std::string& field) {
   return field.size() > 3 && field.ends_with("_id");
 }
@@ -137,7 +109,8 @@ void ends_of(const Facts& facts,
         const auto a = text_in(chosen, field), b = text_in(*other, field);
         return other == &chosen || (least ? below(a, b) : below(b, a)) == true;
       });
-      const int cost = found.cost + (named >= 50 ? 1 : named > 0 ? 2 : 5);
+      // Conditions that do as well come first.
+      const int cost = found.cost + (named >= 50 ? 2 : named > 0 ? 3 : 6);
       if (!end || (best && best->cost <= cost)) continue;
       Found one = found;
       one.cost = cost;
@@ -176,6 +149,33 @@ void add_told(const Rows& rows, const std::vector<Term>& terms, Criteria& out) {
 }
 
 }  // namespace
+
+std::string text_in(const Value& row, const std::string& field) {
+  const Value* value = row.find(field);
+  if (value == nullptr) return "";
+  return value->is_null() ? "null" : value_text(*value);
+}
+
+std::optional<bool> below(const std::string& a, const std::string& b) {
+  if (is_date(a) != is_date(b)) return std::nullopt;
+  if (is_date(a)) return a < b;
+  char *end_a = nullptr, *end_b = nullptr;
+  const double x = std::strtod(a.c_str(), &end_a), y = std::strtod(b.c_str(), &end_b);
+  if (a.empty() || b.empty() || *end_a != '\0' || *end_b != '\0') return std::nullopt;
+  return x < y;
+}
+
+bool holds(const Condition& c, const Value& row) {
+  const std::string text = text_in(row, c.field);
+  switch (c.is) {
+    case Condition::Is::below:
+      return below(text, c.values[0]) == true;
+    case Condition::Is::above:
+      return below(c.values[0], text) == true;
+    default:
+      return std::find(c.values.begin(), c.values.end(), text) != c.values.end();
+  }
+}
 
 std::optional<Criteria> criteria(const Facts& facts,
                                  const Rows& rows,
@@ -222,10 +222,21 @@ std::string text_of(const std::vector<Condition>& conditions) {
   std::string out;
   for (const auto& c : conditions) {
     const bool date = is_date(c.values[0]);
-    const std::string_view side = c.is == Condition::Is::below   ? (date ? "before " : "below ")
-                                  : c.is == Condition::Is::above ? (date ? "after " : "above ")
-                                                                 : "";
-    out += (out.empty() ? "" : ", ") + c.field + " " + std::string(side) + join(c.values, " or ");
+    out += out.empty() ? "" : ", ";
+    switch (c.is) {
+      case Condition::Is::equal:
+        out += c.values[0] + " " + c.field;
+        break;
+      case Condition::Is::among:
+        out += c.field + " of those";
+        break;
+      case Condition::Is::below:
+        out += c.field + (date ? " before " : " below ") + c.values[0];
+        break;
+      case Condition::Is::above:
+        out += c.field + (date ? " after " : " above ") + c.values[0];
+        break;
+    }
   }
   return out;
 }

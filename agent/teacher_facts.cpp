@@ -92,6 +92,7 @@ std::vector<std::string> words_of(std::string_view name) {
 
 void Facts::clear() {
   calls_.clear();
+  request_.clear();
   user_.clear();
   turns_ = 0;
 }
@@ -99,7 +100,10 @@ void Facts::clear() {
 void Facts::read(const std::vector<schemas::Turn>& turns) {
   for (; turns_ < turns.size(); ++turns_) {
     const schemas::Turn& turn = turns[turns_];
-    if (turn.role == "user") user_.push_back(lower_ascii(turn.text));
+    if (turn.role == "user") {
+      if (user_.empty()) request_ = turn.text;
+      user_.push_back(lower_ascii(turn.text));
+    }
     for (const auto& call : turn.calls) {
       if (call.reserved) continue;
       SeenCall& seen = calls_.emplace_back();

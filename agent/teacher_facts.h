@@ -51,6 +51,7 @@ class Facts {
   void read(const std::vector<schemas::Turn>& turns);
 
   [[nodiscard]] const std::deque<SeenCall>& calls() const { return calls_; }
+  [[nodiscard]] const std::string& request() const { return request_; }
   // Whether the user wrote it, as words of its own.
   [[nodiscard]] bool user_says(std::string_view text) const;
   // The user's dates and numbers.
@@ -77,7 +78,8 @@ class Facts {
   void pick_limit(const Place& place, Pick& out) const;
 
   std::deque<SeenCall> calls_;
-  std::vector<std::string> user_;  // in small letters
+  std::string request_;            // the user's first text
+  std::vector<std::string> user_;  // all of them, in small letters
   std::size_t turns_ = 0;          // read
 };
 

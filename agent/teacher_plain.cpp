@@ -1,11 +1,11 @@
 #include "agent/teacher_plain.h"
 
 #include <algorithm>
-#include <climits>
 #include <map>
 #include <set>
 
 #include "agent/teacher_criteria.h"
+#include "agent/teacher_plan.h"
 #include "base/text.h"
 
 namespace seedbed::agent {
@@ -14,115 +14,46 @@ namespace {
 using schemas::GoldKind;
 using schemas::GoldStep;
 using schemas::Value;
-using Tools = std::vector<schemas::Tool>;
 
-constexpr std::size_t kMostCompared = 10;  // records of which the least or greatest is taken
+constexpr std::size_t kMostScanned = 24;  // records of a list that are gone through
 constexpr std::size_t kMostFitting = 12;
 
-bool is_page(const GoldStep& step) {
-  return step.args.is_object() && step.args.find("offset") != nullptr;
-}
-std::string name_of(const GoldStep& step) {
-  return step.kind == GoldKind::submit   ? std::string(schemas::kSubmitTool)
-         : step.kind == GoldKind::refuse ? std::string(schemas::kRefuseTool)
-                                         : step.tool;
+// Whether the tool of the step before is called once more.
+bool is_again(const Outlook& outlook) {
+  if (outlook.next == 0) return false;
+  const GoldStep &before = outlook.steps[outlook.next - 1], &step = outlook.steps[outlook.next];
+  return before.kind == GoldKind::call && step.kind == GoldKind::call && before.tool == step.tool;
 }
 
-// ---- the plan ----
-
-// Words that two names share, one of them in the singular perhaps.
-int kinship(const std::string& argument, const std::string& tool) {
-  int out = 0;
-  const auto words = words_of(tool);
-  for (const auto& word : words_of(argument)) {
-    if (word == "id" || word == "ids") continue;
-    out += std::any_of(words.begin(), words.end(), [&](const std::string& other) {
-      return other == word || other == word + "s" || word == other + "s";
-    });
-  }
-  return out;
-}
-
-// The earlier step that an argument most likely comes from, by its name; "" where none is needed.
-std::string source_of(const std::string& argument,
-                      const GoldStep& step,
-                      const std::vector<GoldStep>& steps) {
-  std::string best;
-  int most = INT_MIN;
-  for (const int need : step.needs) {
-    if (need < 0 || static_cast<std::size_t>(need) >= steps.size()) continue;
-    const GoldStep& from = steps[static_cast<std::size_t>(need)];
-    if (from.kind != GoldKind::call) continue;
-    // Of names that fit as well, the one that says least besides.
-    const int shared = kinship(argument, from.tool);
-    const int kin = shared == 0 ? 0 : shared * 100 - static_cast<int>(words_of(from.tool).size());
-    if (kin <= most) continue;
-    most = kin;
-    best = from.tool;
-  }
-  return best;
-}
-
-// Whether a tool's schema lists the values of an argument.
-bool is_listed(const Tools& tools, const std::string& tool, const std::string& argument) {
-  for (const auto& one : tools) {
-    if (one.name != tool) continue;
-    const Value* properties = one.input.find("properties");
-    const Value* property = properties == nullptr ? nullptr : properties->find(argument);
-    return property != nullptr && property->find("enum") != nullptr;
-  }
-  return false;
-}
-
-std::string planned(const GoldStep& step,
-                    const std::vector<GoldStep>& steps,
-                    const Facts& facts,
-                    const Tools& tools) {
+// "open state: BD-0001 sealed no, BD-0003 open yes. "
+std::string scan(const std::vector<const Value*>& rows, const std::vector<Condition>& conditions) {
   std::string out;
-  if (!step.args.is_object()) return name_of(step);
-  for (const auto& [name, value] : step.args.members()) {
-    const std::string text = value_text(value);
-    const std::string from = source_of(name, step, steps);
-    std::string one = name;
-    if (!text.empty() && text.size() <= kMostShown &&
-        (facts.user_says(text) || from.empty() || is_listed(tools, step.tool, name)))
-      one += " " + text;
-    else if (!from.empty())
-      one += " from " + from;
-    out += (out.empty() ? "" : ", ") + one;
+  for (const Value* row : rows) {
+    out += (out.empty() ? "" : ", ") + key_of(*row);
+    bool fits = true;
+    for (const auto& condition : conditions) {
+      if (!fits) break;
+      fits = holds(condition, *row);
+      out += " " + text_in(*row, condition.field);
+    }
+    out += fits ? " yes" : " no";
   }
-  return name_of(step) + (out.empty() ? "" : " with " + out);
+  return text_of(conditions) + ": " + out + ". ";
 }
 
-// "Order: find_cage, list_inspections, close_inspection, submit_result"
-std::string order(const Outlook& outlook) {
-  std::string out, last;
-  for (const auto& step : outlook.steps) {
-    const std::string name = name_of(step);
-    if (step.kind == GoldKind::say || name == last) continue;
-    out += (out.empty() ? "Order: " : ", ") + name;
-    last = name;
+// "earliest award_date: VLC-0005 2030-06-24 yes, VLC-0009 2030-07-01 no. So VLC-0005. ": yes where
+// none before it is better.
+std::string scan_ends(const Criteria& c, const Value& chosen) {
+  std::string out, best;
+  for (const Value* row : c.left) {
+    const std::string text = text_in(*row, c.by);
+    const bool better = best.empty() || (c.least ? below(text, best) : below(best, text)) == true;
+    if (better) best = text;
+    out += (out.empty() ? "" : ", ") + key_of(*row) + " " + text + (better ? " yes" : " no");
   }
-  return out;
+  return std::string(end_of(c, *chosen.find(c.by))) + " " + c.by + ": " + out + ". So " +
+         key_of(chosen) + ". ";
 }
-
-// From the end: each thing that is done, once, however often.
-std::string plan(const Outlook& outlook, const Facts& facts, const Tools& tools) {
-  std::string out;
-  std::set<std::string> said;
-  for (std::size_t i = outlook.steps.size(); i-- > 0;) {
-    const GoldStep& step = outlook.steps[i];
-    const bool end =
-        step.kind == GoldKind::submit && (!step.args.is_object() || step.args.members().empty());
-    if (is_page(step) || end || step.kind == GoldKind::say || step.kind == GoldKind::refuse)
-      continue;
-    const std::string one = planned(step, outlook.steps, facts, tools);
-    if (said.insert(one).second) out += (out.empty() ? "Plan: " : "; ") + one;
-  }
-  return out.empty() ? out : out + ". " + order(outlook) + ". ";
-}
-
-// ---- which records ----
 
 class Reasons {
  public:
@@ -161,9 +92,7 @@ class Reasons {
   std::string transition() {
     if (outlook_.next == 0) return "";
     const GoldStep& before = outlook_.steps[outlook_.next - 1];
-    if (before.kind != GoldKind::call ||
-        (step_.kind == GoldKind::call && before.tool == step_.tool))
-      return "";
+    if (before.kind != GoldKind::call || is_again(outlook_)) return "";
     return last_of_several(before) + "After " + name_of(before) + " comes " + name_of(step_) + ". ";
   }
 
@@ -175,7 +104,8 @@ class Reasons {
     for (const auto& [name, value] : before.args.members()) {
       const Value* theirs = other.args.find(name);
       const auto place = facts_.find(value_text(value), {}, owners_);
-      if (place && (theirs == nullptr || !(*theirs == value)))
+      if (place && key_of(*place->item) == value_text(value) &&
+          (theirs == nullptr || !(*theirs == value)))
         return "After " + key_of(*place->item) + " nothing is left. ";
     }
     return "";
@@ -191,12 +121,15 @@ class Reasons {
       if (rows.size() > 1 && compare(rows, out)) return;
   }
   bool compare(const std::vector<const Value*>& rows, std::string& out) {
+    std::set<std::string> keys;
+    for (const Value* row : rows) keys.insert(key_of(*row));
+    if (keys.size() < rows.size()) return false;
     for (const Value* row : rows) {
       const auto c = criteria(facts_, rows, {key_of(*row)}, today_);
-      if (!c || c->by.empty() || !c->conditions.empty()) continue;
+      if (!c || c->by.empty() || !c->conditions.empty() || facts_.user_names(c->by) == 0) continue;
       // The one that the call is about: its key or its name stands in the record that is taken.
       if (!leads_to(*row)) continue;
-      out += ends(*c, *row);
+      out += scan_ends(*c, *row);
       return true;
     }
     return false;
@@ -219,43 +152,33 @@ class Reasons {
     return false;
   }
 
-  // "award_date: 2030-06-24 VLC-0005, 2030-07-01 VLC-0009; earliest 2030-06-24 VLC-0005. "
-  static std::string ends(const Criteria& c, const Value& chosen) {
-    std::vector<const Value*> rows = c.left;
-    if (rows.size() > kMostCompared) {
-      rows.resize(kMostCompared);
-      if (std::find(rows.begin(), rows.end(), &chosen) == rows.end()) rows.back() = &chosen;
-    }
-    std::string out;
-    for (const Value* row : rows) {
-      const Value* value = row->find(c.by);
-      if (value != nullptr)
-        out += (out.empty() ? "" : ", ") + value_text(*value) + " " + key_of(*row);
-    }
-    const Value& value = *chosen.find(c.by);
-    return c.by + ": " + out + "; " + std::string(end_of(c, value)) + " " + value_text(value) +
-           " " + key_of(chosen) + ". ";
+  // Whether what the records must have is known before they are seen.
+  bool known(const Criteria& c) const {
+    const auto limits = facts_.user_limits();
+    return std::all_of(c.conditions.begin(), c.conditions.end(), [&](const Condition& one) {
+      const std::string& value = one.values[0];
+      return one.is != Condition::Is::equal || facts_.told(value) ||
+             std::find(limits.begin(), limits.end(), value) != limits.end();
+    });
   }
 
-  // Why these records of the list of a call.
+  // Why these records of the list of a call: each record with what counts of it, and whether it
+  // fits, before those that do.
   std::string fitting(const std::vector<const Value*>& rows, const std::set<std::string>& chosen) {
     const auto c = criteria(facts_, rows, chosen, today_);
-    std::string keys;
+    std::vector<std::string> keys;
     const Value* last = nullptr;
-    std::size_t count = 0;
     for (const Value* row : rows) {
-      if (chosen.count(key_of(*row)) == 0 || ++count > kMostFitting) continue;
-      keys += (keys.empty() ? "" : ", ") + key_of(*row);
+      if (chosen.count(key_of(*row)) == 0 || keys.size() == kMostFitting) continue;
+      keys.push_back(key_of(*row));
       last = row;
     }
     if (last == nullptr) return "";
-    if (!c) return "Of them " + keys + ". ";
-    const std::string fit = c->conditions.empty() ? "" : "Fit by " + text_of(c->conditions) + ": ";
-    if (c->by.empty()) return (fit.empty() ? "All fit: " : fit) + keys + ". ";
-    std::string all;
-    for (std::size_t i = 0; i < std::min(c->left.size(), kMostFitting); ++i)
-      all += (i == 0 ? "" : ", ") + key_of(*c->left[i]);
-    return (fit.empty() ? "" : fit + all + ". ") + ends(*c, *last);
+    if (!c || !known(*c) || rows.size() > kMostScanned) return "Of them " + join(keys, ", ") + ". ";
+    std::string out;
+    if (!c->conditions.empty()) out = scan(rows, c->conditions);
+    if (!c->by.empty()) return out + scan_ends(*c, *last);
+    return (out.empty() ? "All fit: " : out + "Fit: ") + join(keys, ", ") + ". ";
   }
 
   // The records of a list of which calls of this tool take `field`, now and later, by their keys,
@@ -300,8 +223,7 @@ class Reasons {
       for (const auto& [field, held] : other->members())
         if (other != place->item && key_of(*other) != key && value_text(held) == key)
           return key_of(*other) + " has " + field + " " + key + ". " + has;
-    if (rows.size() < 2)
-      return has.empty() ? facts_.calls()[place->call].tool + " gives " + value + ". " : has;
+    if (rows.size() < 2) return has;
     std::string before;
     auto chosen = taken(argument, place->field, rows, before);
     if (submitted || chosen.count(key) == 0) chosen = {key};
@@ -318,8 +240,7 @@ class Reasons {
     if (!place) return "";
     const auto rows = facts_.beside(place->call);
     if (key_of(*place->item) != value_text(list.items().front())) return "";
-    if (rows.size() < 2)
-      return facts_.calls()[place->call].tool + " gives " + *chosen.begin() + ". ";
+    if (rows.size() < 2) return "";
     return fitting(rows, chosen);
   }
 
@@ -333,33 +254,26 @@ class Reasons {
   std::vector<const Value*> shown_;  // those records
 };
 
-// "So I call take_back_crate_loan: crate_loan_id 7002."
-std::string made(const GoldStep& step) {
+// "7002 for crate_loan_id, 2031-03-05 for date. "
+std::string given(const GoldStep& step) {
   std::string out;
-  if (step.args.is_object())
-    for (const auto& [name, value] : step.args.members()) {
-      std::string text;
-      if (value.is_array()) {
-        for (const auto& item : value.items()) text += (text.empty() ? "" : " ") + value_text(item);
-      } else {
-        text = value_text(value);
-      }
-      if (text.empty() || text.size() > kMostShown * 2 || text.find('\n') != std::string::npos)
-        text.clear();
-      out += (out.empty() ? ": " : ", ") + name + (text.empty() ? "" : " " + text);
-    }
-  return "So I call " + name_of(step) + out + ".";
+  if (!step.args.is_object()) return out;
+  for (const auto& [name, value] : step.args.members()) {
+    std::string text = value_text(value);
+    if (value.is_array())
+      for (const auto& item : value.items()) text += (text.empty() ? "" : " ") + value_text(item);
+    if (text.empty() || text.size() > kMostShown * 2 || text.find('\n') != std::string::npos)
+      text = "text";
+    out += (out.empty() ? "" : ", ") + text + " for " + name;
+  }
+  return out.empty() ? out : out + ". ";
 }
 
 }  // namespace
 
-std::string plain_reason(const Facts& facts,
-                         const Outlook& outlook,
-                         const Tools& tools,
-                         const std::string& today) {
+std::string plain_reason(const Facts& facts, const Outlook& outlook, const std::string& today) {
   const GoldStep& step = outlook.steps[outlook.next];
-  std::string out;
-  if (outlook.next == 0) out += plan(outlook, facts, tools);
+  std::string out = outlook.next == 0 ? plan(outlook, facts) : "";
   if (is_page(step)) {
     out += "next_offset is " + value_text(*step.args.find("offset")) + ". ";
   } else if (outlook.next > 0 && outlook.steps[outlook.next - 1].tool == step.tool &&
@@ -367,14 +281,20 @@ std::string plain_reason(const Facts& facts,
     out += "That was not done yet, so again. ";
   } else {
     Reasons reasons(facts, outlook, today);
+    const std::string arguments = reasons.arguments();
     out += reasons.transition();
     if (!facts.calls().empty() && facts.calls().back().error.empty() &&
         facts.calls().back().items.empty())
       out += "That list is empty. ";
-    out += reasons.arguments();
+    if (is_again(outlook) && !arguments.starts_with("After ")) out += "Again " + step.tool + ". ";
+    out += arguments;
   }
-  const std::string call = made(step);
-  return word_count(out) + word_count(call) <= kMostPlainWords ? out + call : call;
+  const std::string last = given(step);
+  if (word_count(out) + word_count(last) > kMostPlainWords)
+    out = "Next comes " + name_of(step) + ". ";
+  out += last;
+  while (out.ends_with(' ')) out.pop_back();
+  return out;
 }
 
 }  // namespace seedbed::agent

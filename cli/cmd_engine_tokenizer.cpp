@@ -82,9 +82,11 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
       "--chat", chat,
       "with the special tokens of DeepSeek-V3.2's chat format, from id 0; words of the text "
       "end where it spells them, as 'seedbed export --format prompts' does");
-  options.flag("--bare-words", bare_words,
-               "a word is the same tokens wherever it stands: no token joins letters with the "
-               "sign or space before them, but for English function words; for small models");
+  options.flag(
+      "--bare-words", bare_words,
+      "a word is the same tokens wherever it stands: no token joins letters with the "
+      "sign or space before them, but for English function words; numbers are cut into four "
+      "digits, not three; for small models");
   options.integer("--min-count", least, 1, 1'000'000'000, "merge no pair that is rarer");
   options.flag("--json", json, "one object at the end on stdout");
   options.require("--out");

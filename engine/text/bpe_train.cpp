@@ -145,6 +145,8 @@ class Merger {
   std::vector<std::pair<std::int32_t, std::int32_t>> merges_;
 };
 
+// Years and ids of four digits are one word.
+constexpr const char* kBareNumbers = "\\p{N}{1,4}";
 constexpr const char* kBareWords =
     " (?:a|all|also|an|and|any|are|as|at|be|been|before|but|by|can|does|each|every|for|from|has|"
     "have|i|if|in|into|is|it|its|must|no|not|of|on|one|only|or|out|over|so|than|that|the|them|"
@@ -184,7 +186,7 @@ std::vector<PreTokenizerStep> deepseek_steps() {
 }
 
 std::vector<PreTokenizerStep> bare_words_steps() {
-  std::vector<PreTokenizerStep> steps{split_step(kDeepSeekPatterns[0]), split_step(kBareWords)};
+  std::vector<PreTokenizerStep> steps{split_step(kBareNumbers), split_step(kBareWords)};
   steps.emplace_back();
   steps.back().kind = PreTokenizerStep::Kind::byte_level;
   return steps;

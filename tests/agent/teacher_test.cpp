@@ -13,6 +13,7 @@
 #include "agent/teacher_facts.h"
 #include "agent/teacher_mistake.h"
 #include "agent/teacher_plain.h"
+#include "agent/teacher_plan.h"
 #include "base/text.h"
 #include "clinic_store.h"
 
@@ -61,7 +62,7 @@ TEST_F(TeacherRun, EveryEpisodeIsSolvedWithAndWithoutMistakes) {
   EXPECT_EQ(codes.count("invalid_arguments") + codes.count("unknown_tool"), 2U);
 }
 
-TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsCall) {
+TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsArguments) {
   auto o = options("plain-teacher");
   o.samples = 40;
   EXPECT_EQ(run(o).solved, 320);
@@ -86,14 +87,16 @@ TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsCall) {
       ++calls;
       const std::string& why = turn.reasoning;
       EXPECT_LE(split(why, ' ').size(), agent::kMostPlainWords + 20) << why;
-      std::string end = "So I call " + turn.calls[0].tool;
+      std::string end;
       for (const auto& [name, value] : turn.calls[0].args.members()) {
-        end += (end.find(": ") == std::string::npos ? ": " : ", ") + name;
-        if (const auto text = agent::value_text(value); !text.empty()) end += " " + text;
+        std::string text = agent::value_text(value);
         if (value.is_array())
-          for (const auto& item : value.items()) end += " " + agent::value_text(item);
+          for (const auto& item : value.items())
+            text += (text.empty() ? "" : " ") + agent::value_text(item);
+        end += (end.empty() ? "" : ", ") + (text.empty() ? "text" : text) + " for " + name;
       }
-      EXPECT_TRUE(why.ends_with(end + ".")) << why << "\n" << end;
+      if (!end.empty()) end += ".";
+      EXPECT_TRUE(why.ends_with(end)) << why << "\n" << end;
     }
   }
   EXPECT_GT(calls, 320);
@@ -103,6 +106,15 @@ TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsCall) {
   std::size_t wordings = 0;
   for (const auto& [task, reasons] : first) wordings += reasons.size();
   EXPECT_LE(wordings, 2 * first.size()) << "one for each plan of a task";
+}
+
+TEST(TeacherPlan, APhraseIsTheStretchOfTheRequestThatHasMostOfTheToolsWords) {
+  using agent::phrase_of;
+  const std::string request =
+      "Hello, a loan of crates. Please take back each running crate loan handed out at Desert.";
+  EXPECT_EQ(phrase_of("take_back_crate_loan", request), "take back each running crate loan");
+  EXPECT_EQ(phrase_of("listCrateLoans", request), "crate loan");
+  EXPECT_EQ(phrase_of("keeper_find", request), "");
 }
 
 TEST_F(TeacherRun, AnEpisodeIsAFunctionOfSeedTaskAndSample) {

@@ -168,6 +168,19 @@ TEST(BpeTrainer, ABareWordIsTheSameTokensWhereverItStands) {
   EXPECT_EQ(tokenizer->encode(" these").size(), tokenizer->encode("these").size() + 1);
 }
 
+TEST(BpeTrainer, BareNumbersOfFourDigitsAreOneToken) {
+  auto trainer = BpeTrainer::make({.vocab_size = 300, .steps = bare_words_steps()});
+  for (int i = 0; i < 9; ++i) trainer->add_text("3005 RKX-3005: 30052");
+  const auto tokenizer = Tokenizer::from_value(*trainer->train(), "test");
+  ASSERT_TRUE(tokenizer.ok()) << message_of(tokenizer);
+  const auto id = tokenizer->encode("3005");
+  ASSERT_EQ(id.size(), 1U);
+  EXPECT_EQ(tokenizer->encode("RKX-3005").back(), id[0]);
+  const auto longer = tokenizer->encode("30052");
+  ASSERT_EQ(longer.size(), 2U) << "a chunk holds four digits";
+  EXPECT_EQ(longer[0], id[0]);
+}
+
 TEST(BpeTrainer, RefusesWhatCannotBeMade) {
   AddedToken one, two;
   one.content = "!";

@@ -1,0 +1,90 @@
+#include "agent/teacher_plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tasks/solvers/words.h"
+
+namespace seedbed::agent {
+namespace {
+
+using schemas::GoldKind;
+using schemas::GoldStep;
+using tasks::solvers::Token;
+
+constexpr std::size_t kMostSpan = 10;  // words of a phrase
+
+// Of a tool that finds by a name: the name, as the request has it.
+std::string name_sought(const GoldStep& step, const Facts& facts) {
+  if (!step.args.is_object() || step.args.members().size() != 1 || !step.needs.empty()) return "";
+  const std::string text = value_text(step.args.members().front().second);
+  const bool capital = !text.empty() && text.front() >= 'A' && text.front() <= 'Z';
+  return capital && text.size() <= kMostShown && facts.user_says(text) ? text : "";
+}
+
+// "Order: find_cage, list_inspections, close_inspection, submit_result. "
+std::string order(const Outlook& outlook) {
+  std::string out, last;
+  for (const auto& step : outlook.steps) {
+    const std::string name = name_of(step);
+    if (step.kind == GoldKind::say || name == last) continue;
+    out += (out.empty() ? "Order: " : ", ") + name;
+    last = name;
+  }
+  return out + ". ";
+}
+
+}  // namespace
+
+std::string name_of(const GoldStep& step) {
+  return step.kind == GoldKind::submit   ? std::string(schemas::kSubmitTool)
+         : step.kind == GoldKind::refuse ? std::string(schemas::kRefuseTool)
+                                         : step.tool;
+}
+
+bool is_page(const GoldStep& step) {
+  return step.args.is_object() && step.args.find("offset") != nullptr;
+}
+
+std::string phrase_of(std::string_view tool, std::string_view request) {
+  std::set<std::string> stems;
+  for (auto& stem : tasks::solvers::stems_of_name(tool))
+    if (stem.size() > 2 && stem != "list" && stem != "find") stems.insert(std::move(stem));
+  const std::vector<Token> words = tasks::solvers::tokens_of(request);
+  std::size_t best_begin = 0, best_end = 0, most = 0;
+  for (std::size_t begin = 0; begin < words.size(); ++begin) {
+    std::set<std::string> found;
+    for (std::size_t end = begin; end < std::min(words.size(), begin + kMostSpan); ++end) {
+      if (stems.count(words[end].stem) == 0) {
+        if (end == begin) break;
+        continue;
+      }
+      found.insert(words[end].stem);
+      const bool shorter = found.size() == most && end + 1 - begin < best_end - best_begin;
+      if (found.size() < most || (found.size() == most && !shorter)) continue;
+      most = found.size();
+      best_begin = begin;
+      best_end = end + 1;
+    }
+  }
+  std::string out;
+  for (std::size_t i = best_begin; i < best_end; ++i)
+    out += (out.empty() ? "" : " ") + words[i].text;
+  return out;
+}
+
+std::string plan(const Outlook& outlook, const Facts& facts) {
+  std::string out;
+  std::set<std::string> said;
+  for (std::size_t i = outlook.steps.size(); i-- > 0;) {
+    const GoldStep& step = outlook.steps[i];
+    if (is_page(step) || step.kind != GoldKind::call) continue;
+    std::string phrase = name_sought(step, facts);
+    if (phrase.empty()) phrase = phrase_of(step.tool, facts.request());
+    const std::string one = phrase + (phrase.empty() ? "" : ": ") + step.tool;
+    if (said.insert(one).second) out += (out.empty() ? "Plan: " : "; ") + one;
+  }
+  return out + (out.empty() ? "" : ". ") + order(outlook);
+}
+
+}  // namespace seedbed::agent

@@ -1,0 +1,23 @@
+// A plan as the plain teacher says it: what is to be done, from its end, each time by words of the
+// request and the tool that they name; then the order of the calls.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "agent/teacher_reason.h"
+
+namespace seedbed::agent {
+
+// The tool of a step, or the reserved one.
+std::string name_of(const schemas::GoldStep& step);
+bool is_page(const schemas::GoldStep& step);  // it leads on through a list
+
+// The words of the request, from the first to the last that the tool's name has in any form: the
+// stretch that has most of them. "" where none is said.
+std::string phrase_of(std::string_view tool, std::string_view request);
+
+// "Plan: take back each running crate loan: take_back_crate_loan; crate loan: list_crate_loans.
+// Order: list_crate_loans, take_back_crate_loan, submit_result. "
+std::string plan(const Outlook& outlook, const Facts& facts);
+
+}  // namespace seedbed::agent
