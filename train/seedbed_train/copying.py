@@ -20,12 +20,13 @@ BACK = 200.0  # sharpness of the look back, before the softmax's scale
 MATCH = 3.0  # of the look for a match
 SAID, HEAD = 1.0, 0.15  # what a head hands on, in embeddings; what the model's head makes of it
 BACK_PAIRS = (1.0,) * 6  # weights of the rotary pairs, fastest first: with fewer, or less, far positions look like near ones
-KIN = 0.35  # of a code's square length, what the forms of a word share
+STEM = 24  # channels that all forms of a word have alike
 
 
 @dataclasses.dataclass
 class Channels:
-    """Where things stand in the residual stream: channel 0 is constant, then the token itself (z), at the end what the
+    """Where things stand in the residual stream: channel 0 is constant, then the token itself (z: its code, its stem's, and what is
+    learnt), at the end what the
     token before was (p of its channels), the one before that (pp), a token brought from elsewhere (row), and the token to
     be said (said)."""
 
@@ -51,29 +52,41 @@ class Channels:
         return Channels(at_p - 1, p, pp, row, said, at_p, at_row - pp, at_row, c.hidden_size - said)
 
 
-def codes(c, count, generator, words):
-    """[vocabulary, count]: normal numbers, of one length in all, shared in part by the forms of one word. words: {id: text} or None."""
-    out = torch.randn(c.vocab_size, count, generator=generator)
-    if words:
-        stems = {}
-        for i, (stem, _) in sorted(forms(words).items()):
-            if i < c.vocab_size:
-                stems.setdefault(stem, []).append(i)
-        for members in stems.values():
-            shared = torch.randn(count, generator=generator)
-            out[members] = KIN**0.5 * shared + (1 - KIN) ** 0.5 * out[members]
-    return out / out.norm(dim=-1, keepdim=True) * math.sqrt(count)
+def codes(vocab_size, count, generator):
+    """[vocabulary, count]: normal numbers, of one length in all."""
+    out = torch.randn(vocab_size, count, generator=generator)
+    return out / out.norm(dim=-1, keepdim=True).clamp_min(1e-6) * math.sqrt(count)
+
+
+def stems(vocab_size, count, generator, words):
+    """The same, but all forms of a word have its code. words: {id: text} or None; what is no word has a code of its own."""
+    out = codes(vocab_size, count, generator)
+    first = {}
+    for i, (stem, _) in sorted(forms(words or {}).items()):
+        if i < vocab_size:
+            out[i] = out[first.setdefault(stem, i)]
+    return out
 
 
 def code_channels(at):
-    """How many of the token's own channels are its code; the others are learnt."""
+    """How many of the token's own channels are its code."""
     return max(at.said, at.p, at.pp)
+
+
+def stem_channels(at):
+    """How many behind them are its stem's."""
+    return max(0, min(STEM, (at.z - code_channels(at)) // 2))
+
+
+def held_channels(at):
+    """Code and stem stay; the others are learnt."""
+    return code_channels(at) + stem_channels(at)
 
 
 def level_(embedding, at):
     """Every token's learnt channels get one length: the look back weighs keys by the constant channel's share of the stream, so a
     token that were shorter than the others would draw all attention to itself."""
-    free = embedding[:, 1 + code_channels(at) : 1 + at.z]
+    free = embedding[:, 1 + held_channels(at) : 1 + at.z]
     if free.shape[1]:
         free.mul_(TOKEN * math.sqrt(free.shape[1]) / free.norm(dim=-1, keepdim=True).clamp_min(1e-6))
 
@@ -81,12 +94,12 @@ def level_(embedding, at):
 @torch.no_grad()
 def put_in(model, seed, words=None):
     """Into a model that is initialised as usual: two layers and two heads at least, the second layer has a third where there is one.
-    words: {id: text} of the vocabulary's words, whose forms then have codes alike."""
+    words: {id: text} of the vocabulary's words, whose forms then have a stem in common."""
     c = model.config
     at = Channels.of(c)
     generator = torch.Generator().manual_seed(seed + 1)
-    code = code_channels(at)
-    tokens = torch.cat((codes(c, code, generator, words), torch.randn(c.vocab_size, at.z - code, generator=generator)), -1)
+    code, stem = (codes(c.vocab_size, code_channels(at), generator), stems(c.vocab_size, stem_channels(at), generator, words))
+    tokens = torch.cat((code, stem, torch.randn(c.vocab_size, at.z - held_channels(at), generator=generator)), -1)
     embedding, head = model.model.embed_tokens.weight, model.lm_head.weight
     embedding.zero_()
     embedding[:, 0] = CONSTANT * TOKEN
@@ -149,7 +162,7 @@ class Hold:
     def __init__(self, model, speed=1.0, rare=()):
         c, at = model.config, Channels.of(model.config)
         self.embedding, self.head = model.model.embed_tokens.weight, model.lm_head.weight
-        self.code = 1 + code_channels(at)  # channels [0, code) of the embedding: constant and code
+        self.held = 1 + held_channels(at)  # channels [0, held) of the embedding: constant, code and stem
         self.at, self.speed, self.rare = at, speed, torch.tensor(sorted(rare), dtype=torch.int64, device=self.head.device)
         self.parts = []  # parameter, share of a step that each of its numbers makes
         if speed < 1:
@@ -161,7 +174,7 @@ class Hold:
                 self.parts += [(getattr(attention, name).weight, share) for name, share in named]
         with torch.no_grad():
             if len(self.rare):
-                free = slice(self.code, at.at_p)
+                free = slice(self.held, at.at_p)
                 self.embedding[self.rare, free] = self.embedding[self.rare[:1], free]
                 self.head[self.rare, : at.at_said] = self.head[self.rare[:1], : at.at_said]
 
@@ -171,11 +184,11 @@ class Hold:
         embedding, head, at = self.embedding.grad, self.head.grad, self.at
         if embedding is None or head is None or self.speed >= 1:
             return
-        embedding[:, : self.code] = 0
+        embedding[:, : self.held] = 0
         embedding[:, at.at_p :] = 0
         head[:, at.at_said :] = 0
         if len(self.rare):
-            free = slice(self.code, at.at_p)
+            free = slice(self.held, at.at_p)
             embedding[self.rare, free] = embedding[self.rare, free].sum(0)
             head[self.rare, : at.at_said] = head[self.rare, : at.at_said].sum(0)
 

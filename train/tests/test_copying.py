@@ -68,13 +68,18 @@ class Copying(unittest.TestCase):
         self.assertIn((1, at.at_row), chained)
         self.assertIn((at.at_row, at.at_said), chained)
 
-    def test_forms_of_a_word_have_codes_alike(self):
-        words = {10: "bond", 11: "bonds", 12: "lamp"}
-        made = copying.codes(kit.tiny(**WIDE), 48, torch.Generator().manual_seed(1), words)
-        alike = lambda i, j: float(torch.nn.functional.cosine_similarity(made[i], made[j], dim=0))
-        self.assertTrue(torch.allclose(made.norm(dim=-1), torch.tensor(48.0).sqrt()))
-        self.assertGreater(alike(10, 11), 0.3)
-        self.assertLess(abs(alike(10, 12)), 0.3)
+    def test_forms_of_a_word_have_one_stem_and_codes_of_their_own(self):
+        model = Model(kit.tiny(**WIDE)).initialise(1)
+        copying.put_in(model, 1, {10: "bond", 11: "Bonds", 12: "lamp"})
+        at, embedding = copying.Channels.of(model.config), model.model.embed_tokens.weight.detach()
+        code, stem = 1 + copying.code_channels(at), copying.stem_channels(at)
+        self.assertGreater(stem, 8)
+        alike = lambda i, j, cut: float(torch.nn.functional.cosine_similarity(embedding[i, cut], embedding[j, cut], dim=0))
+        of_code, of_stem = slice(1, code), slice(code, code + stem)
+        self.assertAlmostEqual(alike(10, 11, of_stem), 1.0, places=5)
+        self.assertLess(abs(alike(10, 12, of_stem)), 0.6)
+        self.assertLess(abs(alike(10, 11, of_code)), 0.5)
+        self.assertLess(float((embedding.norm(dim=-1) - embedding[0].norm()).abs().max()), 1e-3)
 
     def test_narrow_models_take_it_without_error(self):
         model = Model(kit.tiny()).initialise(1)
@@ -104,7 +109,7 @@ class Held(unittest.TestCase):
         model, before, at = self.stepped(0.0)
         after = dict(model.named_parameters())
         moved = {name: (after[name].detach() - before[name]).abs() for name in before}
-        code = 1 + copying.code_channels(at)
+        code = 1 + copying.held_channels(at)
         embedding, head = moved["model.embed_tokens.weight"], moved["lm_head.weight"]
         self.assertEqual(float(embedding[:, :code].max()), 0)
         self.assertEqual(float(embedding[:, at.at_p :].max()), 0)
@@ -125,7 +130,7 @@ class Held(unittest.TestCase):
 
     def test_rare_words_share_all_but_their_codes_and_every_token_keeps_its_length(self):
         model, _, at = self.stepped(0.1)
-        rare, code = list(self.RARE), copying.code_channels(at)
+        rare, code = list(self.RARE), copying.held_channels(at)
         embedding, head = model.model.embed_tokens.weight.detach(), model.lm_head.weight.detach()
         for shared in (embedding[rare, 1 + code : at.at_p], head[rare, : at.at_said]):
             self.assertTrue(torch.equal(shared, shared[:1].expand_as(shared)))
