@@ -109,7 +109,7 @@ void ends_of(const Facts& facts,
         const auto a = text_in(chosen, field), b = text_in(*other, field);
         return other == &chosen || (least ? below(a, b) : below(b, a)) == true;
       });
-      // Conditions that do as well come first.
+      // Conditions that do as well are preferred.
       const int cost = found.cost + (named >= 50 ? 2 : named > 0 ? 3 : 6);
       if (!end || (best && best->cost <= cost)) continue;
       Found one = found;
