@@ -275,7 +275,8 @@ class Worker {
                        "found a descriptor that cannot be watched, wanted a socket",
                        "raise the limit of open files"));
     }
-    timer_.expires_after(std::chrono::milliseconds(wall_ms + kGraceMs));
+    const int patience = wall_ms + kGraceMs + host_->start_ms();
+    timer_.expires_after(std::chrono::milliseconds(patience));
     // Whichever comes first cancels the other; a late cancel of a wait that is over does nothing.
     auto turn = std::make_shared<bool>(true);
     timer_.async_wait([this, turn](boost::system::error_code failed) {
@@ -290,7 +291,7 @@ class Worker {
     if (late)
       co_return Result<schemas::ToolResult>(
           make_error(Where::sandbox, "jail", made.tool,
-                     "no answer in " + std::to_string(wall_ms + kGraceMs) + " ms, wanted one",
+                     "no answer in " + std::to_string(patience) + " ms, wanted one",
                      "nothing: the jail is replaced"));
     co_return host_->receive(wall_ms);
   }

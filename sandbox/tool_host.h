@@ -49,6 +49,8 @@ class ToolHost {
   virtual Step send(const schemas::ToolCall& call) = 0;
   virtual Result<schemas::ToolResult> receive(int wall_ms) = 0;
   [[nodiscard]] virtual int descriptor() const = 0;
+  // How long a call may wait before it begins, beside its own limit: something is still starting.
+  [[nodiscard]] virtual int start_ms() const { return 0; }
 };
 
 }  // namespace seedbed::sandbox

@@ -46,6 +46,7 @@ class AnyHost final : public ToolHost {
   Result<ToolResult> receive(int wall_ms) override {
     return host_ == nullptr ? Result<ToolResult>(nothing()) : host_->receive(wall_ms);
   }
+  [[nodiscard]] int start_ms() const override { return host_ == nullptr ? 0 : host_->start_ms(); }
   [[nodiscard]] int descriptor() const override {
     return host_ == nullptr ? -1 : host_->descriptor();
   }

@@ -67,6 +67,7 @@ Result<std::unique_ptr<McpHost>> open_server(ServerPlace& place,
   if (auto error = write_work(box->work(), files)) return *std::move(error);
   McpHost::Options options;
   options.command.argv = command;
+  options.start = Milliseconds(ServerHost::kStartMs);
   return McpHost::open(std::move(box), std::move(options));
 }
 

@@ -69,7 +69,9 @@ class ServerHost final : public ToolHost {
   Step send(const schemas::ToolCall& call) override;
   Result<schemas::ToolResult> receive(int wall_ms) override;
   [[nodiscard]] int descriptor() const override { return answered_.get(); }
+  [[nodiscard]] int start_ms() const override { return kStartMs; }
 
+  static constexpr int kStartMs = 60'000;     // of a server, on a machine that is busy
   static constexpr int kSentWallMs = 30'000;  // of a call that was sent
 
  private:

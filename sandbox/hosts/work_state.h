@@ -2,7 +2,7 @@
 // from. Memory of processes is no part of it: whoever forks a state starts its programs anew.
 //
 //   R1 the program alone   ShellHost, PythonHost::restart: files stay
-//   R2 the files           end what runs, write_work(): the digest is that of the state again
+//   R2 the files           reset_box() (box_reset.h): the digest is that of the state again
 //   R3 the box             another one, write_work() where it does not begin empty
 #pragma once
 #include <cstdint>

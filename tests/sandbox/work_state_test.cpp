@@ -7,6 +7,7 @@
 
 #include "boxes_kit.h"
 #include "sandbox/box_exec.h"
+#include "sandbox/hosts/box_reset.h"
 #include "sandbox/hosts/shell_host.h"
 
 namespace seedbed::sandbox {
@@ -121,6 +122,20 @@ TEST_F(WorkStateTest, DeepTreesGo) {
   sh(*box_, "python3 -c \"import os\nfor i in range(900):\n  os.mkdir('d'); os.chdir('d')\"");
   ASSERT_FALSE(write_work(box_->work(), empty).has_value());
   EXPECT_EQ(sh(*box_, "ls -A | wc -l"), "0\n");
+}
+
+TEST_F(WorkStateTest, AResetLeavesNothingBehind) {
+  sh(*box_, "mkdir a; echo 1 > a/one");
+  const WorkState before = state(*box_);
+  sh(*box_,
+     "echo 2 > a/one; echo x > /tmp/left; mkdir -p /tmp/d/e /dev/shm/f; echo y > /tmp/d/e/g; "
+     "ln -s /etc/passwd /dev/shm/link; mkfifo /tmp/pipe; chmod 0 /tmp/d/e /tmp/d; "
+     "(sleep 100; echo late > /tmp/late) >/dev/null 2>&1 &");
+  const auto failed = reset_box(*box_, before);
+  ASSERT_FALSE(failed) << failed->message;
+  EXPECT_EQ(state(*box_).digest(), before.digest());
+  EXPECT_EQ(sh(*box_, "cat a/one; ls -A /tmp /dev/shm; ps -e 2>/dev/null | grep -c sleep || true"),
+            "1\n/dev/shm:\n\n/tmp:\n0\n");
 }
 
 }  // namespace
