@@ -85,7 +85,7 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   options.flag(
       "--bare-words", bare_words,
       "a word is the same tokens wherever it stands: no token joins letters with the "
-      "sign or space before them, but for English function words; numbers are cut into four "
+      "sign or space before them, but for English function words; numbers are cut into five "
       "digits, not three; for small models");
   options.integer("--min-count", least, 1, 1'000'000'000, "merge no pair that is rarer");
   options.flag("--json", json, "one object at the end on stdout");

@@ -145,8 +145,8 @@ class Merger {
   std::vector<std::pair<std::int32_t, std::int32_t>> merges_;
 };
 
-// Years and ids of four digits are one word.
-constexpr const char* kBareNumbers = "\\p{N}{1,4}";
+// Years, and ids of four or five digits, are one word.
+constexpr const char* kBareNumbers = "\\p{N}{1,5}";
 constexpr const char* kBareWords =
     " (?:a|all|also|an|and|any|are|as|at|be|been|before|but|by|can|does|each|every|for|from|has|"
     "have|i|if|in|into|is|it|its|must|no|not|of|on|one|only|or|out|over|so|than|that|the|them|"

@@ -28,7 +28,7 @@ std::vector<PreTokenizerStep> deepseek_steps();
 // For small models: letters stand apart from all else, so that a word is the same tokens after a
 // space, a quote, an underscore or nothing, and can be said again wherever it was read; so are the
 // words of a name like listBallots. English function words alone keep the space before them. Signs
-// and spaces between words are one word, and so are numbers of four digits.
+// and spaces between words are one word, and so are numbers of five digits.
 std::vector<PreTokenizerStep> bare_words_steps();
 
 struct TrainOptions {
