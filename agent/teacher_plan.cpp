@@ -55,6 +55,7 @@ std::string phrase_of(std::string_view tool, std::string_view request) {
   for (std::size_t begin = 0; begin < words.size(); ++begin) {
     std::set<std::string> found;
     for (std::size_t end = begin; end < std::min(words.size(), begin + kMostSpan); ++end) {
+      if (end > begin && words[end].begins_sentence) break;
       if (stems.count(words[end].stem) == 0) {
         if (end == begin) break;
         continue;

@@ -12,8 +12,8 @@ namespace seedbed::agent {
 std::string name_of(const schemas::GoldStep& step);
 bool is_page(const schemas::GoldStep& step);  // it leads on through a list
 
-// The words of the request, from the first to the last that the tool's name has in any form: the
-// stretch that has most of them. "" where none is said.
+// The words of a sentence of the request, from the first to the last that the tool's name has in
+// any form: the shortest stretch that has most of them. "" where none is said.
 std::string phrase_of(std::string_view tool, std::string_view request);
 
 // "Plan: take back each running crate loan: take_back_crate_loan; crate loan: list_crate_loans.

@@ -91,9 +91,13 @@ TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsArgumen
       for (const auto& [name, value] : turn.calls[0].args.members()) {
         std::string text = agent::value_text(value);
         if (value.is_array())
-          for (const auto& item : value.items())
-            text += (text.empty() ? "" : " ") + agent::value_text(item);
-        end += (end.empty() ? "" : ", ") + (text.empty() ? "text" : text) + " for " + name;
+          for (const auto& item : value.items()) {
+            if (!text.empty()) text += " ";
+            text += agent::value_text(item);
+          }
+        if (!end.empty()) end += ", ";
+        end += text.empty() ? "text" : text;
+        end += " for " + name;
       }
       if (!end.empty()) end += ".";
       EXPECT_TRUE(why.ends_with(end)) << why << "\n" << end;
@@ -244,18 +248,18 @@ std::string told_apart(const std::string& request, const std::set<std::string>& 
 }
 
 TEST(TeacherCriteria, TheFewestWordsOfTheUsersTellRecordsApart) {
-  EXPECT_EQ(told_apart("Return each running loan.", {"1", "2", "4"}), "state running of 3");
+  EXPECT_EQ(told_apart("Return each running loan.", {"1", "2", "4"}), "running state of 3");
   EXPECT_EQ(told_apart("Return each running loan of Ann.", {"1", "4"}),
-            "holder_id P-1, state running of 2");
+            "P-1 holder_id, running state of 2");
   EXPECT_EQ(told_apart("Return the overdue running loan.", {"1"}),
-            "state running, due_date before 2031-03-10 of 1");
+            "running state, due_date before 2031-03-10 of 1");
   EXPECT_EQ(told_apart("Return the running loan with the highest fee.", {"1"}),
-            "state running; greatest fee of 3");
-  EXPECT_EQ(told_apart("Return the loan whose fee is 9.", {"3"}), "fee 9 of 1");
+            "running state; greatest fee of 3");
+  EXPECT_EQ(told_apart("Return the loan whose fee is 9.", {"3"}), "9 fee of 1");
   EXPECT_EQ(told_apart("Return them all.", {"1", "2", "3", "4"}), " of 4");
   // What the user said is said also where it takes no part: that shows only once all is read.
   EXPECT_EQ(told_apart("Return the running loan with the lowest fee.", {"4"}),
-            "state running; least fee of 3");
+            "running state; least fee of 3");
 }
 
 TEST(TeacherCriteria, WhatTwoConditionsDoNotTellApartIsNotExplained) {
