@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "sandbox/hosts/file_rows.h"
@@ -66,6 +67,22 @@ bool before_in_tree(const WorkEntry& a, const WorkEntry& b) {
       });
 }
 
+// Each path once, and what it lies in is a folder before it.
+bool is_tree(const WorkState& files) {
+  std::set<std::string_view> folders;
+  const std::string* last = nullptr;
+  for (const auto& entry : files.entries) {
+    const std::size_t slash = entry.path.rfind('/');
+    if (last != nullptr && *last == entry.path) return false;
+    if (slash != std::string::npos &&
+        folders.count(std::string_view(entry.path).substr(0, slash)) == 0)
+      return false;
+    if (entry.kind == Kind::folder) folders.insert(entry.path);
+    last = &entry.path;
+  }
+  return true;
+}
+
 template <class F>
 Step each_row(tasks::JudgeDb& db, const std::string& sql, F&& take) {
   SEEDBED_TRY(const tasks::Query query, db.prepare(sql, "files of a server"));
@@ -89,14 +106,15 @@ Result<WorkEntry> read_entry(const tasks::Query& query) {
   const auto* bits = std::get_if<std::int64_t>(&mode);
   const auto at =
       word == nullptr ? kFileKinds.end() : std::find(kFileKinds.begin(), kFileKinds.end(), *word);
-  if (name == nullptr || !plain_relative(*name) || bits == nullptr || *bits < 0 || *bits > 07777 ||
-      at == kFileKinds.end())
+  if (name == nullptr || !is_valid_utf8(*name) || !plain_relative(*name) || bits == nullptr ||
+      *bits < 0 || *bits > 07777 || at == kFileKinds.end())
     return no_files("a row that is no file");
   WorkEntry out;
   out.kind = static_cast<Kind>(at - kFileKinds.begin());
   out.path = *name;
   out.mode = static_cast<std::uint32_t>(*bits);
   if (const auto* t = std::get_if<std::string>(&bytes)) out.bytes = *t;
+  if (out.kind == Kind::folder && !out.bytes.empty()) return no_files("a folder with contents");
   return out;
 }
 
@@ -148,6 +166,7 @@ Result<WorkState> files_of(const std::string& image) {
                    });
   if (error) return *std::move(error);
   std::sort(out.entries.begin(), out.entries.end(), before_in_tree);
+  if (!is_tree(out)) return no_files("paths that are no tree");
   return out;
 }
 

@@ -66,6 +66,10 @@ TEST(FileImage, HostileImagesAreRefused) {
       "INSERT INTO file VALUES ('a', 'file', 'x', 0, '', '')",
       "INSERT INTO file VALUES ('a', 'file', 420, 0, '', x'00')",
       "INSERT INTO binary VALUES ('nowhere', '00')",
+      "INSERT INTO file VALUES (CAST(x'ff' AS TEXT), 'file', 420, 0, '', '')",
+      "INSERT INTO file VALUES ('no/folder', 'file', 420, 0, '', '')",
+      "INSERT INTO file VALUES ('f', 'file', 420, 0, '', ''), ('f/g', 'file', 420, 0, '', '')",
+      "INSERT INTO file VALUES ('d', 'folder', 493, 0, '', 'text')",
   };
   for (const char* row : rows) {
     auto ddl = tables;
