@@ -128,7 +128,7 @@ Result<std::string> image_of(const WorkState& files) {
       return make_error(Where::usage, "file", sandbox::shown_path(entry.path),
                         "found a name that is no UTF-8, wanted one that is", "rename it");
     rows.rows.push_back(sandbox::file_row(entry));
-    if (entry.kind == Kind::file && !sandbox::is_text(entry))
+    if (entry.kind != Kind::folder && !sandbox::is_text(entry))
       binary.rows.push_back({entry.path, hex_of(entry.bytes)});
   }
   return tasks::build_image(
@@ -160,6 +160,7 @@ Result<WorkState> files_of(const std::string& image) {
                      const auto* digits = std::get_if<std::string>(&hex);
                      const auto at = name == nullptr ? places.end() : places.find(*name);
                      if (at == places.end() || digits == nullptr ||
+                         out.entries[at->second].kind == Kind::folder ||
                          !from_hex(*digits, out.entries[at->second].bytes))
                        return no_files("bytes that belong to no file");
                      return std::nullopt;

@@ -20,6 +20,7 @@ WorkState some_files() {
                  {Kind::file, "a/b.txt", 0644, "a text\n"},
                  {Kind::file, "a/run", 0755, ""},
                  {Kind::link, "a/to", 0, "b.txt"},
+                 {Kind::link, "a/to odd", 0, "\xff"},
                  {Kind::file, "a-b", 0600, binary},  // '-' is less than '/'
                  {Kind::file, "large", 0644, std::string(kMostText + 1, 'x')}};
   return out;
