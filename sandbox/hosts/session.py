@@ -170,7 +170,7 @@ class Child:
 
 
 def more(fd, ready, at_work):
-    """One more child, ahead of time; None where there can be no more processes for now."""
+    """One more child, ahead of time; None where the box holds no further process."""
     try:
         return Child(fd, [*ready, *at_work])
     except OSError:
