@@ -26,6 +26,10 @@ Error of_server(const Heard& heard, const std::string& wanted) {
       "give the box a /usr with python3 and some memory");
 }
 
+bool is_number(const Value* value, std::int64_t number) {
+  return value != nullptr && value->is_int() && value->as_int() == number;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PythonHost>> PythonHost::open(std::unique_ptr<LiveBox> box,
@@ -73,12 +77,13 @@ std::optional<Value> PythonHost::hear(Clock::time_point deadline, Heard& heard) 
 Step PythonHost::begin_session() {
   for (int tries = 0; !session_; ++tries) {
     Heard heard;
-    const bool said = say(Value::object().set("start", "session"));
+    started_ = next_++;
+    const bool said = say(Value::object().set("start", "session").set("id", started_));
     const auto deadline = Clock::now() + (tries == 0 ? kKillTime : kStartTime);
     while (said && !session_) {
       const auto message = hear(deadline, heard);
       if (!message) break;
-      session_ = message->find("ready") != nullptr;
+      session_ = is_number(message->find("ready"), started_);
     }
     if (session_) break;
     if (tries > 0) return of_server(heard, "a session");
@@ -112,13 +117,16 @@ Result<PythonReply> PythonHost::ask(std::string_view code, Milliseconds wall, bo
   err_.emplace(options_.output_bytes);
   const auto begin = Clock::now();
   const auto deadline = begin + wall;
+  if (!once) {
+    if (auto failed = begin_session()) return *std::move(failed);
+  }
   const std::int64_t id = next_++;
   Value request = Value::object().set("id", id).set("code", std::string(code));
-  PythonReply reply;
-  if (once)
+  if (once) {
     request.set("start", "call");
-  else if (auto failed = begin_session())
-    return *std::move(failed);
+    started_ = id;
+  }
+  PythonReply reply;
   say(request);
   bool ended = false;
   int interrupts = 0;
@@ -128,12 +136,11 @@ Result<PythonReply> PythonHost::ask(std::string_view code, Milliseconds wall, bo
     const auto message = hear(until, heard);
     if (message) {
       const Value* said_id = message->find("id");
-      if (said_id != nullptr && said_id->is_number() &&
-          said_id->as_double() == static_cast<double>(id)) {
+      const Value* status = message->find("ended");
+      if (status == nullptr && is_number(said_id, id)) {
         fill(*message, reply);
         if (once || !reply.error.starts_with("SystemExit")) break;
-      } else if (const Value* status = message->find("ended");
-                 status != nullptr && status->is_int()) {
+      } else if (status != nullptr && status->is_int() && is_number(said_id, started_)) {
         const int how = static_cast<int>(status->as_int());
         session_ = false;
         ended = true;
@@ -194,7 +201,7 @@ Step PythonHost::restart() {
   Heard heard;
   const auto deadline = Clock::now() + kKillTime;
   while (const auto message = hear(deadline, heard)) {
-    if (message->find("ended") == nullptr) continue;
+    if (message->find("ended") == nullptr || !is_number(message->find("id"), started_)) continue;
     session_ = false;
     return std::nullopt;
   }

@@ -72,7 +72,7 @@ class PythonHost {
   std::unique_ptr<Resident> server_;
   std::optional<box::BoundedText> out_, err_;
   bool session_ = false;
-  std::int64_t next_ = 1;
+  std::int64_t next_ = 1, started_ = 0;  // numbers of requests; started_: of what runs, or ran last
 };
 
 }  // namespace seedbed::sandbox

@@ -1,9 +1,10 @@
 """What a box's Python is made of: a server that has imported what sessions want, and has a child ready for whatever is asked next.
 
-Descriptor 0 is a stream of lines, JSON objects, to and from the host outside. The child that is ready takes `{"start": "session"}`,
-says `{"ready": true}` and answers `{"id": N, "code": "..."}` by `{"id": N, "ok": ..., "value": ..., "error": ...}`, as often as
+Descriptor 0 is a stream of lines, JSON objects, to and from the host outside. The child that is ready takes `{"start": "session", "id": N}`,
+says `{"ready": N}` and answers `{"id": N, "code": "..."}` by `{"id": N, "ok": ..., "value": ..., "error": ...}`, as often as
 asked; or it takes `{"start": "call", "id": N, "code": "..."}`, answers once and ends. When a session, or a call without an answer, has
-ended, the server says `{"ended": STATUS}`.
+ended, the server says `{"ended": STATUS, "id": N}` with the number that it was started by: the word may come late, when the next
+one has begun.
 Standard output and error are the host's pipes. SIGINT interrupts what a child runs.
 """
 
@@ -14,6 +15,7 @@ import linecache
 import os
 import select
 import signal
+import struct
 import sys
 import traceback
 
@@ -21,6 +23,7 @@ MOST_SHOWN = 65536  # characters of a value or an error
 READY = 2  # children ahead of time
 PATIENCE = 0.005  # seconds
 NOBODY = 3  # exit code of a child that was ready when the host had gone
+TOOK = struct.Struct("<cq")  # what a child says first: what it took, and its number
 WARM = os.environ.get("SEEDBED_WARM", "")
 
 for module in filter(None, WARM.split(",")):
@@ -83,11 +86,12 @@ def answer(request, names):
     return out, goes_on
 
 
-def session(fd, once, answered):
-    """once: the one request, or None for as many as come; answered: where it is noted that the one has its answer."""
+def session(fd, wanted, answered):
+    """wanted: what it was started by; answered: where it is noted that a call has its answer."""
+    once = wanted if wanted.get("start") == "call" else None
     names = {"__name__": "__main__", "__builtins__": __builtins__, "exit": sys.exit, "quit": sys.exit}
     if not once:
-        say(fd, {"ready": True})
+        say(fd, {"ready": wanted.get("id")})
     goes_on = True
     while goes_on:
         reply, goes_on = answer(once or line_of(fd), names)
@@ -119,7 +123,7 @@ def line_of(fd, kept=bytearray()):
 
 class Child:
     """A process that is ready for a request and, once it is told to go, takes the next one. It says on `notes` which it took: s for a
-    session, c for a call; a when that has its answer."""
+    session, c for a call, and its number; a when a call has its answer."""
 
     def __init__(self, fd, others):
         self.notes, mine = os.pipe()
@@ -142,20 +146,20 @@ class Child:
             os._exit(NOBODY)
         os.close(wait)
         wanted = line_of(fd)
-        once = wanted.get("start") == "call"
-        os.write(mine, b"c" if once else b"s")
-        if not once:
+        kind = b"c" if wanted.get("start") == "call" else b"s"
+        os.write(mine, TOOK.pack(kind, wanted["id"]))
+        if kind == b"s":
             os.close(mine)
-        session(fd, wanted if once else None, mine)
+        session(fd, wanted, mine)
 
     def tell(self):
         if not self.told:
             self.told = True
             os.write(self.go, b"g")
 
-    def note(self):
+    def note(self, size=1):
         try:
-            return os.read(self.notes, 1)
+            return os.read(self.notes, size)
         except BlockingIOError:
             return b""
 
@@ -195,10 +199,11 @@ def supervise(fd):
             asked[0].answered = True
         for child in [child for child in ready if child.notes in heard]:
             ready.remove(child)
-            took = child.note()
+            took = child.note(TOOK.size)
             if took:
                 at_work.append(child)
-                in_session = child if took == b"s" else None
+                kind, child.number = TOOK.unpack(took)
+                in_session = child if kind == b"s" else None
             elif os.waitstatus_to_exitcode(child.bury()) == NOBODY:
                 return
         for child in [child for child in at_work if child.notes in heard or child.ends in heard]:
@@ -211,7 +216,7 @@ def supervise(fd):
             if child is in_session:
                 in_session = None
             if not silent:
-                say(fd, {"ended": status})
+                say(fd, {"ended": status, "id": child.number})
 
 
 def serve():

@@ -279,16 +279,22 @@ TEST_F(PythonHostTest, WhatWritesToTheChannelFoolsItselfAlone) {
                      "not json\\n')\n  except OSError: pass\n'mine'");
   EXPECT_EQ(r.value, "'mine'");
   // Host and server at odds about whether there is a session.
+  // What it was started by stands in the frames that led to it.
   const std::string to_all =
-      "import os\nfor fd in range(3, 64):\n  try:\n    os.write(fd, b'{\"ended\": 0}\\n')\n  "
-      "except OSError: pass\n";
+      "import os, sys\nframe = sys._getframe()\nwhile 'wanted' not in frame.f_locals: frame = "
+      "frame.f_back\nend = b'{\"ended\": 0, \"id\": %d}\\n' % frame.f_locals['wanted']['id']\n"
+      "for fd in range(3, 64):\n  try: os.write(fd, end)\n  except OSError: pass\n";
   EXPECT_EQ(run(*host, to_all).end, PythonReply::End::session_ended);
   EXPECT_EQ(run(*host, "1 + 2").value, "3");
   const auto odd = host->call(to_all, kLong);
   EXPECT_FALSE(odd.ok()) << "there is a session";
   ASSERT_FALSE(host->restart().has_value());
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE(host->call(to_all + "i = 5\ni", kLong).ok());
-  EXPECT_EQ(run(*host, "2 + 2").value, "4");
+  // What the server says of such a call may come when the next one, or a session, has begun.
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(host->call(to_all + "i = 5\ni", kLong).ok());
+    ASSERT_EQ(run(*host, "2 + 2").value, "4");
+    ASSERT_FALSE(host->restart().has_value());
+  }
   // Without end: the deadline holds all the same, and the next session is clean.
   const auto flood_channel = run(*host,
                                  "import os\nwhile True:\n  for fd in range(3, 64):\n    try: "
