@@ -194,6 +194,12 @@ Step EpisodeLoop::run_calls() {
 
 Result<bool> EpisodeLoop::run_reserved(ReplyCall& call) {
   const bool submits = call.tool == schemas::kSubmitTool;
+  if (!submits && !may_refuse(spec_->environment)) {
+    std::string name = call.tool;
+    record(std::move(call), tool_error("unknown_tool", "no tool is called '" + name + "'"), true,
+           true);
+    return false;
+  }
   SEEDBED_TRY(const std::string wrong, submits ? spec_->offered.check_submit(call.args)
                                                : spec_->offered.check_refuse(call.args));
   if (!wrong.empty()) {

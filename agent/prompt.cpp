@@ -37,12 +37,11 @@ constexpr std::string_view kRefuseAbout =
     "the reason's code and the ids "
     "of exactly those records that prove it. The first valid call ends the conversation.";
 
-// Without rules and reasons there is nothing to refuse for.
+}  // namespace
+
 bool may_refuse(const schemas::Environment& env) {
   return !env.policy.handbook.empty() || !env.policy.reasons.empty();
 }
-
-}  // namespace
 
 std::string date_time(std::int64_t minutes) {
   std::int64_t days = minutes / 1440, rest = minutes % 1440;

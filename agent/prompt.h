@@ -23,6 +23,8 @@ std::string system_text(const schemas::Environment& env);
 // "2031-03-05 14:20" for minutes since 2000-01-01 00:00.
 std::string date_time(std::int64_t minutes);
 
+// Without rules and reasons there is nothing to refuse for, and the tool is not offered.
+bool may_refuse(const schemas::Environment& env);
 // Schema of refuse's arguments: reason_code (enum of the handbook's reasons) and evidence_ids.
 schemas::Value refuse_schema(const schemas::Environment& env);
 // The environment's tools without their programs, then submit_result and refuse.

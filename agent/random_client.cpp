@@ -39,7 +39,7 @@ class Random final : public ModelClient {
       return out;
     }
     const std::uint64_t ending = rng_.below(100);
-    if (ending < 90) {
+    if (ending < 90 || (ending < 97 && !may_refuse(view.environment))) {
       const Value args = until_valid(view.task.submit_schema, [&](const Value& v) {
         auto wrong = view.offered.check_submit(v);
         return wrong.ok() && wrong->empty();

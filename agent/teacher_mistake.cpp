@@ -23,6 +23,7 @@ const Tool* tool_of(const View& view, const std::string& name) {
 
 // Offered tools come without programs: those of the environment have them.
 bool only_reads(const View& view, const std::string& name) {
+  if (view.environment.server) return false;  // nothing tells what its tools do
   for (const auto& tool : view.environment.tools)
     if (tool.name == name)
       return std::none_of(tool.program.steps.begin(), tool.program.steps.end(),

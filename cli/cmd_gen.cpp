@@ -32,14 +32,22 @@ Step unknown_kind(const schemas::Mix& mix, const std::string& file) {
   return std::nullopt;
 }
 
-// What says nothing to an environment around a server.
-Step not_with_mcp(const Options& options) {
-  for (const char* flag : {"--envs", "--tasks-per-env", "--level", "--mix", "--tools", "--pack",
-                           "--from-db", "--split", "--shard"})
-    if (options.given(flag))
+// Flags that would say nothing are refused: whoever gives one expects something of it.
+Step flags_agree(const Options& options) {
+  const bool mcp = options.given("--from-mcp");
+  for (const char* flag : {"--family", "--envs", "--tasks-per-env", "--split", "--level", "--mix",
+                           "--tools", "--pack", "--from-db", "--jobs", "--shard"})
+    if (mcp && options.given(flag))
       return make_error(Where::usage, "seedbed gen", std::string(flag) + " and --from-mcp",
                         "found both, wanted one of them",
-                        "with --from-mcp the tasks are those of --tasks");
+                        std::string("leave ") + flag +
+                            " out: around a server there is one environment, with the tasks of "
+                            "--tasks");
+  for (const char* flag :
+       {"--tasks", "--files", "--title", "--memory-mib", "--pids", "--net", "--mount"})
+    if (!mcp && options.given(flag))
+      return make_error(Where::usage, "seedbed gen", flag, "found without --from-mcp",
+                        "leave it out, or name the server with --from-mcp CMD");
   return std::nullopt;
 }
 
@@ -96,6 +104,7 @@ Result<int> cmd_gen(Context& context, const Words& words) {
   if (auto error = options.parse(words)) return *std::move(error);
   if (options.wants_help()) return context.out.raw(options.help()), 0;
   context.out.set_json(common.json);
+  if (auto error = flags_agree(options)) return *std::move(error);
   arguments.seed = std::to_string(seed);
   arguments.upgrade = common.upgrade;
   if (!level.empty() && !mix.empty())
@@ -120,16 +129,15 @@ Result<int> cmd_gen(Context& context, const Words& words) {
     return make_error(Where::usage, "seedbed gen", "--split heldout",
                       "found with --from-db, which holds nothing out", "leave --split out");
 
-  if (!mcp.command.empty()) {
-    if (auto error = not_with_mcp(options)) return *std::move(error);
+  if (options.given("--from-mcp")) {
+    // Behind an empty `--from-mcp=` the next word is taken, which would then be missing.
+    if (mcp.command.starts_with("-"))
+      return make_error(Where::usage, "seedbed gen", "--from-mcp",
+                        "found the flag '" + mcp.command + "', wanted the command of a server",
+                        "for instance --from-mcp 'python3 -m my_server'");
     box.common = common;
     return generate_from_mcp(context, mcp, box, arguments, common.dry_run);
   }
-  for (const char* flag : {"--tasks", "--files", "--title", "--mount"})
-    if (options.given(flag))
-      return make_error(Where::usage, "seedbed gen", flag, "found without --from-mcp",
-                        "leave it out, or name the server with --from-mcp CMD");
-
   if (common.dry_run) {
     SEEDBED_TRY(auto packs, load_source(arguments.packs, arguments.from_db));
     if (packs->database)

@@ -1,5 +1,8 @@
 #include "cli/from_mcp.h"
 
+#include <filesystem>
+#include <set>
+
 #include "base/hash.h"
 #include "base/text.h"
 #include "envgen/from_mcp/from_mcp.h"
@@ -49,23 +52,34 @@ schemas::GenRequest request_of(const envgen::ServerEnvironment& made,
 }
 
 void print(Output& out, const std::vector<envgen::ServerRejection>& rejections) {
-  if (rejections.empty()) return out.line("no task was rejected");
   Table table{{"task", "gate", "why"}, {}};
   for (const auto& one : rejections)
     table.rows.push_back({std::to_string(one.number), one.gate, one.why});
   out.table(table);
 }
 
-Value to_json(const std::vector<std::string>& admitted,
+Value to_json(std::size_t admitted,
+              const std::vector<tasks::GateCount>& counts,
               const std::vector<envgen::ServerRejection>& rejections,
               const std::string& digest) {
-  Value rejected = Value::array();
+  Value gates = Value::object(), rejected = Value::array();
+  for (const auto& row : counts) gates.set(row.gate, row.count);
   for (const auto& one : rejections)
     rejected.push(
         Value::object().set("task", one.number).set("gate", one.gate).set("why", one.why));
   Value out = Value::object().set("environments", 1);
-  out.set("tasks", static_cast<std::int64_t>(admitted.size())).set("digest", digest);
-  return out.set("rejected", std::move(rejected));
+  out.set("tasks", static_cast<std::int64_t>(admitted)).set("digest", digest);
+  return out.set("rejections", std::move(gates)).set("rejected", std::move(rejected));
+}
+
+Result<std::unique_ptr<tasks::Store>> open_for(const GenArguments& gen,
+                                               const schemas::GenRequest& request) {
+  SEEDBED_TRY(auto store, tasks::Store::open(gen.out, {.create = true,
+                                                       .fresh = gen.fresh,
+                                                       .upgrade = gen.upgrade,
+                                                       .read_only = false}));
+  if (auto error = store->set_request(request)) return *std::move(error);
+  return store;
 }
 
 }  // namespace
@@ -124,30 +138,47 @@ Result<int> generate_from_mcp(Context& context,
                    format_count(static_cast<std::int64_t>(made.environment.tools.size())) +
                    " tools; " + format_count(static_cast<std::int64_t>(written.size())) +
                    " tasks are given");
-  if (dry_run) return 0;
-  SEEDBED_TRY(auto store, tasks::Store::open(gen.out, {.create = true,
-                                                       .fresh = gen.fresh,
-                                                       .upgrade = gen.upgrade,
-                                                       .read_only = false}));
+  if (dry_run) {
+    Value out = Value::object().set("environment", made.environment.title);
+    out.set("tools", static_cast<std::int64_t>(made.environment.tools.size()));
+    context.out.object(out.set("tasks", static_cast<std::int64_t>(written.size())));
+    return 0;
+  }
   const auto request = request_of(made, written, gen.seed);
-  if (auto error = store->set_request(request)) return *std::move(error);
+  // A store that is there is not touched, and a new one not made, before the tasks are tried.
+  std::unique_ptr<tasks::Store> store;
+  std::error_code ignored;
+  if (!gen.fresh && std::filesystem::exists(gen.out, ignored)) {
+    SEEDBED_TRY(store, open_for(gen, request));
+  }
+  std::set<std::int64_t> finished;
+  if (store != nullptr) {
+    SEEDBED_TRY(finished, store->finished_slots());
+  }
   std::vector<envgen::ServerRejection> rejections;
-  SEEDBED_TRY(const auto finished, store->finished_slots());
   if (finished.empty()) {
     Progress progress(context.out, "admitting", "tasks");
     const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
-    SEEDBED_TRY(rejections, envgen::admit_server_tasks(*store, made, written, host_factory(jails),
-                                                       show, context.stop));
+    SEEDBED_TRY(auto tried,
+                envgen::admit_server_tasks(made, written, host_factory(jails), show, context.stop));
+    rejections = std::move(tried.rejections);
+    if (store == nullptr) {
+      SEEDBED_TRY(store, open_for(gen, request));
+    }
+    if (auto error = store->put_slot(std::move(tried.record))) return *std::move(error);
+    if (auto error = store->flush()) return *std::move(error);
   } else {
     context.out.line("they were put to the gates before; --fresh does it again");
   }
   if (auto error = store->select()) return *std::move(error);
   SEEDBED_TRY(const auto admitted, store->task_ids());
   SEEDBED_TRY(const auto digest, store->content_digest());
+  SEEDBED_TRY(const auto counts, store->rejections());
   context.out.line(format_count(static_cast<std::int64_t>(admitted.size())) +
                    " tasks admitted; digest " + digest);
-  print(context.out, rejections);
-  context.out.object(to_json(admitted, rejections, digest));
+  print_rejections(context.out, counts);
+  if (!rejections.empty()) print(context.out, rejections);
+  context.out.object(to_json(admitted.size(), counts, rejections, digest));
   if (auto error = close_store(std::move(store))) return *std::move(error);
   return admitted.empty() ? 1 : 0;
 }

@@ -95,8 +95,13 @@ Result<envgen::VerifySummary> verify_store(Context& context,
   SEEDBED_TRY(const auto request, store.request());
   Progress progress(context.out, "verifying", "tasks");
   const auto show = [&](std::int64_t done, std::int64_t total) { progress.at(done, total); };
-  if (request && request->family == schemas::kServerFamily)
+  if (request && request->family == schemas::kServerFamily) {
+    if (sample != 0 || !packs.empty() || !from_db.empty())
+      return make_error(Where::usage, "seedbed verify-pack", "--sample, --pack and --from-db",
+                        "found with a store around an MCP server, wanted none of them",
+                        "leave them out: all of its tasks are put to the gates again");
     return envgen::verify_servers(store, host_factory(jails), show, context.stop);
+  }
   const bool from_file = request && request->packs.rfind(envgen::kDatabaseHash, 0) == 0;
   if (from_file && from_db.empty())
     return make_error(Where::usage, "seedbed verify-pack", "--from-db",

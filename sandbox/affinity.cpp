@@ -3,7 +3,8 @@
 #include <sched.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "sandbox/broker/errno_name.h"
 
 namespace seedbed::sandbox {
 
@@ -15,9 +16,8 @@ Step pin_thread_and(int core, pid_t pid) {
   errno = EINVAL;
   if (!possible || ::sched_setaffinity(0, sizeof set, &set) != 0 ||
       (pid > 0 && ::sched_setaffinity(pid, sizeof set, &set) != 0)) {
-    const char* name = ::strerrorname_np(errno);
     return make_error(Where::sandbox, "core", std::to_string(core),
-                      std::string("sched_setaffinity failed: ") + (name != nullptr ? name : "?"),
+                      "sched_setaffinity failed: " + errno_name(errno),
                       "name a core that this process may use, or none");
   }
   return {};

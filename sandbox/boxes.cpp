@@ -11,7 +11,7 @@
 
 #include "sandbox/box/ask.h"
 #include "sandbox/box/serve.h"
-#include "sandbox/errno_name.h"
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/libexec.h"
 #include "sandbox/spawn.h"
 

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "base/check.h"
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/broker/packets.h"
 #include "sandbox/broker/sys.h"
 #include "sandbox/broker/wire.h"
@@ -20,11 +21,6 @@ namespace seedbed::sandbox {
 namespace {
 
 constexpr int kAnswerMs = 30'000;  // above all that the broker itself waits for
-
-std::string errno_name(int error) {
-  const char* name = ::strerrorname_np(error);
-  return name != nullptr ? name : "errno " + std::to_string(error);
-}
 
 // The parent's half of the channel; shared by the broker's owner and every open jail. One question
 // at a time.

@@ -163,6 +163,9 @@ std::vector<schemas::Value> shown_instead(const Case& c,
                                           const std::string& name,
                                           const schemas::Value& value,
                                           std::size_t most);
+// Whether both leave the same rows, by their first column: a server has no views of what it did.
+bool same_rows_after(const std::vector<schemas::RowChange>& a,
+                     const std::vector<schemas::RowChange>& b);
 // Random calls of a server's tools, for every task to judge, and an exact reset after them.
 Result<std::optional<Rejected>> check_server(Kit& kit);
 // Strays of tools that have none which took effect.

@@ -1,5 +1,6 @@
 // What is known of an environment around a server before its tasks: random callers, and that
 // nothing of them is left after a reset.
+#include <map>
 #include <set>
 
 #include "tasks/gates.h"
@@ -32,6 +33,24 @@ std::vector<schemas::Value> shown_instead(const Case& c,
       out.push_back(std::move(other));
   }
   return out;
+}
+
+bool same_rows_after(const std::vector<schemas::RowChange>& a,
+                     const std::vector<schemas::RowChange>& b) {
+  using Rows = std::map<schemas::Scalar,
+                        std::pair<std::vector<schemas::Scalar>, std::vector<schemas::Scalar>>>;
+  const auto after = [](const std::vector<schemas::RowChange>& changes) {
+    Rows out;  // by path: as it was first, as it is last
+    for (const auto& change : changes) {
+      const auto& row = change.after.empty() ? change.before : change.after;
+      if (row.empty()) continue;
+      const auto [at, fresh] = out.try_emplace(row.front(), change.before, change.after);
+      if (!fresh) at->second.second = change.after;
+    }
+    std::erase_if(out, [](const auto& row) { return row.second.first == row.second.second; });
+    return out;
+  };
+  return after(a) == after(b);
 }
 
 // Each walk knows what the ones before have shown. How a call ends is the server's own affair.

@@ -88,7 +88,7 @@ def head(options, recipe, metrics):
         f"| trained on | {options.hardware} |",
         f"| steps, tokens, hours of steps | {last['step']:,}; {last['tokens']:,}; {last['seconds'] / 3600:.2f} |",
         f"| recipe, seed | `train/recipes/{options.recipe.name}`, {recipe['seed']} |",
-        f"| data | `seedbed gen {gen}`, played by `teacher` |",
+        f"| data | `seedbed gen {gen}`, played by `{data.get('policy', 'teacher')}` |",
     ]
 
 

@@ -19,6 +19,7 @@ using schemas::Scalar;
 using Kind = WorkEntry::Kind;
 
 constexpr std::string_view kDigits = "0123456789abcdef";
+constexpr std::size_t kPart = 256 << 10;  // bytes of a value: judges read no longer ones than 1 MiB
 
 std::string hex_of(std::string_view bytes) {
   std::string out;
@@ -31,9 +32,8 @@ std::string hex_of(std::string_view bytes) {
   return out;
 }
 
-bool from_hex(const std::string& hex, std::string& out) {
+bool add_hex(const std::string& hex, std::string& out) {
   if (hex.size() % 2 != 0) return false;
-  out.clear();
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     const auto high = kDigits.find(hex[i]), low = kDigits.find(hex[i + 1]);
     if (high == std::string_view::npos || low == std::string_view::npos) return false;
@@ -107,7 +107,7 @@ Result<WorkEntry> read_entry(const tasks::Query& query) {
   const auto at =
       word == nullptr ? kFileKinds.end() : std::find(kFileKinds.begin(), kFileKinds.end(), *word);
   if (name == nullptr || !is_valid_utf8(*name) || !plain_relative(*name) || bits == nullptr ||
-      *bits < 0 || *bits > 07777 || at == kFileKinds.end())
+      *bits < 0 || *bits > 07777 || at == kFileKinds.end() || *at == "other")
     return no_files("a row that is no file");
   WorkEntry out;
   out.kind = static_cast<Kind>(at - kFileKinds.begin());
@@ -122,19 +122,23 @@ Result<WorkEntry> read_entry(const tasks::Query& query) {
 
 Result<std::string> image_of(const WorkState& files) {
   tasks::Inserts rows{"INSERT INTO file VALUES (?1, ?2, ?3, ?4, ?5, ?6)", {}};
-  tasks::Inserts binary{"INSERT INTO binary VALUES (?1, ?2)", {}};
+  tasks::Inserts binary{"INSERT INTO binary VALUES (?1, ?2, ?3)", {}};
   for (const auto& entry : files.entries) {
     if (!is_valid_utf8(entry.path))
       return make_error(Where::usage, "file", sandbox::shown_path(entry.path),
                         "found a name that is no UTF-8, wanted one that is", "rename it");
     rows.rows.push_back(sandbox::file_row(entry));
-    if (entry.kind != Kind::folder && !sandbox::is_text(entry))
-      binary.rows.push_back({entry.path, hex_of(entry.bytes)});
+    if (entry.kind == Kind::folder || sandbox::is_text(entry)) continue;
+    const std::string_view bytes = entry.bytes;
+    for (std::size_t at = 0; at < bytes.size(); at += kPart)
+      binary.rows.push_back(
+          {entry.path, static_cast<std::int64_t>(at / kPart), hex_of(bytes.substr(at, kPart))});
   }
   return tasks::build_image(
       {"CREATE TABLE file (path TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, mode INTEGER NOT "
        "NULL, size INTEGER NOT NULL, hash TEXT NOT NULL, text TEXT) WITHOUT ROWID",
-       "CREATE TABLE binary (path TEXT NOT NULL PRIMARY KEY, hex TEXT NOT NULL) WITHOUT ROWID"},
+       "CREATE TABLE binary (path TEXT NOT NULL, part INTEGER NOT NULL, hex TEXT NOT NULL, PRIMARY "
+       "KEY(path, part)) WITHOUT ROWID"},
       {rows, binary});
 }
 
@@ -152,7 +156,7 @@ Result<WorkState> files_of(const std::string& image) {
                           return std::nullopt;
                         });
   if (error) return *std::move(error);
-  error = each_row(*db, "SELECT path, hex FROM binary ORDER BY path",
+  error = each_row(*db, "SELECT path, hex FROM binary ORDER BY path, part",
                    [&](const tasks::Query& query) -> Step {
                      const Scalar path = tasks::JudgeDb::column(query, 0),
                                   hex = tasks::JudgeDb::column(query, 1);
@@ -161,7 +165,7 @@ Result<WorkState> files_of(const std::string& image) {
                      const auto at = name == nullptr ? places.end() : places.find(*name);
                      if (at == places.end() || digits == nullptr ||
                          out.entries[at->second].kind == Kind::folder ||
-                         !from_hex(*digits, out.entries[at->second].bytes))
+                         !add_hex(*digits, out.entries[at->second].bytes))
                        return no_files("bytes that belong to no file");
                      return std::nullopt;
                    });

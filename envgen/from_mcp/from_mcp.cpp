@@ -14,8 +14,6 @@
 namespace seedbed::envgen {
 namespace {
 
-using Rejections = std::vector<ServerRejection>;
-
 // What a folder of the user's may hold: an image lies in the store, and every episode writes it.
 constexpr sandbox::WorkBounds kFiles{.entries = 4'096, .bytes = 16ULL << 20, .depth = 32};
 
@@ -52,7 +50,21 @@ Result<Opened> open_admission(const schemas::Environment& env,
 }
 
 Error stopped() {
-  return Error{Where::interrupted, "stopped; the same command begins again"};
+  return make_error(Where::interrupted, "tasks of a server", "gates",
+                    "stopped before all had been tried, wanted all of them",
+                    "the same command begins again with the first");
+}
+
+// Their counts and notes may differ: other values are drawn where a server shows others.
+std::vector<std::string> gates_of(const schemas::Certificate& certificate) {
+  std::vector<std::string> out;
+  for (const auto& passed : certificate.gates) out.push_back(passed.gate);
+  return out;
+}
+
+// Servers offer what they like; these names end an episode.
+bool is_reserved(const std::string& name) {
+  return name == schemas::kSubmitTool || name == schemas::kRefuseTool;
 }
 
 }  // namespace
@@ -70,14 +82,18 @@ Result<ServerEnvironment> make_server_environment(sandbox::ServerPlace& place,
   SEEDBED_TRY(out.image, image_of(files));
   SEEDBED_TRY(const auto spec, place.spec_of(*env.server));
   SEEDBED_TRY(const auto server, sandbox::open_server(place, spec, source.server.command, files));
+  out.left_out = server->left_out();
   for (const auto& offered : server->tools()) {
+    if (is_reserved(offered.name)) {
+      out.left_out.emplace_back(offered.name, "the name is taken: that call ends an episode");
+      continue;
+    }
     schemas::Tool tool;
     tool.name = offered.name;
     tool.description = offered.description;
     tool.input = offered.input;
     env.tools.push_back(std::move(tool));
   }
-  out.left_out = server->left_out();
   env.family = schemas::kServerFamily;
   env.title = source.title.empty() ? "the server " + server->server().name : source.title;
   env.bookkeeping = {sandbox::kFileTable};
@@ -91,8 +107,7 @@ Result<ServerEnvironment> make_server_environment(sandbox::ServerPlace& place,
   return out;
 }
 
-Result<Rejections> admit_server_tasks(
-    tasks::Store& store,
+Result<AdmittedServer> admit_server_tasks(
     const ServerEnvironment& made,
     const std::vector<schemas::ServerTask>& tasks,
     const HostFactory& hosts,
@@ -112,8 +127,7 @@ Result<Rejections> admit_server_tasks(
     return make_error(Where::pack, "environment", made.environment.title,
                       opened.rejected->gate + ": " + opened.rejected->why,
                       "change the server, its files or its command");
-  Rejections out;
-  tasks::SlotRecord record;
+  AdmittedServer out;
   std::map<std::string, std::int64_t> counts;
   for (auto& draft : drafts) {
     const std::int64_t number = draft.task.number + 1;
@@ -121,17 +135,15 @@ Result<Rejections> admit_server_tasks(
     SEEDBED_TRY(auto admitted, opened.admission->admit(std::move(draft)));
     if (auto* refused = std::get_if<tasks::Rejected>(&admitted)) {
       ++counts[refused->gate];
-      out.push_back({number, std::move(refused->gate), std::move(refused->why)});
+      out.rejections.push_back({number, std::move(refused->gate), std::move(refused->why)});
     } else {
-      record.tasks.push_back(std::get<tasks::AdmittedTask>(std::move(admitted)));
+      out.record.tasks.push_back(std::get<tasks::AdmittedTask>(std::move(admitted)));
     }
     if (progress) progress(number, total);
   }
-  for (const auto& [gate, count] : counts) record.rejections.push_back({gate, count});
-  record.environment =
+  for (const auto& [gate, count] : counts) out.record.rejections.push_back({gate, count});
+  out.record.environment =
       std::make_unique<tasks::AdmittedEnvironment>(opened.admission->environment());
-  if (auto error = store.put_slot(std::move(record))) return *std::move(error);
-  if (auto error = store.flush()) return *std::move(error);
   return out;
 }
 
@@ -146,20 +158,25 @@ Result<VerifySummary> verify_servers(
   VerifySummary out;
   for (const auto& id : environments) {
     SEEDBED_TRY(const auto stored, store.environment(id));
+    if (!stored.environment.server) {
+      out.failed.push_back({id, "build", "it is around no server, unlike what the store says"});
+      continue;
+    }
     SEEDBED_TRY(const auto opened, open_admission(stored.environment, stored.image, bench));
+    if (opened.rejected) out.failed.push_back({id, opened.rejected->gate, opened.rejected->why});
     SEEDBED_TRY(const auto ids, store.task_ids_of(id));
     for (const auto& task_id : ids) {
       if (stop) return stopped();
       ++out.checked;
-      if (opened.rejected) {
-        out.failed.push_back({task_id, opened.rejected->gate, opened.rejected->why});
-        continue;
-      }
+      if (opened.rejected) continue;
       SEEDBED_TRY(const auto task, store.task(task_id));
       SEEDBED_TRY(const auto admitted,
                   opened.admission->admit({task.task, task.gold, task.verifier}));
       if (const auto* refused = std::get_if<tasks::Rejected>(&admitted))
         out.failed.push_back({task_id, refused->gate, refused->why});
+      else if (gates_of(task.certificate) !=
+               gates_of(std::get<tasks::AdmittedTask>(admitted).certificate()))
+        out.failed.push_back({task_id, "certificate", "it claims other gates than were passed"});
       if (progress) progress(out.checked, static_cast<std::int64_t>(all.size()));
     }
   }

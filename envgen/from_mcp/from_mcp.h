@@ -46,17 +46,21 @@ struct ServerRejection {
   std::int64_t number = 0;  // in the file, from 1
   std::string gate, why;
 };
-// All tasks through the gates; what is admitted goes into slot 0 of the store. The request is set
-// already.
-Result<std::vector<ServerRejection>> admit_server_tasks(
-    tasks::Store& store,
+struct AdmittedServer {
+  tasks::SlotRecord record;
+  std::vector<ServerRejection> rejections;
+};
+// All tasks through the gates. Error{usage}: the form of a task, before any server starts;
+// Error{pack}: the environment itself.
+Result<AdmittedServer> admit_server_tasks(
     const ServerEnvironment& made,
     const std::vector<schemas::ServerTask>& tasks,
     const HostFactory& hosts,
     const std::function<void(std::int64_t, std::int64_t)>& progress,
     const std::atomic<bool>& stop);
 
-// verify-pack of such a store: its tasks as they are stored, through every gate again.
+// verify-pack of such a store: its tasks as they are stored, through every gate again, and no
+// certificate claims more.
 Result<VerifySummary> verify_servers(
     tasks::Store& store,
     const HostFactory& hosts,

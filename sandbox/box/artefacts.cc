@@ -8,13 +8,14 @@
 #include <array>
 #include <cstring>
 
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/broker/sys.h"
 
 namespace seedbed::sandbox::box {
 namespace {
 
 Taken refuse(int error, std::string_view why) {
-  const char* name = ::strerrorname_np(error);
+  const char* name = known_errno_name(error);
   Taken out;
   out.error = error;
   out.why = std::string(why) + (name != nullptr ? std::string(" (") + name + ")" : "");

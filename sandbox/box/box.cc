@@ -77,6 +77,7 @@ Failure Box::start(const Request& request) {
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   bool inside = false;
+  if (later != 0) order.busy_core = ::sched_getcpu();
   const long pid = clone_into(args, gate, inside);
   if (pid == 0) enter_box(order);
   if (pid < 0) {

@@ -17,6 +17,17 @@ inline bool plain_path(const std::string& path) {
   return path.size() > 1;
 }
 
+// What a target must not be: pid 1 makes it as root before the box's root stands.
+inline MountFault place_fault(const std::string& source, const std::string& target) {
+  if (!plain_path(target) || source.empty() || source[0] != '/')
+    return {"'" + source + ":" + target + "', wanted SRC:DST or SRC:DST:rw with absolute paths",
+            "for instance --mount /srv/data:/data"};
+  for (const char* own : {"/proc", "/dev", "/etc/passwd", "/etc/group"})
+    if (target == own || target.rfind(std::string(own) + "/", 0) == 0)
+      return {"'" + target + "' is the box's own", "choose another place"};
+  return {};
+}
+
 inline MountFault read_mount(const std::string& text,
                              std::string& source,
                              std::string& target,
@@ -27,13 +38,7 @@ inline MountFault read_mount(const std::string& text,
   const std::size_t colon = rest.find(':');
   source = rest.substr(0, colon);
   target = colon == std::string::npos ? source : rest.substr(colon + 1);
-  if (!plain_path(target) || source.empty() || source[0] != '/')
-    return {"'" + text + "', wanted SRC:DST or SRC:DST:rw with absolute paths",
-            "for instance --mount /srv/data:/data"};
-  for (const char* own : {"/proc", "/dev", "/etc/passwd", "/etc/group"})
-    if (target == own || target.rfind(std::string(own) + "/", 0) == 0)
-      return {"'" + target + "' is the box's own", "choose another place"};
-  return {};
+  return place_fault(source, target);
 }
 
 }  // namespace seedbed::sandbox::box

@@ -48,6 +48,7 @@ struct Order {
   int status = -1, broker_end = -1;    // steps that fail are told here; closed once the box stands
   int control = -1, control_end = -1;  // pid 1's end, the supervisor's
   const CgroupGate* groups = nullptr;
+  int busy_core = -1;  // where the supervisor makes a network meanwhile
 };
 
 // Pid 1's whole life. Never returns.

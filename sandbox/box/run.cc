@@ -15,6 +15,7 @@
 #include "sandbox/box/artefacts.h"
 #include "sandbox/box/output.h"
 #include "sandbox/box/run_options.h"
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/broker/landlock.h"
 
 namespace seedbed::sandbox::box {
@@ -28,11 +29,6 @@ std::int64_t now_us() {
   timespec t{};
   ::clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_nsec / 1000;
-}
-
-std::string error_name(int error) {
-  const char* name = ::strerrorname_np(error);
-  return name != nullptr ? name : "errno " + std::to_string(error);
 }
 
 int complain(const std::string& what) {
@@ -73,7 +69,7 @@ class Machine {
           abi < 0   ? "off"
           : abi < 6 ? "weak"
                     : "on",
-          abi < 0   ? error_name(-abi)
+          abi < 0   ? errno_name(-abi)
           : abi < 6 ? "ABI " + std::to_string(abi) + " has no scopes"
                     : "");
     layer("seccomp", "on", "");
@@ -103,7 +99,7 @@ class Machine {
  private:
   void group(const std::string& name, const Cgroups::Controller& c) {
     layer(name, c.tree.empty() ? "off" : "on",
-          c.tree.empty() ? c.why + ": " + error_name(c.error) : "");
+          c.tree.empty() ? c.why + ": " + errno_name(c.error) : "");
   }
   const RunOptions& options_;
   Plan plan_;
@@ -113,7 +109,7 @@ class Machine {
 std::string could_not(const Failure& failure) {
   const bool denied = failure.stage == "clone3" || failure.stage == "user_uid";
   return "jail '" + (failure.stage == "clone3" ? std::string("namespaces") : failure.stage) +
-         "': " + error_name(failure.error) +
+         "': " + errno_name(failure.error) +
          (denied ? "; run as root, or allow user namespaces (sysctl user.max_user_namespaces, "
                    "kernel.apparmor_restrict_unprivileged_userns, the container's seccomp profile)"
                  : "; `seedbed doctor` shows what this machine offers");
@@ -283,7 +279,7 @@ std::string object(const Outcome& out,
   if (out.cause == "exited") text += ", " + pair("code", out.code);
   if (out.signal != 0) text += ", " + pair("signal", out.signal);
   if (!out.stage.empty()) text += ", " + pair("stage", out.stage);
-  if (out.error != 0) text += ", " + pair("errno", error_name(out.error));
+  if (out.error != 0) text += ", " + pair("errno", errno_name(out.error));
   constexpr const char* kNames[] = {"out", "err"};
   for (std::size_t i = 0; i < 2; ++i) {
     const BoundedText& t = streams.texts.at(i);
@@ -342,7 +338,7 @@ int run(int argc, char** argv) {
   options.request.init_uid = options.request.uid + 1;
   options.request.once = true;
   Streams streams(static_cast<std::size_t>(options.output_kib) << 10);
-  if (!streams.open(options.json)) return complain("pipes: " + error_name(errno));
+  if (!streams.open(options.json)) return complain("pipes: " + errno_name(errno));
 
   Outcome out;
   int code = 0;
@@ -357,12 +353,13 @@ int run(int argc, char** argv) {
     };
     Failure failure = open();
     if (failure.stage == "proc" && options.level == Level::standard) {
-      machine.layer("proc", "off", error_name(failure.error));
+      machine.layer("proc", "off", errno_name(failure.error));
       options.request.proc = false;
       failure = open();
     }
     streams.theirs = {};
     if (failure.error != 0) return complain(could_not(failure));
+    machine.groups.sweep();
     follow(box, options, streams, signals.get(), out);
     explain(box, options, out);
     code = exit_code(out);
@@ -374,7 +371,7 @@ int run(int argc, char** argv) {
   }
   if (!options.json && out.cause != "exited" && out.cause != "signaled")
     complain(out.cause + (out.stage.empty() ? "" : " at " + out.stage) +
-             (out.error != 0 ? ": " + error_name(out.error) : ""));
+             (out.error != 0 ? ": " + errno_name(out.error) : ""));
   return code;
 }
 

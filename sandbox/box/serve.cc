@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sandbox/box/box.h"
+#include "sandbox/box/mount_text.h"
 #include "sandbox/broker/landlock.h"
 #include "sandbox/broker/packets.h"
 
@@ -53,7 +54,9 @@ bool read_mounts(const Wanted& wanted, int fd, std::vector<MountRequest>& out) {
   for (std::uint32_t i = 0; i < wanted.mounts; ++i) {
     MountRequest m;
     std::string mode;
-    if (!next(m.source) || !next(m.target) || !next(mode) || m.target[0] != '/') return false;
+    if (!next(m.source) || !next(m.target) || !next(mode) ||
+        !place_fault(m.source, m.target).what.empty())
+      return false;
     m.writable = mode == "w";
     out.push_back(std::move(m));
   }

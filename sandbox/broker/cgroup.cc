@@ -91,7 +91,7 @@ Place usual_place(const std::string& path, std::string_view controller) {
   for (const std::string& mount : mounts) {
     struct statfs what {};
     if (mount.empty() || ::statfs(mount.c_str(), &what) != 0 ||
-        what.f_type != (controller.empty() ? kV2 : kV1))
+        static_cast<long>(what.f_type) != (controller.empty() ? kV2 : kV1))
       continue;
     const std::string own = mount + (path == "/" ? "" : path);
     if (::access(own.c_str(), F_OK) == 0) return {mount, own};
@@ -135,15 +135,17 @@ bool alive(
   return comm == "seedbed-broker\n" || comm == "seedbed-box\n";
 }
 
-// Removes the trees of brokers that are gone. Their jails died with them; a group that still has
-// members stays.
-void sweep(const std::string& base) {
+// Removes the trees beside `own` of brokers that are gone. Their jails died with them; a group that
+// still has members stays.
+void sweep_beside(const std::string& own) {
+  const std::string base = own.substr(0, own.rfind('/'));
   DIR* dir = ::opendir(base.c_str());
   if (dir == nullptr) return;
   std::vector<std::string> stale;
   while (const dirent* entry = ::readdir(dir)) {  // NOLINT(concurrency-mt-unsafe): one thread
     const std::string_view name = entry->d_name;
-    if (name.substr(0, kPrefix.size()) == kPrefix && !alive(name))
+    if (name.substr(0, kPrefix.size()) == kPrefix && base + "/" + std::string(name) != own &&
+        !alive(name))
       stale.emplace_back(base + "/" + std::string(name));
   }
   ::closedir(dir);
@@ -159,7 +161,6 @@ void sweep(const std::string& base) {
 }
 
 bool make_tree(Cgroups::Controller& c, const std::string& base) {
-  sweep(base);
   const std::string tree = base + "/" + std::string(kPrefix) + std::to_string(::getpid());
   if (::mkdir(tree.c_str(), 0755) != 0 && errno != EEXIST) {
     c.error = errno;
@@ -225,6 +226,7 @@ std::string Cgroups::folder(const Controller& c, std::uint32_t jail) const {
 }
 
 bool Cgroups::make_folder(const Controller& c, std::uint32_t jail) const {
+  if (layout_ == Layout::one && !removed_) return true;  // the tree itself
   const std::string path = folder(c, jail);
   if (::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return true;
   if (errno != ENOENT || layout_ == Layout::one) return false;
@@ -254,9 +256,16 @@ Cgroups::Cgroups(Layout layout) : layout_(layout) {
     kill_.error = ENOENT;
     kill_.why = "no unified cgroup hierarchy is mounted";
   }
+  if (layout == Layout::many) sweep();
+}
+
+void Cgroups::sweep() const {
+  for (const Controller* c : {&memory_, &pids_, &cpu_, &kill_})
+    if (!c->tree.empty()) sweep_beside(c->tree);
 }
 
 Cgroups::~Cgroups() {
+  if (removed_) return;
   for (const Controller* c : {&memory_, &pids_, &cpu_, &kill_})
     if (!c->tree.empty()) ::rmdir(c->tree.c_str());
 }
@@ -294,7 +303,9 @@ bool Cgroups::make(std::uint32_t jail, const CgroupLimits& limits, std::string_v
       return false;
   }
   stage = "cgroup_kill";
-  return kill_.tree.empty() || make_folder(kill_, jail);
+  if (!kill_.tree.empty() && !make_folder(kill_, jail)) return false;
+  removed_ = false;
+  return true;
 }
 
 std::array<Cgroups::Named, 4> Cgroups::all() const {
@@ -362,6 +373,7 @@ bool Cgroups::remove(std::uint32_t jail) {
   bool gone = true;
   for (const Controller* c : {&memory_, &pids_, &cpu_, &kill_})
     if (!c->tree.empty() && ::rmdir(folder(*c, jail).c_str()) != 0 && errno == EBUSY) gone = false;
+  removed_ = gone && layout_ == Layout::one;
   return gone;
 }
 

@@ -39,9 +39,12 @@ class Cgroups {
   // `one`: the tree is the group of the only jail, without such a limit: half as many folders.
   enum class Layout : std::uint8_t { many, one };
 
-  // Finds the hierarchies, sweeps trees of dead brokers, makes its own tree.
+  // Finds the hierarchies and makes its own tree. `many`: sweeps, too.
   explicit Cgroups(Layout layout = Layout::many);
   ~Cgroups();  // removes its tree
+  // Removes trees of brokers that are gone, wherever this one has trees. With `one`: to be called
+  // while there is nothing else to do.
+  void sweep() const;
   Cgroups(const Cgroups&) = delete;
   Cgroups& operator=(const Cgroups&) = delete;
 
@@ -83,6 +86,7 @@ class Cgroups {
   bool set(const Controller& c, std::uint32_t jail, const char* file, std::string_view value) const;
 
   Layout layout_;
+  bool removed_ = false;  // `one`: its tree, with the jail
   Controller memory_, pids_, cpu_, kill_;
 };
 

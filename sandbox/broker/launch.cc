@@ -153,7 +153,7 @@ int set_limits(const JailOrder& order) {
   const auto mib = [](int n) { return static_cast<rlim_t>(n) << 20; };
   const auto count = [](int n) { return static_cast<rlim_t>(n); };
   const struct {
-    __rlimit_resource which;
+    decltype(RLIMIT_CORE) which;  // glibc has an enumeration, musl numbers
     rlim_t value;
   } limits[] = {{RLIMIT_CORE, 0},
                 {RLIMIT_NOFILE, count(order.open_files)},

@@ -25,11 +25,12 @@ inline ssize_t send_packet(int socket,
   message.msg_iovlen = 1;
   if (count > 0) {
     message.msg_control = space.data();
-    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    message.msg_controllen =
+        static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(count * sizeof(int)));
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    header->cmsg_len = static_cast<decltype(header->cmsg_len)>(CMSG_LEN(count * sizeof(int)));
     std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
   }
   return ::sendmsg(socket, &message, MSG_NOSIGNAL);

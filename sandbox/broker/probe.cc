@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/broker/filter.h"
 #include "sandbox/broker/landlock.h"
 
@@ -35,8 +36,7 @@ int in_child(F&& attempt) {
 
 std::string words(const char* what, int error) {
   if (error == kDidNotHold) return std::string(what) + " had no effect";
-  const char* name = ::strerrorname_np(error);
-  return std::string(what) + " failed: " + (name != nullptr ? name : std::to_string(error).c_str());
+  return std::string(what) + " failed: " + errno_name(error);
 }
 
 class Prober {

@@ -17,23 +17,6 @@ bool is_text(const WorkEntry& entry) {
          is_valid_utf8(entry.bytes);
 }
 
-std::string shown_path(const std::string& path) {
-  if (is_valid_utf8(path)) return path;
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c >= ' ' && c < '\x7f' && c != '\\') {
-      out += c;
-    } else {
-      out += "\\x";
-      out += kDigits[byte >> 4U];
-      out += kDigits[byte & 15U];
-    }
-  }
-  return out;
-}
-
 Row file_row(const WorkEntry& entry) {
   const bool whole = entry.kind != Kind::folder && is_text(entry);
   return {shown_path(entry.path),
@@ -42,6 +25,14 @@ Row file_row(const WorkEntry& entry) {
           static_cast<std::int64_t>(entry.bytes.size()),
           content_hash(entry.bytes),
           whole ? Scalar(entry.bytes) : Scalar()};
+}
+
+std::size_t bytes_of(const RowChange& change) {
+  std::size_t out = 64;
+  for (const Row* row : {&change.before, &change.after})
+    for (const Scalar& value : *row)
+      if (const auto* text = std::get_if<std::string>(&value)) out += text->size();
+  return out;
 }
 
 std::vector<RowChange> file_changes(const WorkState& before,

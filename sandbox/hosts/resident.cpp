@@ -9,7 +9,7 @@
 #include <csignal>
 #include <utility>
 
-#include "sandbox/errno_name.h"
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/without_sigpipe.h"
 
 namespace seedbed::sandbox {

@@ -1,13 +1,12 @@
 #include "sandbox/hosts/server_host.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/text.h"
-#include "sandbox/errno_name.h"
+#include "sandbox/box/mount_text.h"
 #include "sandbox/hosts/file_rows.h"
 #include "sandbox/hosts/tree_hash.h"
 
@@ -16,6 +15,47 @@ namespace seedbed::sandbox {
 using schemas::End;
 using schemas::ToolCall;
 using schemas::ToolResult;
+
+namespace {
+
+constexpr std::int64_t kLeastMemoryMib = 8, kMostMemoryMib = 1 << 20;
+constexpr std::int64_t kLeastPids = 4, kMostPids = 32'768;
+// What a server did in an episode is kept, and stored: a store takes 64 MiB of it.
+constexpr std::size_t kMostChangedBytes = 32 << 20, kMostChanges = 100'000;
+constexpr WorkBounds kAll{.others = true};
+constexpr int kReadTries = 5;
+constexpr Milliseconds kReadPause{2};
+
+Error unfit_server(const std::string& found, const std::string& wanted) {
+  return make_error(Where::store, "environment", "server", "found " + found + ", wanted " + wanted,
+                    "make the environment again with `seedbed gen --from-mcp`");
+}
+
+// An environment comes from a store, which comes from anywhere.
+Step check_server(const schemas::Server& server) {
+  const auto out_of = [](std::int64_t n, std::int64_t least, std::int64_t most) {
+    return n < least || n > most;
+  };
+  if (server.command.empty() || server.command.front().empty())
+    return unfit_server("no command", "one");
+  if (out_of(server.memory_mib, kLeastMemoryMib, kMostMemoryMib))
+    return unfit_server(std::to_string(server.memory_mib) + " MiB of memory",
+                        std::to_string(kLeastMemoryMib) + " to " + std::to_string(kMostMemoryMib));
+  if (out_of(server.pids, kLeastPids, kMostPids))
+    return unfit_server(std::to_string(server.pids) + " processes",
+                        std::to_string(kLeastPids) + " to " + std::to_string(kMostPids));
+  for (const auto& mount : server.mounts) {
+    const auto fault = box::place_fault(mount.source, mount.target);
+    if (!fault.what.empty()) return unfit_server("the mount " + fault.what, "a place for files");
+    if (mount.target == "/work" || mount.target.starts_with("/work/"))
+      return unfit_server("a mount at " + mount.target,
+                          "what the server may change given with --files: each episode begins "
+                          "with it");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 // ---- ServerPlace ----
 
@@ -31,8 +71,9 @@ Result<std::unique_ptr<LiveBox>> ServerPlace::open(const BoxSpec& spec) {
   return boxes->open(spec);
 }
 
+// Whoever needs the same tree waits for the first to have read it.
 Result<std::string> ServerPlace::hash_of(const std::string& source) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(hash_mutex_);
   const auto known = hashes_.find(source);
   if (known != hashes_.end()) return known->second;
   SEEDBED_TRY(std::string hash, tree_hash(source));
@@ -40,6 +81,7 @@ Result<std::string> ServerPlace::hash_of(const std::string& source) {
 }
 
 Result<BoxSpec> ServerPlace::spec_of(const schemas::Server& server) {
+  if (auto error = check_server(server)) return *std::move(error);
   BoxSpec spec;
   spec.limits.memory_mib = static_cast<int>(server.memory_mib);
   spec.limits.pids = static_cast<int>(server.pids);
@@ -142,10 +184,17 @@ void ServerHost::begin() {
   server_.reset();
   files_ = loaded_->files;
   changes_.clear();
+  changed_bytes_ = 0;
   calls_ = 0;
   starting_ = std::async(std::launch::async, [place = place_, loaded = loaded_]() -> Started {
-    SEEDBED_TRY(auto server,
-                open_server(*place, loaded->spec, loaded->server.command, loaded->files));
+    auto started = open_server(*place, loaded->spec, loaded->server.command, loaded->files);
+    if (!started.ok()) {
+      // Of a machine that is busy, as far as anyone knows: callers try again, and give up in time.
+      Error error = std::move(started).error();
+      if (error.where == Where::tool) error.where = Where::sandbox;
+      return error;
+    }
+    auto server = *std::move(started);
     if (auto error = same_tools(loaded->tools, *server)) return *std::move(error);
     return server;
   });
@@ -172,16 +221,35 @@ Step ServerHost::reset() {
   return std::nullopt;
 }
 
-// The server is between two calls: what it does on its own meanwhile is told with the next one.
-void ServerHost::note_changes(ToolResult& result) {
-  auto now = read_work(server_->box().work());
-  if (!now.ok()) {
-    result = mcp_error("files_beyond_limits", now.error().message, End::denied);
-    return;
+// The server is between two calls, but nothing keeps it from working on its own: what changes while
+// it is read is read again, and what comes later is told with the next call.
+Result<WorkState> ServerHost::read_files() {
+  for (int left = kReadTries;; --left) {
+    auto now = read_work(server_->box().work(), kAll);
+    if (now.ok() || left == 1) return now;
+    std::this_thread::sleep_for(kReadPause);
   }
-  auto changes = file_changes(files_, *now, calls_ - 1);
+}
+
+// Files that cannot be told any more count as gone: no condition on files is to hold by what they
+// were before.
+void ServerHost::note_changes(ToolResult& result) {
+  auto now = read_files();
+  std::string beyond = now.ok() ? "" : now.error().message;
+  auto changes = file_changes(files_, now.ok() ? *now : WorkState{}, calls_ - 1);
+  std::size_t bytes = 0;
+  for (const auto& change : changes) bytes += bytes_of(change);
+  if (now.ok() && (changed_bytes_ + bytes > kMostChangedBytes ||
+                   changes_.size() + changes.size() > kMostChanges)) {
+    beyond = "the files that changed in this episode are more than " +
+             std::to_string(kMostChangedBytes >> 20) + " MiB or " + std::to_string(kMostChanges);
+    now = WorkState{};
+    changes = file_changes(files_, *now, calls_ - 1);
+  }
+  if (!beyond.empty()) result = mcp_error("files_beyond_limits", beyond, End::denied);
+  changed_bytes_ += bytes;
   std::move(changes.begin(), changes.end(), std::back_inserter(changes_));
-  files_ = *std::move(now);
+  files_ = now.ok() ? *std::move(now) : WorkState{};
 }
 
 Result<ToolResult> ServerHost::call(const ToolCall& call, int wall_ms) {
@@ -215,7 +283,7 @@ Result<std::vector<Played>> ServerHost::play(const std::vector<std::vector<ToolC
 
 Result<std::string> ServerHost::digest() {
   if (auto error = ready()) return *std::move(error);
-  SEEDBED_TRY(const WorkState now, read_work(server_->box().work()));
+  SEEDBED_TRY(const WorkState now, read_files());
   const std::string found = now.digest();
   return found == loaded_->digest ? loaded_->image_hash : found;
 }

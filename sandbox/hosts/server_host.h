@@ -40,7 +40,7 @@ class ServerPlace {
   Isolation level_;
   ReadFiles read_;
   std::map<std::string, std::string> sources_;
-  std::mutex mutex_;
+  std::mutex mutex_, hash_mutex_;
   std::shared_ptr<Boxes> boxes_;
   std::map<std::string, std::string> hashes_;  // of sources, looked at once
 };
@@ -79,6 +79,7 @@ class ServerHost final : public ToolHost {
   struct Loaded;
   void begin();
   Step ready();
+  Result<WorkState> read_files();
   void note_changes(schemas::ToolResult& result);
 
   std::shared_ptr<ServerPlace> place_;
@@ -87,6 +88,7 @@ class ServerHost final : public ToolHost {
   std::unique_ptr<McpHost> server_;
   WorkState files_;  // after the last call
   std::vector<schemas::RowChange> changes_;
+  std::size_t changed_bytes_ = 0;
   std::int32_t calls_ = 0;
   Fd answered_;  // readable once a call that was sent has its result
   std::future<Result<schemas::ToolResult>> sent_;

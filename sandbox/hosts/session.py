@@ -17,14 +17,17 @@ import select
 import signal
 import struct
 import sys
+import time
 import traceback
 
 MOST_SHOWN = 65536  # characters of a value or an error
 READY = 2  # children ahead of time
 PATIENCE = 0.005  # seconds
+MOST_PAUSE = 1.0  # seconds
 NOBODY = 3  # exit code of a child that was ready when the host had gone
 TOOK = struct.Struct("<cq")  # what a child says first: what it took, and its number
 WARM = os.environ.get("SEEDBED_WARM", "")
+leave = os._exit  # whatever the code of a session makes of the module
 
 for module in filter(None, WARM.split(",")):
     __import__(module)
@@ -105,7 +108,7 @@ def session(fd, wanted, answered):
     if once:
         os.sched_yield()  # whoever waits for the answer runs before this process is taken down
         os.write(answered, b"a")
-    os._exit(0)
+    leave(0)
 
 
 def line_of(fd, kept=bytearray()):
@@ -114,7 +117,7 @@ def line_of(fd, kept=bytearray()):
     while b"\n" not in kept:
         data = os.read(fd, 65536)
         if not data:
-            os._exit(NOBODY)
+            leave(NOBODY)
         kept += data
     line, _, rest = bytes(kept).partition(b"\n")
     kept[:] = rest
@@ -126,36 +129,63 @@ class Child:
     session, c for a call, and its number; a when a call has its answer."""
 
     def __init__(self, fd, others):
-        self.notes, mine = os.pipe()
-        wait, self.go = os.pipe()
-        self.pid = os.fork()
-        if self.pid:
-            os.close(mine)
-            os.close(wait)
-            os.set_blocking(self.notes, False)
+        """OSError: there is no room for one, and nothing is left of the attempt."""
+        ends, self.pid = [], 0
+        try:
+            ends += os.pipe()
+            ends += os.pipe()
+            self.pid = os.fork()
+            if not self.pid:
+                self.live(fd, others, *ends)
             self.ends = os.pidfd_open(self.pid)
-            self.told = self.answered = self.silent = False
-            return
-        for other in others:
-            other.close()
-        os.close(self.notes)
-        os.close(self.go)
-        gc.enable()
-        json.dumps(answer({"id": 0, "code": "1"}, {})[0])  # pages that every request writes to are copied before one comes
-        if not os.read(wait, 1):
-            os._exit(NOBODY)
+        except OSError:
+            for end in ends:
+                os.close(end)
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            raise
+        self.notes, mine, wait, self.go = ends
+        os.close(mine)
         os.close(wait)
-        wanted = line_of(fd)
-        kind = b"c" if wanted.get("start") == "call" else b"s"
-        os.write(mine, TOOK.pack(kind, wanted["id"]))
-        if kind == b"s":
-            os.close(mine)
-        session(fd, wanted, mine)
+        os.set_blocking(self.notes, False)
+        self.told = self.answered = self.silent = False
+
+    def live(self, fd, others, notes, mine, wait, go):
+        """The process itself. Whatever happens, it ends here: beyond, it would be a second server."""
+        try:
+            for other in others:
+                other.close()
+            os.close(notes)
+            os.close(go)
+            gc.enable()
+            json.dumps(answer({"id": 0, "code": "1"}, {})[0])  # pages that every request writes to are copied before one comes
+            if not os.read(wait, 1):
+                leave(NOBODY)
+            os.close(wait)
+            os.set_blocking(fd, True)  # code that had it before may have changed that, for all who share it
+            wanted = line_of(fd)
+            while "start" not in wanted:  # meant for a session that had ended
+                wanted = line_of(fd)
+            kind = b"c" if wanted.get("start") == "call" else b"s"
+            os.write(mine, TOOK.pack(kind, wanted["id"]))
+            if kind == b"s":
+                os.close(mine)
+            session(fd, wanted, mine)
+        except BaseException as error:  # such as a channel that the code has closed
+            sys.stderr.write("session: " + told(error, None))
+            sys.stderr.flush()
+        finally:
+            leave(1)
 
     def tell(self):
-        if not self.told:
-            self.told = True
+        if self.told:
+            return
+        self.told = True
+        try:
             os.write(self.go, b"g")
+        except BrokenPipeError:
+            pass  # killed meanwhile; its notes are closed, which buries it
 
     def note(self, size=1):
         try:
@@ -173,28 +203,52 @@ class Child:
         return status
 
 
-def more(fd, ready, at_work):
-    """One more child, ahead of time; None where the box holds no further process."""
-    try:
-        return Child(fd, [*ready, *at_work])
-    except OSError:
+class Pause:
+    """How long no child is made after one could not be: twice as long each time, until one can, or one has ended and left its place."""
+
+    def __init__(self):
+        self.end()
+
+    def end(self):
+        self.length, self.until = PATIENCE, 0.0
+
+    def begin(self):
+        self.until = time.monotonic() + self.length
+        self.length = min(2 * self.length, MOST_PAUSE)
+
+    def left(self):
+        return max(0.0, self.until - time.monotonic())
+
+
+def more(fd, ready, at_work, pause):
+    """One more child, ahead of time; None where the box holds no further process, or held none a moment ago."""
+    if pause.left():
         return None
+    try:
+        child = Child(fd, [*ready, *at_work])
+    except OSError:
+        pause.begin()
+        return None
+    pause.end()
+    return child
 
 
 def supervise(fd):
     """The first of those that are ready goes, but not while a session reads. New ones are made when nobody waits for an answer: a
     fork holds a processor for as long as a call takes."""
     ready, at_work, in_session = [], [], None
+    pause = Pause()
     while True:
         if ready and not in_session:
             ready[0].tell()
         lacking = len(ready) < READY
         asked = [child for child in at_work if child is not in_session and not child.answered]
-        if lacking and not asked and (child := more(fd, ready, at_work)):
+        if lacking and not asked and (child := more(fd, ready, at_work, pause)):
             ready.append(child)
             continue
         watched = [child.ends for child in at_work] + [child.notes for child in [*ready, *asked]]
-        heard, _, _ = select.select(watched, [], [], PATIENCE if lacking else None)
+        most = PATIENCE if asked else pause.left()
+        heard, _, _ = select.select(watched, [], [], most if lacking else None)
         if not heard and asked:  # a long one
             asked[0].answered = True
         for child in [child for child in ready if child.notes in heard]:
@@ -204,7 +258,9 @@ def supervise(fd):
                 at_work.append(child)
                 kind, child.number = TOOK.unpack(took)
                 in_session = child if kind == b"s" else None
-            elif os.waitstatus_to_exitcode(child.bury()) == NOBODY:
+                continue
+            pause.end()
+            if os.waitstatus_to_exitcode(child.bury()) == NOBODY:
                 return
         for child in [child for child in at_work if child.notes in heard or child.ends in heard]:
             child.silent |= child is not in_session and child.note() == b"a"
@@ -212,6 +268,7 @@ def supervise(fd):
             if child.ends not in heard:
                 continue
             at_work.remove(child)
+            pause.end()
             silent, status = child.silent, child.bury()
             if child is in_session:
                 in_session = None

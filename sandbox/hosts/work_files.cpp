@@ -14,8 +14,8 @@
 #include "base/text.h"
 #include "sandbox/box/artefacts.h"
 #include "sandbox/box/output.h"
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/broker/sys.h"
-#include "sandbox/errno_name.h"
 #include "sandbox/write_all.h"
 
 namespace seedbed::sandbox {

@@ -10,15 +10,35 @@
 #include <memory>
 
 #include "base/hash.h"
+#include "base/text.h"
+#include "sandbox/broker/errno_name.h"
 #include "sandbox/broker/sys.h"
-#include "sandbox/errno_name.h"
 #include "sandbox/write_all.h"
 
 namespace seedbed::sandbox {
+
+std::string shown_path(const std::string& path) {
+  if (is_valid_utf8(path)) return path;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out = "//";
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c >= ' ' && c < '\x7f' && c != '\\') {
+      out += c;
+    } else {
+      out += "\\x";
+      out += kDigits[byte >> 4U];
+      out += kDigits[byte & 15U];
+    }
+  }
+  return out;
+}
+
 namespace {
 
 Error unfit(const std::string& path, const std::string& found, const std::string& wanted) {
-  return make_error(Where::sandbox, "work area", "/work" + (path.empty() ? "" : "/" + path),
+  return make_error(Where::sandbox, "work area",
+                    "/work" + (path.empty() ? "" : "/" + shown_path(path)),
                     "found " + found + ", wanted " + wanted, "use a box of its own");
 }
 Error of_errno(const std::string& path, int error) {
@@ -90,6 +110,8 @@ class Reader {
       out.bytes.resize(static_cast<std::size_t>(n));
     } else if (S_ISREG(st.st_mode)) {
       if (auto error = contents(folder_fd, name, path, out.bytes)) return error;
+    } else if (bounds_.others) {
+      out.kind = WorkEntry::Kind::other;
     } else {
       return unfit(path, "a device, pipe or socket", "files, folders and links");
     }
@@ -163,6 +185,8 @@ Step put(int work, const WorkEntry& entry, const struct stat& owner) {
     if (::mkdirat(folder.get(), name.c_str(), 0700) == 0)
       made = open_folder(folder.get(), name.c_str());
     done = made && (!root || ::fchown(made.get(), owner.st_uid, owner.st_gid) == 0);
+  } else if (entry.kind == WorkEntry::Kind::other) {
+    return unfit(entry.path, "a device, pipe or socket", "files, folders and links");
   } else {
     const Fd file(::openat(folder.get(), name.c_str(),
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));

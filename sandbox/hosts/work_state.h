@@ -13,11 +13,15 @@
 
 namespace seedbed::sandbox {
 
+// A path as text: odd bytes of those that are no UTF-8 are told as \xNN, and they begin with //, as
+// no other does.
+std::string shown_path(const std::string& path);
+
 struct WorkEntry {
-  enum class Kind : std::uint8_t { folder, file, link } kind = Kind::file;
+  enum class Kind : std::uint8_t { folder, file, link, other } kind = Kind::file;
   std::string path;        // relative, no "." and ".."; bytes
   std::uint32_t mode = 0;  // permissions alone; 0 for links
-  std::string bytes;       // of a file; where a link leads
+  std::string bytes;       // of a file; where a link leads; "" for others
 };
 
 struct WorkState {
@@ -30,6 +34,7 @@ struct WorkBounds {
   std::size_t entries = 16'384;
   std::uint64_t bytes = 64ULL << 20;  // of all files together
   int depth = 64;
+  bool others = false;  // pipes, sockets and devices are told, too; else they are an Error
 };
 
 // work: a descriptor of the folder. Nothing is followed, nothing waits; programs should not run
@@ -37,7 +42,8 @@ struct WorkBounds {
 // folder, file nor link.
 Result<WorkState> read_work(int work, const WorkBounds& bounds = {});
 // Makes /work exactly this, as its owner; what was there is gone. Error{sandbox}: it cannot be
-// written; the box is of no use then. Afterwards read_work() gives the same digest.
+// written, or holds others than folders, files and links; the box is of no use then. Afterwards
+// read_work() gives the same digest.
 Step write_work(int work, const WorkState& state);
 
 }  // namespace seedbed::sandbox

@@ -15,6 +15,8 @@ constexpr const char* kTasks =
 {"prompt": "Note 'needs oil' on the card of the oldest clock, and say which clock that is.", "calls": [{"tool": "list_clocks", "args": {}}, {"tool": "read_clock", "args": {"name": "bracket"}}, {"tool": "read_clock", "args": {"name": "lantern"}}, {"tool": "write_note", "args": {"name": "lantern", "note": "needs oil"}}], "answer": {"clock": "lantern"}, "files": [{"name": "noted", "sql": "SELECT count(*) FROM file WHERE path = 'lantern.json' AND text LIKE '%needs oil%'"}]}
 {"prompt": "Which clock did Knibb make?", "calls": [{"tool": "read_clock", "args": {"name": "sundial"}}], "answer": {"clock": "sundial"}}
 {"prompt": "What is on the card of the clock bracket?", "calls": [{"tool": "read_clock", "args": {"name": "bracket"}}], "answer": {"clock": "bracket"}}
+{"prompt": "Note 'clean' on the card of the clock bracket, then 'wind' on the card of the clock lantern.", "calls": [{"tool": "write_note", "args": {"name": "bracket", "note": "clean"}}, {"tool": "write_note", "args": {"name": "lantern", "note": "wind"}}], "files": [{"name": "noted", "sql": "SELECT count(*) FROM file WHERE path = 'lantern.json' AND text LIKE '%wind%'"}]}
+{"prompt": "Has the clock bracket a card with a year on it?", "kind": "judge", "calls": [{"tool": "read_clock", "args": {"name": "bracket"}}], "answer": {"there": "yes"}, "derived": ["there"], "files": [{"name": "kept", "sql": "SELECT count(*) FROM file WHERE path = 'bracket.json'"}]}
 )";
 
 class FromMcp : public ::testing::Test {
@@ -26,17 +28,18 @@ class FromMcp : public ::testing::Test {
     write_text(tasks_.file("tasks.jsonl"), kTasks);
   }
   Ended generate(std::vector<std::string> more = {}) {
-    std::vector<std::string> words = {"gen",
-                                      "--from-mcp",
-                                      "python3 -B /srv/m/server.py",
-                                      "--mount",
-                                      std::string(SEEDBED_SOURCE_DIR) + "/tests/data/workshop:/srv/m",
-                                      "--files",
-                                      folder_.path(),
-                                      "--tasks",
-                                      tasks_.file("tasks.jsonl"),
-                                      "--out",
-                                      store_};
+    std::vector<std::string> words = {
+        "gen",
+        "--from-mcp",
+        "python3 -B /srv/m/server.py",
+        "--mount",
+        std::string(SEEDBED_SOURCE_DIR) + "/tests/data/workshop:/srv/m",
+        "--files",
+        folder_.path(),
+        "--tasks",
+        tasks_.file("tasks.jsonl"),
+        "--out",
+        store_};
     words.insert(words.end(), more.begin(), more.end());
     return seedbed(words, 120);
   }
@@ -56,12 +59,15 @@ TEST_F(FromMcp, TasksAreAdmittedPlayedAndExported) {
   const Value said = json_in(made.out);
   EXPECT_EQ(said.find("tasks")->as_int(), 2);
   const auto& rejected = said.find("rejected")->items();
-  ASSERT_EQ(rejected.size(), 2U);
+  ASSERT_EQ(rejected.size(), 4U);
   EXPECT_EQ(rejected[0].text("gate"), "G1") << "gold fails";
   EXPECT_EQ(rejected[1].text("gate"), "G10") << "the answer stands in the prompt";
+  EXPECT_EQ(rejected[2].text("gate"), "G6") << "nothing judges the first note";
+  EXPECT_EQ(rejected[3].text("gate"), "G12") << "yes or no, and the files are there anyway";
   const auto again = generate();
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_NE(again.out.find("before"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("G12"), std::string::npos) << again.out;
 
   const auto played = seedbed({"run", store_, "--policy", "oracle", "--json"});
   ASSERT_EQ(played.code, 0) << played.err;

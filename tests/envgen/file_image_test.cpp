@@ -22,7 +22,8 @@ WorkState some_files() {
                  {Kind::link, "a/to", 0, "b.txt"},
                  {Kind::link, "a/to odd", 0, "\xff"},
                  {Kind::file, "a-b", 0600, binary},  // '-' is less than '/'
-                 {Kind::file, "large", 0644, std::string(kMostText + 1, 'x')}};
+                 {Kind::file, "large", 0644, std::string(kMostText + 1, 'x')},
+                 {Kind::file, "larger", 0644, std::string(2'500'000, '\xfe') + "end"}};
   return out;
 }
 
@@ -56,7 +57,7 @@ TEST(FileImage, HostileImagesAreRefused) {
   const std::vector<std::string> tables = {
       "CREATE TABLE file (path TEXT NOT NULL PRIMARY KEY, kind TEXT, mode INTEGER, size INTEGER, "
       "hash TEXT, text TEXT)",
-      "CREATE TABLE binary (path TEXT NOT NULL PRIMARY KEY, hex TEXT NOT NULL)"};
+      "CREATE TABLE binary (path TEXT NOT NULL, part INTEGER NOT NULL, hex TEXT NOT NULL)"};
   const char* const rows[] = {
       "INSERT INTO file VALUES ('../up', 'file', 420, 0, '', '')",
       "INSERT INTO file VALUES ('/etc/passwd', 'file', 420, 0, '', '')",
@@ -66,7 +67,7 @@ TEST(FileImage, HostileImagesAreRefused) {
       "INSERT INTO file VALUES ('a', 'file', 65535, 0, '', '')",
       "INSERT INTO file VALUES ('a', 'file', 'x', 0, '', '')",
       "INSERT INTO file VALUES ('a', 'file', 420, 0, '', x'00')",
-      "INSERT INTO binary VALUES ('nowhere', '00')",
+      "INSERT INTO binary VALUES ('nowhere', 0, '00')",
       "INSERT INTO file VALUES (CAST(x'ff' AS TEXT), 'file', 420, 0, '', '')",
       "INSERT INTO file VALUES ('no/folder', 'file', 420, 0, '', '')",
       "INSERT INTO file VALUES ('f', 'file', 420, 0, '', ''), ('f/g', 'file', 420, 0, '', '')",
@@ -81,7 +82,7 @@ TEST(FileImage, HostileImagesAreRefused) {
   }
   auto odd = tables;
   odd.emplace_back("INSERT INTO file VALUES ('a', 'file', 420, 0, '', NULL)");
-  odd.emplace_back("INSERT INTO binary VALUES ('a', '0g')");
+  odd.emplace_back("INSERT INTO binary VALUES ('a', 0, '0g')");
   EXPECT_FALSE(files_of(*tasks::build_image(odd, {})).ok());
   EXPECT_FALSE(files_of("no database").ok());
   EXPECT_FALSE(

@@ -40,11 +40,11 @@ TEST(FileRows, TellsChangesByPath) {
     EXPECT_EQ(change.call, 4);
     EXPECT_EQ(change.table, "file");
   }
-  EXPECT_EQ(std::get<std::string>(changes[0].before[5]), "a text\n");
-  EXPECT_EQ(std::get<std::string>(changes[0].after[5]), "another\n");
-  EXPECT_TRUE(changes[1].after.empty()) << "a/to is gone";
-  EXPECT_TRUE(changes[2].before.empty());
-  EXPECT_EQ(std::get<std::string>(changes[2].after[0]), "z\\xff");
+  EXPECT_TRUE(changes[0].before.empty());
+  EXPECT_EQ(std::get<std::string>(changes[0].after[0]), "//z\\xff") << "as no other path is told";
+  EXPECT_EQ(std::get<std::string>(changes[1].before[5]), "a text\n");
+  EXPECT_EQ(std::get<std::string>(changes[1].after[5]), "another\n");
+  EXPECT_TRUE(changes[2].after.empty()) << "a/to is gone";
   EXPECT_TRUE(file_changes(before, before, 0).empty());
 }
 

@@ -1,13 +1,19 @@
 // A shell and a Python that stay in a box: what is kept, what a deadline ends, what an agent can do
 // to them, and files of /work from outside.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
 
 #include "boxes_kit.h"
 #include "sandbox/box_exec.h"
 #include "sandbox/box_traces.h"
 #include "sandbox/hosts/python_host.h"
 #include "sandbox/hosts/shell_host.h"
+#include "sandbox/hosts/tree_hash.h"
 
 namespace seedbed::sandbox {
 namespace {
@@ -24,8 +30,9 @@ class HostsTest : public WithBoxes {
     EXPECT_TRUE(made.ok()) << made.error().message;
     return made.ok() ? std::move(*made) : nullptr;
   }
-  std::unique_ptr<PythonHost> python(const PythonHost::Options& options = {}) {
-    auto box = boxes_->open(BoxSpec{});
+  std::unique_ptr<PythonHost> python(const PythonHost::Options& options = {},
+                                     const BoxSpec& spec = {}) {
+    auto box = boxes_->open(spec);
     EXPECT_TRUE(box.ok()) << box.error().message;
     auto made = PythonHost::open(std::move(*box), options);
     EXPECT_TRUE(made.ok()) << made.error().message;
@@ -39,6 +46,11 @@ class HostsTest : public WithBoxes {
   }
   static PythonReply run(PythonHost& host, std::string_view code, Milliseconds wall = kLong) {
     auto reply = host.run(code, wall);
+    EXPECT_TRUE(reply.ok()) << reply.error().message;
+    return reply.ok() ? *reply : PythonReply{};
+  }
+  static PythonReply call(PythonHost& host, std::string_view code, Milliseconds wall = kLong) {
+    auto reply = host.call(code, wall);
     EXPECT_TRUE(reply.ok()) << reply.error().message;
     return reply.ok() ? *reply : PythonReply{};
   }
@@ -310,6 +322,19 @@ TEST_F(PythonHostTest, WhatWritesToTheChannelFoolsItselfAlone) {
   EXPECT_LT(flood.output.size(), 300'000U);
 }
 
+TEST_F(PythonHostTest, ASessionThatEndsBetweenTwoRunsIsToldWithTheNext) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  run(*host,
+      "import threading, os, time\nthreading.Thread(target=lambda: (time.sleep(0.1), "
+      "os._exit(3))).start()");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(run(*host, "1 + 1").end, PythonReply::End::session_ended);
+  EXPECT_EQ(run(*host, "1 + 2").value, "3");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(1'500));
+}
+
 TEST_F(PythonHostTest, ACallIsAProcessOfItsOwn) {
   PythonHost::Options options;
   options.warm = {"json", "math"};
@@ -330,6 +355,42 @@ TEST_F(PythonHostTest, ACallIsAProcessOfItsOwn) {
   EXPECT_EQ(again->value, "6");
 }
 
+TEST_F(PythonHostTest, WhatClosesTheChannelEndsItself) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  const std::string close_all = "import os; os.closerange(3, 256)";
+  const auto called = call(*host, close_all);
+  EXPECT_EQ(called.end, PythonReply::End::session_ended);
+  EXPECT_LT(called.wall_us, 5'000'000);
+  EXPECT_NE(called.errors.find("Bad file descriptor"), std::string::npos) << called.errors;
+  EXPECT_EQ(call(*host, "2 * 3").value, "6");
+  const auto ran = run(*host, close_all);
+  EXPECT_EQ(ran.end, PythonReply::End::session_ended);
+  EXPECT_LT(ran.wall_us, 5'000'000);
+  EXPECT_EQ(run(*host, "1 + 1").value, "2");
+  // The server, those that are ready and this one: nobody went on as a second server.
+  EXPECT_EQ(run(*host, "import os\nsum(p.isdigit() for p in os.listdir('/proc')) < 10").value,
+            "True");
+}
+
+TEST_F(PythonHostTest, AFullBoxLeavesNothingWithTheServer) {
+  BoxSpec spec;
+  spec.limits.pids = 8;
+  auto host = python({}, spec);
+  ASSERT_NE(host, nullptr);
+  // Children take all places and stay for a while; the call lasts, so that the server wants a child
+  // and cannot have one.
+  const std::string fill =
+      "import os, time\ntry:\n  while os.fork(): pass\n  time.sleep(2)\n  os._exit(0)\n"
+      "except OSError:\n  time.sleep(0.5)\n'full'";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(call(*host, fill).value, "'full'");
+  // A child has the descriptors that the server had when it was made. The last ones were made when
+  // the places were free again.
+  ::usleep(2'500'000);
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(call(*host, "import os\nlen(os.listdir('/proc/self/fd')) < 20").value, "True");
+}
+
 TEST_F(PythonHostTest, AProgramThatIsNotThereIsNamed) {
   PythonHost::Options options;
   options.program = "/usr/bin/no-python";
@@ -338,6 +399,25 @@ TEST_F(PythonHostTest, AProgramThatIsNotThereIsNamed) {
   const auto made = PythonHost::open(std::move(*box), options);
   ASSERT_FALSE(made.ok());
   EXPECT_NE(made.error().message.find("exec: ENOENT"), std::string::npos) << made.error().message;
+}
+
+TEST(TreeHashSources, AreFilesAndFoldersAlone) {
+  std::string name = (std::filesystem::temp_directory_path() / "sources_XXXXXX").string();
+  const std::filesystem::path root = ::mkdtemp(name.data());
+  const std::string pipe = root / "pipe";
+  const auto empty = tree_hash(root);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& source : {pipe, std::string("/dev/null"), std::string("/proc/kmsg"),
+                                    std::string("/proc/self/status")}) {
+    const auto made = tree_hash(source);
+    ASSERT_FALSE(made.ok()) << source;
+    EXPECT_EQ(made.error().where, Where::usage);
+    EXPECT_NE(made.error().message.find("wanted files"), std::string::npos) << source;
+  }
+  const auto with_pipe = tree_hash(root);
+  ASSERT_TRUE(empty.ok() && with_pipe.ok()) << "below a folder a pipe is told, not opened";
+  EXPECT_NE(*with_pipe, *empty);
+  std::filesystem::remove_all(root);
 }
 
 }  // namespace

@@ -143,6 +143,57 @@ TEST_F(ServerHostTest, OtherFilesOrToolsThanTheEnvironmentsAreRefused) {
   EXPECT_EQ(call(host, "count_calls").out, R"({"calls":1})");
 }
 
+// The server with another fail_hard.
+schemas::Server failing_by(schemas::Server server, const std::string& python) {
+  server.command = {
+      "/usr/bin/python3", "-B", "-c",
+      "exec(open('/srv/m/server.py').read().replace('os._exit(3)', '''" + python + "'''))"};
+  return server;
+}
+
+TEST_F(ServerHostTest, WhatAServerLeavesIsToldWithinBounds) {
+  const auto server = *env_.server;
+  env_.server = failing_by(server, R"(os.mkfifo("pipe"); return {"left": 1})");
+  auto host = loaded();
+  EXPECT_EQ(call(*host, "fail_hard").out, R"({"left":1})");
+  auto changes = host->changes();
+  ASSERT_EQ(changes->size(), 1U);
+  EXPECT_EQ(std::get<std::string>(changes->front().after[1]), "other");
+  env_.server = failing_by(
+      server, R"([open(f"f{i}", "w").write("x" * 60000) for i in range(600)]; return {})");
+  host = loaded();
+  const auto much = call(*host, "fail_hard");
+  EXPECT_EQ(much.end, End::denied);
+  EXPECT_NE(much.out.find("more than 32 MiB"), std::string::npos) << much.out;
+  changes = host->changes();
+  ASSERT_EQ(changes->size(), 2U) << "its files count as gone";
+  EXPECT_TRUE(changes->front().after.empty());
+}
+
+// A store comes from anywhere, and pid 1 makes the places of mounts as root.
+TEST_F(ServerHostTest, ServersThatNoCommandWouldMakeAreRefused) {
+  const auto refused = [&](const auto& change) {
+    auto other = env_;
+    change(*other.server);
+    const auto error = ServerHost(place_).load(other, image_);
+    return error && error->where == Where::store;
+  };
+  for (const char* target : {"/../etc/nologin", "/a/../../etc/x", "etc", "", "/", "/proc/x", "/dev",
+                             "/etc/passwd", "/work", "/work/d"})
+    EXPECT_TRUE(refused([&](auto& s) { s.mounts[0].target = target; })) << target;
+  EXPECT_TRUE(refused([](auto& s) { s.mounts[0].source = "relative"; }));
+  for (const std::int64_t memory : {-1LL, 0LL, 7LL, 1LL << 32, (1LL << 32) + 512})
+    EXPECT_TRUE(refused([&](auto& s) { s.memory_mib = memory; })) << memory;
+  for (const std::int64_t pids : {-1LL, 0LL, 1LL << 32, (1LL << 32) + 64})
+    EXPECT_TRUE(refused([&](auto& s) { s.pids = pids; })) << pids;
+  EXPECT_TRUE(refused([](auto& s) { s.command.clear(); }));
+  for (const char* source : {"/dev/null", "/proc/kmsg", "/dev/zero"}) {
+    auto other = env_;
+    other.server->mounts[0].source = source;
+    EXPECT_TRUE(ServerHost(place_).load(other, image_)) << source;
+  }
+}
+
 TEST_F(ServerHostTest, MountsMayLieElsewhere) {
   env_.server->mounts[0].source = "/nowhere/at/all";
   place_ = std::make_shared<ServerPlace>(Isolation::strict, read(),

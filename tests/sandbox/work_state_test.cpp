@@ -19,8 +19,8 @@ class WorkStateTest : public WithBoxes {
     WithBoxes::SetUp();
     if (boxes_ != nullptr) box_ = open();
   }
-  std::unique_ptr<LiveBox> open() {
-    auto opened = boxes_->open(BoxSpec{});
+  std::unique_ptr<LiveBox> open(const BoxSpec& spec = {}) {
+    auto opened = boxes_->open(spec);
     EXPECT_TRUE(opened.ok()) << opened.error().message;
     return std::move(*opened);
   }
@@ -136,6 +136,36 @@ TEST_F(WorkStateTest, AResetLeavesNothingBehind) {
   EXPECT_EQ(state(*box_).digest(), before.digest());
   EXPECT_EQ(sh(*box_, "cat a/one; ls -A /tmp /dev/shm; ps -e 2>/dev/null | grep -c sleep || true"),
             "1\n/dev/shm:\n\n/tmp:\n0\n");
+}
+
+TEST_F(WorkStateTest, AResetEndsWhatFillsABox) {
+  BoxSpec spec;
+  spec.limits.pids = 8;
+  auto box = open(spec);
+  const WorkState before = state(*box);
+  // Whatever place becomes free is taken at once by those that are left.
+  const std::string fill =
+      "exec python3 -c \"import os, time\ntry:\n  while os.fork(): pass\nexcept OSError:\n  "
+      "os._exit(0)\nwhile True:\n  try: os.fork()\n  except OSError: pass\n  "
+      "time.sleep(0.001)\" >/dev/null";
+  for (int round = 0; round < 5; ++round) {
+    sh(*box, "echo x > /tmp/left; " + fill);
+    ::usleep(20'000);
+    const auto failed = reset_box(*box, before);
+    ASSERT_FALSE(failed) << failed->message;
+    EXPECT_EQ(sh(*box, "echo /tmp/*"), "/tmp/*\n");
+  }
+}
+
+TEST_F(WorkStateTest, AResetThatCannotBeSaysWhy) {
+  BoxSpec spec;
+  spec.limits.pids = 0;  // room for pid 1 alone
+  auto box = open(spec);
+  const auto failed = reset_box(*box, WorkState{});
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->where, Where::sandbox);
+  EXPECT_NE(failed->message.find("spawn_error at fork: EAGAIN"), std::string::npos)
+      << failed->message;
 }
 
 }  // namespace
