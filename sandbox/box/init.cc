@@ -500,6 +500,7 @@ void enter_box(const Order& order) {
   step(stage, entered);
   step("pdeathsig", error_of(::prctl(PR_SET_PDEATHSIG, SIGKILL)));
   if (order.plan.uts_ns) step("uts_ns", error_of(::sethostname("jail", 4)));
+  ::umask(0);  // what is made has the mode that is asked for, whatever the caller's mask
   const int error = make_box_root(order, stage);
   step(stage, error);
   if (order.plan.root && order.plan.net_ns) step("net_ns", enter_network(order));

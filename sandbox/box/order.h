@@ -54,7 +54,8 @@ struct Order {
 // Pid 1's whole life. Never returns.
 [[noreturn]] void enter_box(const Order& order);
 
-// Builds the root, in a private mount namespace: returns 0 or errno, `stage` names the part.
+// Builds the root, in a private mount namespace, under a file mode mask of 0: returns 0 or errno,
+// `stage` names the part.
 int make_box_root(const Order& order, std::string_view& stage);
 
 }  // namespace seedbed::sandbox::box

@@ -54,13 +54,10 @@ int bind(const char* source, const char* target, bool writable) {
 int show_system(const char* name) {
   const Path host("/", name);
   std::array<char, 256> link{};
+  const ssize_t n = ::readlink(host.get(), link.data(), link.size() - 1);
+  if (n > 0) return error_of(::symlink(link.data(), name));
   struct stat st {};
-  if (::lstat(host.get(), &st) != 0) return 0;  // not on this host
-  if (S_ISLNK(st.st_mode)) {
-    const ssize_t n = ::readlink(host.get(), link.data(), link.size() - 1);
-    return n > 0 ? error_of(::symlink(link.data(), name)) : errno;
-  }
-  if (!S_ISDIR(st.st_mode)) return 0;
+  if (::lstat(host.get(), &st) != 0 || !S_ISDIR(st.st_mode)) return 0;  // not on this host
   if (::mkdir(name, 0755) != 0) return errno;
   return bind(host.get(), name, false);
 }
@@ -101,10 +98,7 @@ int make_devices(bool may_make_nodes) {
                   {"dev/urandom", "/dev/urandom", 9}};
   if (::mkdir("dev", 0755) != 0 || ::mkdir("dev/shm", 01777) != 0) return errno;
   for (const auto& d : kDevices) {
-    if (may_make_nodes && ::mknod(d.name, S_IFCHR | 0666, makedev(1, d.minor)) == 0) {
-      if (::chmod(d.name, 0666) != 0) return errno;
-      continue;
-    }
+    if (may_make_nodes && ::mknod(d.name, S_IFCHR | 0666, makedev(1, d.minor)) == 0) continue;
     if (const int e = make_file(d.name, "")) return e;
     if (::mount(d.host, d.name, nullptr, MS_BIND, nullptr) != 0) return errno;
   }
@@ -134,8 +128,7 @@ int make_work_areas(const Order& order) {
   } kPlaces[] = {
       {"/usr/tmp", "tmp", 01777}, {"/usr/work", "work", 0755}, {"/usr/shm", "dev/shm", 01777}};
   for (const auto& p : kPlaces) {
-    if (::mkdir(p.part, 0755) != 0 || ::chmod(p.part, p.mode) != 0 ||
-        ::chown(p.part, order.uid, order.uid) != 0 ||
+    if (::mkdir(p.part, p.mode) != 0 || ::chown(p.part, order.uid, order.uid) != 0 ||
         ::mount(p.part, p.place, nullptr, MS_BIND, nullptr) != 0)
       return errno;
   }

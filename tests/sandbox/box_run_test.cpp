@@ -40,6 +40,19 @@ TEST_F(BoxRun, ACommandRunsAndItsExitCodeIsOurs) {
   EXPECT_EQ(run({"--", "/etc/passwd"}).code, 126);
 }
 
+TEST_F(BoxRun, TheCallersFileModeMaskChangesNothing) {
+  const std::string look =
+      "umask; ls -ld / /usr /etc /tmp /work /dev/shm /dev/null /etc/passwd | "
+      "cut -c1-10; echo x > /tmp/a && cat /tmp/a";
+  const auto usual = shell(look);
+  const mode_t before = ::umask(077);
+  const auto masked = shell(look);
+  ::umask(before);
+  EXPECT_EQ(usual.text("cause"), "exited") << usual.out << usual.err;
+  EXPECT_EQ(masked.text("out"), usual.text("out")) << masked.out << masked.err;
+  EXPECT_NE(usual.text("out").find("drwxrwxrwt"), std::string::npos) << usual.text("out");
+}
+
 TEST_F(BoxRun, TheResultIsOneObject) {
   const auto ran = shell("echo out; echo err >&2; exit 3");
   EXPECT_EQ(ran.text("cause"), "exited") << ran.out << ran.err;
