@@ -3,6 +3,7 @@
     python train/card.py --model models/sprout --recipe train/recipes/cpu.json --run build/train/cpu/run \
                          --evaluation eval.json [--measure measure.json] --hardware "2 cores of a shared AMD EPYC"
 
+Instead of --run, --report takes a file of bench/results that holds what a run's metrics said, and the commit that it was made at.
 Nothing is typed in by hand: a number that no file holds does not appear.
 """
 
@@ -30,18 +31,35 @@ def first(estimates, k=1):
 
 
 def stage_lines(metrics):
-    """One row a stage as it was run: steps, tokens, first and last loss."""
+    """One row a stage as it was run: steps, loss and share right in its last twenty."""
     rows, at = [], 0
     while at < len(metrics):
         end = at
         while end < len(metrics) and metrics[end]["stage"] == metrics[at]["stage"]:
             end += 1
         part = metrics[at:end]
-        tokens = part[-1]["tokens"] - (metrics[at - 1]["tokens"] if at else 0)
         mean = lambda lines, key: sum(line[key] for line in lines) / len(lines)
-        rows.append((part[0]["stage"], len(part), tokens, mean(part[:10], "agent_loss"), mean(part[-10:], "agent_loss"), mean(part[-10:], "agent_right")))
+        rows.append((part[0]["stage"], len(part), mean(part[-20:], "agent_loss"), mean(part[-20:], "agent_right")))
         at = end
     return rows
+
+
+class Told:
+    """What is told of a run: from its metrics, or from a report that was kept of them."""
+
+    def __init__(self, options):
+        self.commit = None
+        if options.report:
+            report = json.loads(options.report.read_text())
+            self.commit = report["commit"]
+            self.steps, self.tokens, self.seconds = report["steps"], report["tokens"], report["seconds_of_steps"]
+            self.stages = [(s["stage"], s["steps"], s["agent_loss_last_20"], s["agent_right_last_20"]) for s in report["stages"]]
+            self.held = [(line["step"], line) for line in report["held_out"]]
+            return
+        metrics = [json.loads(line) for line in (options.run / "metrics.jsonl").read_text().splitlines()]
+        self.steps, self.tokens, self.seconds = (metrics[-1][key] for key in ("step", "tokens", "seconds"))
+        self.stages = stage_lines(metrics)
+        self.held = [(line["step"], line["held_out"]) for line in metrics if "held_out" in line]
 
 
 def scores(evaluation):
@@ -64,18 +82,18 @@ def errors(evaluation):
     return f"Of {row['episodes']} episodes {row['solved']} were solved; the others: {counted or 'none'}."
 
 
-def head(options, recipe, metrics):
+def head(options, recipe, told):
     """What it is: sizes, hardware, data."""
     model = json.loads((options.model / "config.json").read_text())
     size = sum(p.stat().st_size for p in options.model.glob("*.safetensors"))
-    data, last = recipe["data"], metrics[-1]
+    data = recipe["data"]
     gen = f"{' '.join(data['gen'])} --envs {data['envs']} --tasks-per-env {data['tasks_per_env']} --seed {data['seed']}"
     return [
         f"# {options.model.name}: the model that comes with the program",
         "",
         "A DeepSeek-V3.2-class model in small (latent attention, lightning indexer with top-k sparse attention, gated experts, a prediction",
         "layer), trained from nothing on seedbed's own trajectories. It is what `seedbed run --policy engine`, `seedbed serve` and the demo use",
-        "where no other model is named: a proof that the data teach something, and a start for experiments. It knows nothing but tool calls in",
+        "where no other model is named: a start for experiments, worth what is said under Scores. It knows nothing but tool calls in",
         "environments like those that it was trained on.",
         "",
         "| what | |",
@@ -86,18 +104,18 @@ def head(options, recipe, metrics):
         f"| vocabulary; positions | {model['vocab_size']:,}; {model['max_position_embeddings']:,} |",
         f"| weights | {size / 2**20:.1f} MiB, {model['torch_dtype']} |",
         f"| trained on | {options.hardware} |",
-        f"| steps, tokens, hours of steps | {last['step']:,}; {last['tokens']:,}; {last['seconds'] / 3600:.2f} |",
+        f"| steps, tokens, hours of steps | {told.steps:,}; {told.tokens:,}; {told.seconds / 3600:.2f} |",
         f"| recipe, seed | `train/recipes/{options.recipe.name}`, {recipe['seed']} |",
         f"| data | `seedbed gen {gen}`, played by `{data.get('policy', 'teacher')}` |",
     ]
 
 
-def training(metrics):
+def training(told):
     """How it was trained: stages, and what held-out episodes said on the way."""
     out = ["", "## How it was trained", ""]
-    out += ["| stage | steps | tokens | loss of the agent's tokens, first and last ten steps | right at the end |", "|---|---|---|---|---|"]
-    out += [f"| {s} | {n:,} | {t:,} | {a:.2f} to {b:.2f} | {percent(r)} |" for s, n, t, a, b, r in stage_lines(metrics)]
-    held = [(line["step"], line["held_out"]) for line in metrics if "held_out" in line]
+    out += ["| stage | steps | loss of the agent's tokens in the last twenty | tokens right in them |", "|---|---|---|---|"]
+    out += [f"| {s} | {n:,} | {loss:.3f} | {percent(right)} |" for s, n, loss, right in told.stages]
+    held = told.held
     if not held:
         return out
     what = "share of tokens, of replies, of whole episodes in which each token is the likeliest one"
@@ -129,9 +147,9 @@ def selection(options):
 def card(options):
     """Writes the model folder's README.md."""
     recipe = json.loads(options.recipe.read_text())
-    metrics = [json.loads(line) for line in (options.run / "metrics.jsonl").read_text().splitlines()]
+    told = Told(options)
     evaluation = json.loads(options.evaluation.read_text())
-    out = head(options, recipe, metrics) + training(metrics)
+    out = head(options, recipe, told) + training(told)
     asked = "pass@1 with 95 % intervals, temperature 0; suites: `docs/eval.md`"
     out += ["", "## Scores", "", f"`seedbed eval`, {asked}. File: `{options.evaluation.name}`.", ""]
     out += scores(evaluation)
@@ -143,7 +161,8 @@ def card(options):
     seen = "English made by a grammar; 8 to 12 tools and prompts of about 3,000 tokens are what it has seen. Out of that it mostly fails."
     out += ["## Limits", "", f"{seen} It holds no knowledge of the world, and no safety training.", ""]
     again = "in legs of any length; then `seedbed eval`, `python -m seedbed_train measure` and `train/card.py`"
-    out += ["## Make it again", "", f"`./dev train {options.recipe.stem}`, {again}.", ""]
+    first = f"`git checkout {told.commit}` (the recipe and the teacher have changed since), " if told.commit else ""
+    out += ["## Make it again", "", f"{first}`./dev train {options.recipe.stem}`, {again}.", ""]
     (options.model / "README.md").write_text("\n".join(out), encoding="utf-8")
 
 
@@ -151,7 +170,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--recipe", required=True, type=Path)
-    parser.add_argument("--run", required=True, type=Path)
+    run = parser.add_mutually_exclusive_group(required=True)
+    run.add_argument("--run", type=Path, help="whose metrics.jsonl")
+    run.add_argument("--report", type=Path, help="a file of bench/results about a run")
     parser.add_argument("--evaluation", required=True, type=Path)
     parser.add_argument("--measure", type=Path)
     parser.add_argument("--hardware", required=True)
