@@ -47,7 +47,9 @@ Step check_server(const schemas::Server& server) {
   for (const auto& mount : server.mounts) {
     const auto fault = box::place_fault(mount.source, mount.target);
     if (!fault.what.empty()) return unfit_server("the mount " + fault.what, "a place for files");
-    if (mount.target == "/work" || mount.target.starts_with("/work/"))
+    constexpr std::string_view kWork = "/work";
+    if (mount.target.starts_with(kWork) &&
+        (mount.target.size() == kWork.size() || mount.target[kWork.size()] == '/'))
       return unfit_server("a mount at " + mount.target,
                           "what the server may change given with --files: each episode begins "
                           "with it");

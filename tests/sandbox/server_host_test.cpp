@@ -178,8 +178,11 @@ TEST_F(ServerHostTest, ServersThatNoCommandWouldMakeAreRefused) {
     const auto error = ServerHost(place_).load(other, image_);
     return error && error->where == Where::store;
   };
-  for (const char* target : {"/../etc/nologin", "/a/../../etc/x", "etc", "", "/", "/proc/x", "/dev",
-                             "/etc/passwd", "/work", "/work/d"})
+  const std::string work = "/work";
+  const std::vector<std::string> targets = {
+      "/../etc/nologin", "/a/../../etc/x", "etc",         "",   "/",
+      "/proc/x",         "/dev",           "/etc/passwd", work, work + "/d"};
+  for (const std::string& target : targets)
     EXPECT_TRUE(refused([&](auto& s) { s.mounts[0].target = target; })) << target;
   EXPECT_TRUE(refused([](auto& s) { s.mounts[0].source = "relative"; }));
   for (const std::int64_t memory : {-1LL, 0LL, 7LL, 1LL << 32, (1LL << 32) + 512})
