@@ -22,10 +22,6 @@ ToolResult tool_error(std::string_view code, std::string message) {
   return {End::tool_error, dump(out)};
 }
 
-bool is_reserved(const std::string& tool) {
-  return tool == schemas::kSubmitTool || tool == schemas::kRefuseTool;
-}
-
 std::string not_run(std::size_t count) {
   return count == 0 ? "" : "; " + std::to_string(count) + " later call(s) of the turn not run";
 }
@@ -175,7 +171,7 @@ Step EpisodeLoop::run_calls() {
              false, true);
       continue;
     }
-    if (!is_reserved(call.tool)) {
+    if (!schemas::ends_episode(call.tool)) {
       evidence_.calls.push_back({call.tool, call.args});
       need_ = Need::call;
       return std::nullopt;

@@ -11,10 +11,6 @@ namespace {
 using schemas::Tool;
 using schemas::Value;
 
-bool is_reserved(const std::string& tool) {
-  return tool == schemas::kSubmitTool || tool == schemas::kRefuseTool;
-}
-
 const Tool* tool_of(const View& view, const std::string& name) {
   for (const auto& tool : view.offered.tools())
     if (tool.name == name) return &tool;
@@ -46,7 +42,7 @@ std::vector<std::string> required(const Tool& tool) {
 
 // Whether the arguments are refused before anything is run.
 bool refused(const View& view, const Tool& tool, const Value& args) {
-  if (is_reserved(tool.name)) {
+  if (schemas::ends_episode(tool.name)) {
     const auto wrong = tool.name == schemas::kSubmitTool ? view.offered.check_submit(args)
                                                          : view.offered.check_refuse(args);
     return wrong.ok() && !wrong->empty();
@@ -156,7 +152,7 @@ struct Maker {
   }
 
   std::optional<Mistake> tool_name() {
-    if (is_reserved(right.tool)) return std::nullopt;
+    if (schemas::ends_episode(right.tool)) return std::nullopt;
     constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kVerbs = {
         {{"list", "get_all"},
          {"list", "show"},

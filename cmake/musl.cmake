@@ -1,6 +1,6 @@
 # The target seedbed_static: how programs that start with every box are linked. To musl where it is there (Debian: musl-dev) and goes with
-# the compiler's C++ headers, else to glibc. glibc's start asks the processor some ten questions (CPUID), each of which a virtual machine
-# answers in 20 us: all of them take a tenth of the time of a whole box. It also brings five times as many pages.
+# the compiler's C++ headers, else to glibc. glibc's start asks the processor many things (CPUID), which virtual machines answer
+# slowly, and brings five times as many pages.
 include_guard()
 
 add_library(seedbed_static INTERFACE)

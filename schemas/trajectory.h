@@ -194,5 +194,8 @@ void fields(V&& at, Trajectory& x) {
 // Reserved tools, run by the parent.
 inline constexpr std::string_view kSubmitTool = "submit_result";
 inline constexpr std::string_view kRefuseTool = "refuse";
+inline bool ends_episode(std::string_view tool) {
+  return tool == kSubmitTool || tool == kRefuseTool;
+}
 
 }  // namespace seedbed::schemas

@@ -62,11 +62,6 @@ std::vector<std::string> gates_of(const schemas::Certificate& certificate) {
   return out;
 }
 
-// Servers offer what they like; these names end an episode.
-bool is_reserved(const std::string& name) {
-  return name == schemas::kSubmitTool || name == schemas::kRefuseTool;
-}
-
 }  // namespace
 
 Result<ServerEnvironment> make_server_environment(sandbox::ServerPlace& place,
@@ -84,7 +79,7 @@ Result<ServerEnvironment> make_server_environment(sandbox::ServerPlace& place,
   SEEDBED_TRY(const auto server, sandbox::open_server(place, spec, source.server.command, files));
   out.left_out = server->left_out();
   for (const auto& offered : server->tools()) {
-    if (is_reserved(offered.name)) {
+    if (schemas::ends_episode(offered.name)) {
       out.left_out.emplace_back(offered.name, "the name is taken: that call ends an episode");
       continue;
     }

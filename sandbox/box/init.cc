@@ -465,7 +465,7 @@ int wait_for_go(const Order& order) {
   return ::recv(order.status, &go, 1, 0) == 1 ? 0 : EPIPE;
 }
 
-// Half of the time the kernel starts a child where its parent runs and lets the two take turns for
+// The kernel often starts a child where its parent runs and lets the two take turns for
 // milliseconds, though another core is idle.
 void leave_core(int core) {
   cpu_set_t all;
