@@ -1,24 +1,11 @@
 #include "agent/printable.h"
 
 #include "base/text.h"
-#include "engine/text/unicode.h"
 
 namespace seedbed::agent {
 
 std::string printable(std::string text) {
-  if (is_valid_utf8(text)) return text;
-  std::string out;
-  const char* p = text.data();
-  const char* const end = p + text.size();
-  while (p < end) {
-    const unsigned n = engine::text::utf8_length(p, end);
-    if (n == 0)
-      out += "\xEF\xBF\xBD";
-    else
-      out.append(p, n);
-    p += n == 0 ? 1 : n;
-  }
-  return out;
+  return is_valid_utf8(text) ? text : replace_invalid_utf8(text);
 }
 
 schemas::Value printable(const schemas::Value& value) {

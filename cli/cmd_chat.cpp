@@ -35,25 +35,12 @@ Result<std::string> read_stdin() {
   return text;
 }
 
-// JSON holds no other text: bytes that are no UTF-8 become U+FFFD, each.
-std::string printable(const std::string& text) {
-  if (is_valid_utf8(text)) return text;
-  std::string out;
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t n = std::min<std::size_t>(4, text.size() - i);
-    while (n > 0 && !(is_valid_utf8(std::string_view(text).substr(i, n)))) --n;
-    out += n == 0 ? "\xef\xbf\xbd" : text.substr(i, n);
-    i += std::max<std::size_t>(n, 1);
-  }
-  return out;
-}
-
 Value to_json(const chat::Completion& read, const std::string& key) {
   Value calls = Value::array(), malformed = Value::array();
   for (std::size_t i = 0; i < read.calls.size(); ++i) {
     if (!read.calls[i].whole) continue;  // under malformed, with its reason
     Value function = Value::object();
-    function.set("name", read.calls[i].name).set("arguments", printable(read.calls[i].arguments));
+    function.set("name", read.calls[i].name).set("arguments", replace_invalid_utf8(read.calls[i].arguments));
     Value call = Value::object();
     call.set("id", chat::call_id(key, i))
         .set("type", "function")
@@ -62,15 +49,15 @@ Value to_json(const chat::Completion& read, const std::string& key) {
   }
   for (const auto& piece : read.malformed) {
     Value entry = Value::object();
-    entry.set("text", printable(piece.text)).set("why", printable(piece.why));
+    entry.set("text", replace_invalid_utf8(piece.text)).set("why", replace_invalid_utf8(piece.why));
     if (piece.call >= 0) {
       const auto& call = read.calls[static_cast<std::size_t>(piece.call)];
-      entry.set("name", call.name).set("arguments", printable(call.arguments));
+      entry.set("name", call.name).set("arguments", replace_invalid_utf8(call.arguments));
     }
     malformed.push(std::move(entry));
   }
   Value out = Value::object();
-  out.set("reasoning_content", printable(read.reasoning)).set("content", printable(read.content));
+  out.set("reasoning_content", replace_invalid_utf8(read.reasoning)).set("content", replace_invalid_utf8(read.content));
   out.set("tool_calls", std::move(calls)).set("finish", chat::finish_reason(read));
   return out.set("malformed", std::move(malformed));
 }
