@@ -64,11 +64,25 @@ Step count_words(Context& context,
   return std::nullopt;
 }
 
+Result<std::vector<std::string>> read_phrases(const std::string& file) {
+  SEEDBED_TRY(const auto json, schemas::read_json_file(file));
+  std::vector<std::string> out;
+  if (!json.is_array() || json.items().empty())
+    return make_error(Where::config, "phrases", file, "is no array of texts", "give a JSON array");
+  for (const auto& item : json.items()) {
+    if (!item.is_string())
+      return make_error(Where::config, "phrases", file, "holds what is no text",
+                        "give a JSON array of strings");
+    out.push_back(item.as_string());
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   std::int64_t vocab = 32'000, least = 2;
-  std::string out;
+  std::string out, phrases_file;
   std::vector<std::string> files, specials;
   bool chat = false, bare_words = false, json = false;
   Options options("engine train-tokenizer", "learn a byte-level BPE tokenizer.json from text files",
@@ -87,6 +101,9 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
       "a word is the same tokens wherever it stands: no token joins letters with the "
       "sign or space before them, but for English function words; numbers are cut into five "
       "digits, not three; for small models");
+  options.text("--phrases", phrases_file, "FILE",
+               "with --bare-words: a JSON array of texts that are one token each, wherever they "
+               "stand");
   options.integer("--min-count", least, 1, 1'000'000'000, "merge no pair that is rarer");
   options.flag("--json", json, "one object at the end on stdout");
   options.require("--out");
@@ -99,7 +116,15 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   train.min_count = least;
   train.cut_at_added = chat;
   if (chat) train.added = text::deepseek_chat_tokens();
-  if (bare_words) train.steps = text::bare_words_steps();
+  if (!phrases_file.empty()) {
+    if (!bare_words)
+      return make_error(Where::usage, "option", "--phrases", "given without --bare-words",
+                        "add --bare-words");
+    SEEDBED_TRY(train.whole, read_phrases(phrases_file));
+  }
+  if (bare_words) {
+    SEEDBED_TRY(train.steps, text::bare_words_steps(train.whole));
+  }
   for (const auto& special : specials) {
     text::AddedToken token;
     token.content = special;

@@ -4,6 +4,7 @@
 
 #include "cli/generation.h"
 #include "cli/rollouts.h"
+#include "cli/shipped_model.h"
 #include "engine/choose_device.h"
 
 namespace seedbed::cli {
@@ -72,6 +73,8 @@ Result<std::vector<PolicyResult>> play_model(Context& context,
     run.engine.on = device.device;
     run.engine.temperature = 0;
     run.engine.max_tokens = 512;
+    run.engine.constrain = true;
+    SEEDBED_TRY(run.engine.thinking, thinks(model));
     SEEDBED_TRY(auto summary, run_store(context, *store, run, jails));
     results.push_back({policy, std::move(summary)});
     if (context.stop) return interrupted("demo");

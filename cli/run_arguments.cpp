@@ -11,8 +11,9 @@ void declare_engine(Options& options, RunArguments& arguments, agent::RunOptions
   options.text("--model", run.engine.model_dir, "DIR",
                "engine: config.json, weights and tokenizer.json; absent: the model that comes with "
                "the program");
-  options.choice("--thinking", arguments.thinking, {"on", "off"},
-                 "engine: reason before answering");
+  options.choice("--thinking", arguments.thinking, {"auto", "on", "off"},
+                 "engine: reason before answering; auto: as the model's generation_config.json "
+                 "says under \"thinking\", on where it is silent");
   options.flag("--constrain", run.engine.constrain,
                "engine: mask what is no text and no call that keeps an offered tool's schema");
   options.integer("--context", arguments.context, 0, 1 << 24,
@@ -101,6 +102,9 @@ Step settle_engine(const std::string& command,
   o.top_k = arguments.top_k;
   o.min_p = arguments.min_p;
   o.thinking = arguments.thinking == "on";
+  if (arguments.thinking == "auto") {
+    SEEDBED_TRY(o.thinking, thinks(o.model_dir));
+  }
   o.context = arguments.context;
   o.threads = static_cast<int>(arguments.threads);
   o.cache_tokens = arguments.cache_tokens;

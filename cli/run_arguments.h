@@ -15,7 +15,7 @@ struct RunArguments {
                host_cache_tokens = 0;
   double temperature = -1, top_p = 0.95, min_p = 0;
   bool deterministic = false;
-  std::string extra, thinking = "on", kv_dtype = "fp8";
+  std::string extra, thinking = "auto", kv_dtype = "fp8";
 };
 
 // Both must outlive the options' parsing.

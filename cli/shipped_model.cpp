@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "schemas/value.h"
+
 namespace seedbed::cli {
 namespace {
 
@@ -38,6 +40,20 @@ Result<std::string> model_or_shipped(const std::string& given) {
   return make_error(Where::config, "model", "the one that comes with the program",
                     "no config.json in " + tried,
                     "name a model folder with --model, or in SEEDBED_MODEL");
+}
+
+Result<bool> thinks(const std::string& model_dir) {
+  const std::string file = (fs::path(model_dir) / "generation_config.json").string();
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return true;
+  SEEDBED_TRY(const auto json, schemas::read_json_file(file));
+  const schemas::Value* said = json.is_object() ? json.find("thinking") : nullptr;
+  if (json.is_object() && said == nullptr) return true;
+  if (said == nullptr || !said->is_bool())
+    return make_error(Where::model, "generation config", file,
+                      said == nullptr ? "is no object" : "'thinking' is neither true nor false",
+                      "correct it, or say --thinking on or off");
+  return said->as_bool();
 }
 
 }  // namespace seedbed::cli

@@ -11,4 +11,9 @@ namespace seedbed::cli {
 // it was built from. Error{config}: it is nowhere; names the places.
 Result<std::string> model_or_shipped(const std::string& given);
 
+// Whether a model is made for reasoning before it answers: "thinking" in its
+// generation_config.json, true where it says nothing. Error{model}: the file is no object, or says
+// what is neither true nor false.
+Result<bool> thinks(const std::string& model_dir);
+
 }  // namespace seedbed::cli

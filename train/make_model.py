@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "train"))
+from seedbed_train import phrases  # noqa: E402
 SEEDBED = ROOT / "build/release/seedbed"
 
 
@@ -41,10 +43,14 @@ def make_data(work, d, seed):
     make_store(work / "train.db", d, d["gen"], d["envs"], d["tasks_per_env"], d["seed"])
     held = d["held_out"]
     make_store(work / "held_out.db", d, held.get("gen", d["gen"]), held["envs"], held["tasks_per_env"], held["seed"])
-    run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", d.get("policy", "teacher"), "--out", work / "texts")
+    run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", d.get("policy", "teacher"),
+        "--thinking", "off" if d.get("thinking") == "off" else "both", "--out", work / "texts")
     texts = sorted((work / "texts").rglob("*.txt"))
-    bare = ["--bare-words"] if d.get("bare_words") else []
-    run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", *bare, "--out", work / "tokenizer.json", *texts)
+    how = ["--bare-words"] if d.get("bare_words") else []
+    if d.get("phrases"):
+        print(f"+ phrases: {phrases.write(texts, d['phrases'], work / 'phrases.json')}", file=sys.stderr, flush=True)
+        how += ["--phrases", work / "phrases.json"]
+    run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", *how, "--out", work / "tokenizer.json", *texts)
     for name in ("train", "held_out"):
         order = "shuffled" if name == "train" else "kept"
         run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", "--policy",
@@ -68,7 +74,6 @@ def main():
         return
     trainer = [sys.executable, "-m", "seedbed_train"]
     common = ["--recipe", options.recipe.resolve(), "--data", data["train"], "--run", work / "run"]
-    sys.path.insert(0, str(ROOT / "train"))
     common += ["--tokenizer", data["tokenizer"]]
     for command in ([*trainer, "train", *common, "--held-out", data["held_out"], "--minutes", options.minutes],
                     [*trainer, "write", *common, "--out", work / "model"]):

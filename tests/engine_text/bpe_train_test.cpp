@@ -1,5 +1,6 @@
 #include "engine/text/bpe_train.h"
 
+#include <algorithm>
 #include <map>
 
 #include "tests/engine_text/kit.h"
@@ -148,7 +149,7 @@ TEST(BpeTrainer, WordsMayEndAtAddedTokens) {
 }
 
 TEST(BpeTrainer, ABareWordIsTheSameTokensWhereverItStands) {
-  auto trainer = BpeTrainer::make({.vocab_size = 340, .steps = bare_words_steps()});
+  auto trainer = BpeTrainer::make({.vocab_size = 340, .steps = *bare_words_steps()});
   for (int i = 0; i < 9; ++i)
     trainer->add_text("find the planning_step \"planning step\" of the planning: step_of_the");
   const auto tokenizer = Tokenizer::from_value(*trainer->train(), "test");
@@ -168,8 +169,51 @@ TEST(BpeTrainer, ABareWordIsTheSameTokensWhereverItStands) {
   EXPECT_EQ(tokenizer->encode(" these").size(), tokenizer->encode("these").size() + 1);
 }
 
+TEST(BpeTrainer, APhraseIsOneTokenAndCutsNoWord) {
+  const std::vector<std::string> phrases = {"\": \"", "\", \"state\": \"", ", ordered by id", "_id\": [",
+                                            "a page (of it)"};
+  const auto steps = bare_words_steps(phrases);
+  ASSERT_TRUE(steps.ok()) << message_of(steps);
+  auto trainer = BpeTrainer::make({.vocab_size = 330, .steps = *steps, .whole = phrases});
+  ASSERT_TRUE(trainer.ok()) << message_of(trainer);
+  for (int i = 0; i < 9; ++i) trainer->add_text("{\"name\": \"open\", \"state\": \"open\"} idle open");
+  const auto json = *trainer->train();
+  const auto tokenizer = Tokenizer::from_value(json, "test");
+  ASSERT_TRUE(tokenizer.ok()) << message_of(tokenizer);
+  for (const auto& phrase : phrases) {
+    const auto ids = tokenizer->encode(phrase);
+    ASSERT_EQ(ids.size(), 1U) << phrase;
+    EXPECT_EQ(*tokenizer->token_bytes(ids[0]), phrase);
+  }
+  const auto open = tokenizer->encode("open");
+  ASSERT_EQ(open.size(), 1U);
+  const auto ids = tokenizer->encode("open\", \"state\": \"open");
+  EXPECT_EQ(ids.size(), 3U) << "the longest phrase that fits, not the shorter within it";
+  EXPECT_EQ(ids.front(), open[0]);
+  EXPECT_EQ(ids.back(), open[0]);
+  const auto whole = [&](std::string_view text, std::string_view phrase) {
+    const auto cut = tokenizer->encode(text);
+    return std::ranges::count(cut, tokenizer->encode(phrase)[0]);
+  };
+  EXPECT_EQ(whole("x, ordered by id.", ", ordered by id"), 1);
+  EXPECT_EQ(whole("x, ordered by idle", ", ordered by id"), 0) << "it ends in a whole word";
+  EXPECT_EQ(whole("in a page (of it).", "a page (of it)"), 1);
+  EXPECT_EQ(whole("extra page (of it)", "a page (of it)"), 0);
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("é\": \"a page (of it)")), "é\": \"a page (of it)");
+}
+
+TEST(BpeTrainer, WhatIsNoPhraseIsRefused) {
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {""}, {"x"}, {"\xff\xfe"}, {"\xff" "a"}, {"é: "}, {": \"", ": \""}, {std::string(40'000, 'a')}}) {
+    const auto steps = bare_words_steps(wrong);
+    EXPECT_FALSE(steps.ok() &&
+                 BpeTrainer::make({.vocab_size = 400, .steps = *steps, .whole = wrong}).ok())
+        << wrong[0].substr(0, 9);
+  }
+}
+
 TEST(BpeTrainer, BareNumbersOfFiveDigitsAreOneToken) {
-  auto trainer = BpeTrainer::make({.vocab_size = 300, .steps = bare_words_steps()});
+  auto trainer = BpeTrainer::make({.vocab_size = 300, .steps = *bare_words_steps()});
   for (int i = 0; i < 9; ++i) trainer->add_text("30052 RKX-3005: 300527");
   const auto tokenizer = Tokenizer::from_value(*trainer->train(), "test");
   ASSERT_TRUE(tokenizer.ok()) << message_of(tokenizer);

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from . import hints
+
 
 def rms_norm(x, weight, eps):
     return F.rms_norm(x.float(), weight.shape, weight.float(), eps).to(x.dtype)
@@ -76,6 +78,8 @@ class Mode:
     generator: torch.Generator = None
     measure: object = None  # called with (layer, span, rows, probabilities, scores, mask) where given
     all_rows: bool = False  # the last layer computes rows that no loss is taken on, too
+    hints: dict = None  # {layer: (head, {span number: hints.Taught})}: what a head is taught to attend to, in the dense stage
+    hint_losses: list = dataclasses.field(default_factory=list)  # [loss sum, rows] of each
 
 
 class Indexer(nn.Module):
@@ -161,6 +165,7 @@ class Attention(nn.Module):
             if span.context:
                 prefix = at[span.prefix_begin, span.prefix_end]
                 keys, values = torch.cat((k[prefix], keys), 2), torch.cat((v[prefix], values), 2)
+            self._teach(q[i], keys, i, span, local[i], mode)
             if local[i] is not None:
                 if len(local[i]) == 0:
                     continue
@@ -173,6 +178,12 @@ class Attention(nn.Module):
                 losses.append(loss)
         joined = torch.cat(outputs, 2)[0].transpose(0, 1).flatten(1)
         return self.o_proj(joined), torch.stack(losses).sum(0) if losses else None
+
+    def _teach(self, q, keys, number, span, rows, mode):
+        head, taught = (mode.hints or {}).get(self.layer, (0, {}))
+        if number in taught:
+            lost = hints.loss(q[0, head], keys[0, head], rows, taught[number], span.context, self.config.softmax_scale)
+            mode.hint_losses.append(torch.stack((lost, lost.new_tensor(float(len(taught[number].rows))))))
 
     def _attend(self, q, keys, values, index, span, mode):
         """q [1, heads, rows, dim]; keys and values [1, heads, context + rows, dim]: the prefix's, then the span's own."""

@@ -55,8 +55,9 @@ def _stored(name, tensor, dtype):
     return tensor.detach().to("cpu", torch.float32 if keep else dtype).contiguous()
 
 
-def write(model, directory, dtype=torch.bfloat16, extra_files=()):
-    """Into a new folder beside `directory`, which is then put in its place: a reader sees the old one or the new."""
+def write(model, directory, dtype=torch.bfloat16, extra_files=(), thinking=None):
+    """Into a new folder beside `directory`, which is then put in its place: a reader sees the old one or the new.
+    thinking: True or False where the model knows one form of the chat format alone; generation_config.json says so."""
     directory = Path(directory)
     fresh = directory.with_name(directory.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -79,6 +80,8 @@ def write(model, directory, dtype=torch.bfloat16, extra_files=()):
     config = model.config.to_dict()
     config["torch_dtype"] = str(dtype).removeprefix("torch.")
     (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if thinking is not None:
+        (fresh / "generation_config.json").write_text(json.dumps({"thinking": thinking}, indent=2) + "\n", encoding="utf-8")
     for file in extra_files:
         shutil.copy(file, fresh)
     replace_folder(fresh, directory)

@@ -18,6 +18,7 @@ TOKEN = 1.0  # size of an embedding's channels: what Muon's steps add to the str
 CONSTANT = 4.0  # of the constant channel, in those
 BACK = 200.0  # sharpness of the look back, before the softmax's scale
 MATCH = 3.0  # of the look for a match
+ROW_MATCH = 1.0  # of the look for the stem in `row`
 SAID, HEAD = 1.0, 0.15  # what a head hands on, in embeddings; what the model's head makes of it
 BACK_PAIRS = (1.0,) * 6  # weights of the rotary pairs, fastest first: with fewer, or less, far positions look like near ones
 STEM = 24  # channels that all forms of a word have alike
@@ -39,6 +40,7 @@ class Channels:
     at_pp: int
     at_row: int
     at_said: int
+    row_stem: int  # the last channels of row: the stem of the token brought there, those before them its code
 
     @staticmethod
     def of(c):
@@ -49,7 +51,9 @@ class Channels:
         row = min(said, c.hidden_size // 6, c.kv_lora_rank - said)
         at_row = c.hidden_size - said - row
         at_p = at_row - pp - p
-        return Channels(at_p - 1, p, pp, row, said, at_p, at_row - pp, at_row, c.hidden_size - said)
+        out = Channels(at_p - 1, p, pp, row, said, at_p, at_row - pp, at_row, c.hidden_size - said, 0)
+        out.row_stem = max(0, min(stem_channels(out), row // 2, c.kv_lora_rank - said - p - pp))
+        return out
 
 
 def codes(vocab_size, count, generator):
@@ -116,43 +120,74 @@ def put_in(model, seed, words=None):
             _match(c, views, at)
         for part in _handing_on(c, at, layer):
             _hand_on(views, part, layer)
+        if 1 < layer == c.num_hidden_layers - 1 and c.num_attention_heads > 2:
+            _match_row(c, views, at)
 
 
 @dataclasses.dataclass
 class Handing:
-    """A head that hands on what stands where it looks: `count` channels from `source` on, by latents from `latent` on, to `target`."""
+    """A head that hands on what stands where it looks: `count` channels from `source` on, by latents from `latent` on, to `target`;
+    `first`: its value's first channel for them."""
 
     head: int
     source: int
     target: int
     count: int
     latent: int
+    first: int = 0
+
+
+def _to_row(at, head, code_latent, stem_latent):
+    """A head that brings a token to `row`: some of its code, and its stem."""
+    code = at.row - at.row_stem
+    stem = [Handing(head, 1 + code_channels(at), at.at_row + code, at.row_stem, stem_latent, code)] if at.row_stem else []
+    return [Handing(head, 1, at.at_row, code, code_latent), *stem]
 
 
 def _handing_on(c, at, layer):
-    """Such heads of a layer. Where there is one more layer, one of them brings a token to `row`, and one of the last reads it there."""
+    """Such heads of a layer. Where there is one more layer, one of them brings a token to `row`, and of the last layer one reads it there,
+    another looks for words of its stem."""
     token, last = 1, layer == c.num_hidden_layers - 1
     if layer == 0:
         return []
     if layer == 1:
-        return [Handing(3, token, at.at_row, at.row, 0)] if c.num_attention_heads > 3 else []
+        return _to_row(at, 3, 0, at.said + at.p + at.pp) if c.num_attention_heads > 3 else []
     heads = [Handing(head, token, at.at_said, at.said, 0) for head in range(min(2, c.num_attention_heads))]
     if c.num_attention_heads > 2:
-        heads.append(Handing(2, at.at_row, at.at_said, at.row, at.said) if last else Handing(2, token, at.at_row, at.row, 0))
+        heads += [Handing(2, at.at_row, at.at_said, at.row - at.row_stem, at.said)] if last else _to_row(at, 2, 0, at.said)
     return heads
 
 
 def _hand_on(w, part, layer):
     """Values of one head; where it looks is drawn as usual."""
-    if layer > 1:  # below, _match has laid out the latents
+    if layer > 1 or part.latent > 0:  # _match has laid out the first latents of layer 1
         w.kv_down[part.latent : part.latent + part.count].zero_()
-    w.v[part.head].zero_()
-    w.o[:, part.head].zero_()
+    if part.first == 0:
+        w.v[part.head].zero_()
+        w.o[:, part.head].zero_()
     for i in range(part.count):
-        if layer > 1:
+        if layer > 1 or part.latent > 0:
             w.kv_down[part.latent + i, part.source + i] = 1.0
-        w.v[part.head, i, part.latent + i] = 1.0
-        w.o[part.target + i, part.head, i] = TOKEN
+        w.v[part.head, part.first + i, part.latent + i] = 1.0
+        w.o[part.target + i, part.head, part.first + i] = TOKEN
+
+
+def _match_row(c, w, at):
+    """Of the last layer, head 0 looks for words of the stem that stands in `row`."""
+    code = at.row - at.row_stem
+    latent = at.said + code
+    count = min(at.row_stem, c.qk_nope_head_dim, c.kv_lora_rank - latent)
+    if count <= 0:
+        return
+    size = math.sqrt(ROW_MATCH)
+    w.q_down[:count].zero_()
+    w.kv_down[latent : latent + count].zero_()
+    w.q[0].zero_()
+    w.k[0].zero_()
+    for i in range(count):
+        w.q_down[i, at.at_row + code + i] = 1.0
+        w.kv_down[latent + i, 1 + code_channels(at) + i] = 1.0
+        w.q[0, i, i] = w.k[0, i, latent + i] = size
 
 
 class Hold:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, copying, data, renaming
+from . import checkpoint, copying, data, hints, renaming
 from .attention import Mode
 from .config import Config
 from .errors import TrainError
@@ -38,7 +38,7 @@ class Run:
         self.model.train()
         self.step, self.stage, self.stage_step, self.tokens, self.seconds = 0, 0, 0, 0, 0.0
         self.place = (0, 0)  # epoch, pack
-        self.optimizers = None
+        self.optimizers, self.hinter = None, None
         self.out.mkdir(parents=True, exist_ok=True)
         if (self.out / "state.pt").exists():
             self._resume()
@@ -139,6 +139,16 @@ class Run:
         self._words_needed("renamed")
         return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share)
 
+    def _hints(self, pack):
+        """What the pointer and the reason are taught on a pack (hints.py)."""
+        if self.hinter is None:
+            self._words_needed("hint_weight")
+            self.hinter = hints.Hinter(self.tokenizer, self.config.vocab_size)
+        found = self.hinter.of(pack)
+        last = self.config.num_hidden_layers - 1
+        of = lambda part: {number: both[part] for number, both in found.items() if both[part] is not None}
+        return {last: (hints.POINTER_HEAD, of(0)), last - 1: (hints.REASON_HEAD, of(1))}
+
     # ---- steps ----
 
     def train(self, minutes=math.inf, save_every=120.0):
@@ -172,6 +182,8 @@ class Run:
         sums = {}
         self.optimizers.zero_grad()
         for pack in packs:
+            mode.hint_losses = []
+            mode.hints = self._hints(pack) if stage.get("hint_weight") else None
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 out = self.model.losses(pack, mode, mtp > 0)
             loss = torch.zeros((), device=self.device)
@@ -179,6 +191,8 @@ class Run:
                 loss = out["language"][0] / weight
                 if "mtp" in out:
                     loss = loss + mtp * out["mtp"][0] / weight
+            if "hint" in out:
+                loss = loss + stage["hint_weight"] * out["hint"][0] / out["hint"][1].clamp_min(1) / len(packs)
             if "index" in out:
                 loss = loss + out["index"][0] / out["index"][1] / len(packs)
             loss.backward()
@@ -209,7 +223,7 @@ class Run:
         line.update({"seconds": round(self.seconds, 2), "load_max": round(worst, 3), "epoch": self.stream.epoch})
         agent = sums["agent"]
         line["agent_loss"], line["agent_right"] = float(agent[0] / max(1, agent[1])), float(agent[2] / max(1, agent[1]))
-        for key in ("index", "mtp"):
+        for key in ("index", "mtp", "hint"):
             if key in sums:
                 line[key] = float(sums[key][0] / sums[key][1].clamp_min(1))
         every = self.recipe.get("evaluate_every", 0)
@@ -234,7 +248,7 @@ class Run:
         print(text, file=sys.stderr, flush=True)
 
     def write_model(self, directory, dtype=torch.bfloat16, extra_files=()):
-        checkpoint.write(self.model, directory, dtype, extra_files)
+        checkpoint.write(self.model, directory, dtype, extra_files, self.recipe.get("thinking"))
 
 
 def _cpu_has_bf16():

@@ -185,7 +185,7 @@ class Model(nn.Module):
 
     def losses(self, pack, mode=None, mtp=False):
         """Sums, so that packs of one step can be joined: language [loss, weight], agent's tokens [loss, count, right],
-        indexer [KL, rows], prediction [loss, weight]."""
+        indexer [KL, rows], prediction [loss, weight], hints [loss, rows]."""
         mode = mode or Mode()
         rows = None
         if mode.stage == "dense" and not mtp and not mode.all_rows and any(span.context for span in pack.spans):
@@ -206,6 +206,8 @@ class Model(nn.Module):
             weights[:-1] = pack.weights[1:]
             prediction = self._language(after, shifted, weights * (shifted >= 0), pack.learn)
             out["mtp"] = prediction["language"]
+        if mode.hint_losses:
+            out["hint"] = torch.stack(mode.hint_losses).sum(0)
         if index_losses:
             out["index"] = torch.stack(index_losses).sum(0)
         return out

@@ -54,19 +54,36 @@ class Copying(unittest.TestCase):
             self.assertGreater(float(alike.min()), 0.95)
 
     def test_upper_heads_hand_on_the_code_of_what_they_look_at(self):
-        model = Model(kit.tiny(**WIDE, num_hidden_layers=4)).initialise(1)
+        model = Model(kit.tiny(**{**WIDE, "kv_lora_rank": 160}, num_hidden_layers=4)).initialise(1)
         copying.put_in(model, 1)
         c, at = model.config, copying.Channels.of(model.config)
+        self.assertGreater(at.row_stem, 8)
         for layer in (1, 2, 3):
             views = copying._Views(c, model.model.layers[layer].self_attn)
-            for part in copying._handing_on(c, at, layer):
+            parts = copying._handing_on(c, at, layer)
+            for part in parts:
                 through = (views.o[:, part.head] @ views.v[part.head] @ views.kv_down[: c.kv_lora_rank]).detach()
                 handed = through[part.target : part.target + part.count, part.source : part.source + part.count]
                 self.assertTrue(torch.equal(handed, torch.eye(part.count)), (layer, part))
-                self.assertEqual(float(through.abs().sum()), part.count)
+                self.assertEqual(float(through.abs().sum()), sum(p.count for p in parts if p.head == part.head))
         chained = [(part.source, part.target) for layer in (2, 3) for part in copying._handing_on(c, at, layer)]
         self.assertIn((1, at.at_row), chained)
         self.assertIn((at.at_row, at.at_said), chained)
+
+    def test_the_last_layer_looks_for_words_of_the_stem_in_row(self):
+        model = Model(kit.tiny(**{**WIDE, "kv_lora_rank": 160}, num_hidden_layers=4)).initialise(1)
+        copying.put_in(model, 1, {10: "bond", 11: "Bonds", 12: "lamp", 13: "vale"})
+        c, at = model.config, copying.Channels.of(model.config)
+        views = copying._Views(c, model.model.layers[3].self_attn)
+        embedding = model.model.embed_tokens.weight.detach()
+        stream = torch.zeros(c.hidden_size)
+        stem = 1 + copying.code_channels(at)
+        stream[at.at_row + at.row - at.row_stem : at.at_row + at.row] = embedding[10, stem : stem + at.row_stem]
+        q = (views.q[0] @ views.q_down @ stream).detach()[: c.qk_nope_head_dim]
+        k = (views.k[0] @ views.kv_down[: c.kv_lora_rank]).detach()
+        scores = {i: float(q @ k @ embedding[i]) for i in range(10, 14)}
+        self.assertAlmostEqual(scores[10], scores[11], places=4)
+        self.assertGreater(scores[10], 2 * max(scores[12], scores[13]))
 
     def test_forms_of_a_word_have_one_stem_and_codes_of_their_own(self):
         model = Model(kit.tiny(**WIDE)).initialise(1)

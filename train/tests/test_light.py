@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 import kit
-from seedbed_train import data, plot, recipe, renaming, words
+from seedbed_train import data, phrases, plot, recipe, renaming, words
 from seedbed_train.errors import TrainError
 
 TRAIN = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ class Form(unittest.TestCase):
                         self.assertIn((name.asname or name.name).split(".")[0], used, f"{file}:{node.lineno}")
 
     def test_what_is_read_without_torch_imports_none(self):
-        for name in ("config", "conversations", "data", "errors", "plot", "recipe", "renaming", "words"):
+        for name in ("config", "conversations", "data", "errors", "phrases", "plot", "recipe", "renaming", "words"):
             tree = ast.parse((TRAIN / f"seedbed_train/{name}.py").read_text(encoding="utf-8"))
             for node in tree.body:
                 if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -253,6 +253,40 @@ class Renamings(Files):
             self.assertEqual(said[10], "twig")  # none is like it
             moved += said[0] != "bond"
         self.assertGreater(moved, 5)
+
+
+class Phrases(Files):
+    SCHEMA = '{"name": "%s_list", "parameters": {"type": "object", "properties": {"%s_id": {"type": "string"}}}}\n'
+    NOUNS = ("kite", "lamp", "fern", "moss", "twig", "pond", "reed", "crow", "dune", "reef", "vale", "glen")
+
+    def texts(self):
+        return [
+            "You work here, and nowhere else at all.\n" + "".join(self.SCHEMA % (noun, other) for other in (self.NOUNS * 2)[i : i + 3])
+            + f'<｜User｜>Mend the {noun}.<｜Assistant｜></think>{{"id":"KI-0004","{noun}_id":"KX-0007","day":"2030-02-1{i % 9}"}}'
+            for i, noun in enumerate(self.NOUNS)
+        ]
+
+    def test_what_all_spell_alike_is_a_phrase_and_names_are_none(self):
+        made = phrases.mine(self.texts(), 40)
+        for phrase in ('": {"type": "string"}}}}\n{"name": "', "-0004", "-0007"):
+            self.assertTrue(any(phrase in one for one in made), (phrase, made))
+        for noun in self.NOUNS:
+            self.assertFalse(any(noun in one for one in made), noun)
+        self.assertFalse(any(one.endswith("_") or "list" in one for one in made), made)
+        self.assertEqual(made, phrases.mine(self.texts(), 40))
+        self.assertEqual(len(phrases.mine(self.texts(), 3)), 3)
+
+    def test_pieces_are_the_text(self):
+        text = 'listKites {"KI-0004": "2030-02-11"} naïve 12345678 __x'
+        self.assertEqual("".join(phrases.pieces_of(text)[0]), text)
+        self.assertEqual(len(phrases.pieces_of("a<think>b｜DSML｜c")), 3)
+
+    def test_files_without_conversations_are_refused(self):
+        (self.folder / "t.txt").write_text("no conversation")
+        for file in ("t.txt", "none.txt"):
+            with self.assertRaises(TrainError):
+                phrases.write([self.folder / file], 9, self.folder / "p.json")
+        self.assertFalse((self.folder / "p.json").exists())
 
 
 class Plot(unittest.TestCase):

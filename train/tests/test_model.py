@@ -1,5 +1,6 @@
 """The model: packs against single sequences, DSA's stages, checkpoints."""
 
+import json
 import tempfile
 import unittest
 from pathlib import Path
@@ -164,6 +165,14 @@ class Checkpoints(unittest.TestCase):
                 again = checkpoint.read(Path(folder) / "m")
                 for name, tensor in model.state_dict().items():
                     torch.testing.assert_close(again.state_dict()[name], tensor, atol=tolerance, rtol=tolerance)
+
+    def test_a_model_of_one_chat_form_says_which(self):
+        with tempfile.TemporaryDirectory() as folder:
+            said = Path(folder) / "m/generation_config.json"
+            checkpoint.write(made(), said.parent, thinking=False)
+            self.assertEqual(json.loads(said.read_text()), {"thinking": False})
+            checkpoint.write(made(), said.parent)
+            self.assertFalse(said.exists())
 
     def test_damage_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
