@@ -40,7 +40,8 @@ Value to_json(const chat::Completion& read, const std::string& key) {
   for (std::size_t i = 0; i < read.calls.size(); ++i) {
     if (!read.calls[i].whole) continue;  // under malformed, with its reason
     Value function = Value::object();
-    function.set("name", read.calls[i].name).set("arguments", replace_invalid_utf8(read.calls[i].arguments));
+    function.set("name", read.calls[i].name)
+        .set("arguments", replace_invalid_utf8(read.calls[i].arguments));
     Value call = Value::object();
     call.set("id", chat::call_id(key, i))
         .set("type", "function")
@@ -57,7 +58,8 @@ Value to_json(const chat::Completion& read, const std::string& key) {
     malformed.push(std::move(entry));
   }
   Value out = Value::object();
-  out.set("reasoning_content", replace_invalid_utf8(read.reasoning)).set("content", replace_invalid_utf8(read.content));
+  out.set("reasoning_content", replace_invalid_utf8(read.reasoning))
+      .set("content", replace_invalid_utf8(read.content));
   out.set("tool_calls", std::move(calls)).set("finish", chat::finish_reason(read));
   return out.set("malformed", std::move(malformed));
 }

@@ -73,7 +73,6 @@ Result<std::vector<PolicyResult>> play_model(Context& context,
     run.engine.on = device.device;
     run.engine.temperature = 0;
     run.engine.max_tokens = 512;
-    run.engine.constrain = true;
     SEEDBED_TRY(run.engine.thinking, thinks(model));
     SEEDBED_TRY(auto summary, run_store(context, *store, run, jails));
     results.push_back({policy, std::move(summary)});

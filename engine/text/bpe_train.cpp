@@ -248,9 +248,10 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
   const auto least = 256 + static_cast<std::int64_t>(options.added.size() + options.whole.size());
   if (options.added.size() > kMaxAddedTokens || options.vocab_size < least ||
       options.vocab_size > kMaxTokenId)
-    return refuse("vocab_size", std::to_string(options.vocab_size) + ", wanted " +
-                                    std::to_string(least) + " to " + std::to_string(kMaxTokenId) +
-                                    " (the 256 bytes, added tokens and whole words are among them)");
+    return refuse("vocab_size",
+                  std::to_string(options.vocab_size) + ", wanted " + std::to_string(least) +
+                      " to " + std::to_string(kMaxTokenId) +
+                      " (the 256 bytes, added tokens and whole words are among them)");
   std::unordered_set<std::string> seen;
   for (std::size_t i = 0; i < options.added.size(); ++i) {
     auto& token = options.added[i];
@@ -267,8 +268,8 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
   }
   for (const auto& word : options.whole)
     if (word.size() < 2 || word.size() * 2 > kMaxTokenBytes || !seen.insert(word).second)
-      return refuse("whole word '" + word + "'", "given twice, or wanted 2 to " +
-                                                     std::to_string(kMaxTokenBytes / 2) + " bytes");
+      return refuse("whole word '" + word + "'",
+                    "given twice, or wanted 2 to " + std::to_string(kMaxTokenBytes / 2) + " bytes");
   SEEDBED_TRY(auto pre_tokenizer, PreTokenizer::make(options.steps, "tokenizer training"));
   return BpeTrainer(std::move(options), std::move(pre_tokenizer));
 }

@@ -32,9 +32,10 @@ std::vector<PreTokenizerStep> deepseek_steps();
 // and spaces between words are one word, and so are numbers of five digits.
 //
 // phrases: texts of several words and signs that are cut out whole, the longest first; where they
-// begin or end in an ASCII letter or digit, no other stands beside it. An error where one is empty, no UTF-8 or where all
-// together are too long for a pattern.
-Result<std::vector<PreTokenizerStep>> bare_words_steps(const std::vector<std::string>& phrases = {});
+// begin or end in an ASCII letter or digit, no other stands beside it. An error where one is empty,
+// no UTF-8 or where all together are too long for a pattern.
+Result<std::vector<PreTokenizerStep>> bare_words_steps(
+    const std::vector<std::string>& phrases = {});
 
 struct TrainOptions {
   std::int32_t vocab_size = 32'000;    // added tokens and the 256 bytes included
@@ -49,7 +50,8 @@ struct TrainOptions {
 
 // The same words give the same merges, in whatever order they came: the commonest pair is merged
 // first, of equal ones that with the lowest left, then right id. The ids: added tokens, the bytes
-// in the order of their spellings, whole words, then the merges. No merge makes the text of an added token.
+// in the order of their spellings, whole words, then the merges. No merge makes the text of an
+// added token.
 class BpeTrainer {
  public:
   static Result<BpeTrainer> make(TrainOptions options);

@@ -170,13 +170,14 @@ TEST(BpeTrainer, ABareWordIsTheSameTokensWhereverItStands) {
 }
 
 TEST(BpeTrainer, APhraseIsOneTokenAndCutsNoWord) {
-  const std::vector<std::string> phrases = {"\": \"", "\", \"state\": \"", ", ordered by id", "_id\": [",
-                                            "a page (of it)"};
+  const std::vector<std::string> phrases = {"\": \"", "\", \"state\": \"", ", ordered by id",
+                                            "_id\": [", "page (of it)"};
   const auto steps = bare_words_steps(phrases);
   ASSERT_TRUE(steps.ok()) << message_of(steps);
   auto trainer = BpeTrainer::make({.vocab_size = 330, .steps = *steps, .whole = phrases});
   ASSERT_TRUE(trainer.ok()) << message_of(trainer);
-  for (int i = 0; i < 9; ++i) trainer->add_text("{\"name\": \"open\", \"state\": \"open\"} idle open");
+  for (int i = 0; i < 9; ++i)
+    trainer->add_text("{\"name\": \"open\", \"state\": \"open\"} idle open");
   const auto json = *trainer->train();
   const auto tokenizer = Tokenizer::from_value(json, "test");
   ASSERT_TRUE(tokenizer.ok()) << message_of(tokenizer);
@@ -197,14 +198,20 @@ TEST(BpeTrainer, APhraseIsOneTokenAndCutsNoWord) {
   };
   EXPECT_EQ(whole("x, ordered by id.", ", ordered by id"), 1);
   EXPECT_EQ(whole("x, ordered by idle", ", ordered by id"), 0) << "it ends in a whole word";
-  EXPECT_EQ(whole("in a page (of it).", "a page (of it)"), 1);
-  EXPECT_EQ(whole("extra page (of it)", "a page (of it)"), 0);
-  EXPECT_EQ(tokenizer->decode(tokenizer->encode("é\": \"a page (of it)")), "é\": \"a page (of it)");
+  EXPECT_EQ(whole("new page (of it).", "page (of it)"), 1);
+  EXPECT_EQ(whole("homepage (of it)", "page (of it)"), 0);
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("é\": \"page (of it)")), "é\": \"page (of it)");
 }
 
 TEST(BpeTrainer, WhatIsNoPhraseIsRefused) {
-  for (const auto& wrong : std::vector<std::vector<std::string>>{
-           {""}, {"x"}, {"\xff\xfe"}, {"\xff" "a"}, {"é: "}, {": \"", ": \""}, {std::string(40'000, 'a')}}) {
+  for (const auto& wrong : std::vector<std::vector<std::string>>{{""},
+                                                                 {"x"},
+                                                                 {"\xff\xfe"},
+                                                                 {"\xff"
+                                                                  "a"},
+                                                                 {"é: "},
+                                                                 {": \"", ": \""},
+                                                                 {std::string(40'000, 'a')}}) {
     const auto steps = bare_words_steps(wrong);
     EXPECT_FALSE(steps.ok() &&
                  BpeTrainer::make({.vocab_size = 400, .steps = *steps, .whole = wrong}).ok())

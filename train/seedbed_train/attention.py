@@ -78,8 +78,8 @@ class Mode:
     generator: torch.Generator = None
     measure: object = None  # called with (layer, span, rows, probabilities, scores, mask) where given
     all_rows: bool = False  # the last layer computes rows that no loss is taken on, too
-    hints: dict = None  # {layer: (head, {span number: hints.Taught})}: what a head is taught to attend to, in the dense stage
-    hint_losses: list = dataclasses.field(default_factory=list)  # [loss sum, rows] of each
+    hints: list = None  # (layer, head, {span number: hints.Taught}): what heads are taught to attend to, in the dense stage
+    hint_losses: dict = dataclasses.field(default_factory=dict)  # {(layer, head): [[loss sum, rows] of each span]}
 
 
 class Indexer(nn.Module):
@@ -180,10 +180,11 @@ class Attention(nn.Module):
         return self.o_proj(joined), torch.stack(losses).sum(0) if losses else None
 
     def _teach(self, q, keys, number, span, rows, mode):
-        head, taught = (mode.hints or {}).get(self.layer, (0, {}))
-        if number in taught:
-            lost = hints.loss(q[0, head], keys[0, head], rows, taught[number], span.context, self.config.softmax_scale)
-            mode.hint_losses.append(torch.stack((lost, lost.new_tensor(float(len(taught[number].rows))))))
+        for layer, head, taught in mode.hints or ():
+            if layer == self.layer and number in taught:
+                lost = hints.loss(q[0, head], keys[0, head], rows, taught[number], span.context, self.config.softmax_scale)
+                sums = torch.stack((lost, lost.new_tensor(float(len(taught[number].rows)))))
+                mode.hint_losses.setdefault((layer, head), []).append(sums)
 
     def _attend(self, q, keys, values, index, span, mode):
         """q [1, heads, rows, dim]; keys and values [1, heads, context + rows, dim]: the prefix's, then the span's own."""

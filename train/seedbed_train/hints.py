@@ -17,10 +17,13 @@ import torch
 from .errors import TrainError
 from .words import forms
 
-POINTER_HEAD, REASON_HEAD = 0, 2
+POINTER_HEAD, BRINGER_HEAD, READER_HEAD = 0, 2, 2
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 CALL = re.compile(r'invoke name="([^"]+)">(.*?)(?=invoke name="|$)', re.S)
 VALUE = re.compile(r'parameter name="[^"]+" string="(true|false)">([^<]*)<')
+RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
+NUMBER = re.compile(r"-?\d\d+-?")  # of a date, an amount
+ID = re.compile(r"[\w-]+")
 DEFINED = re.compile(r'\{"name": "([^"]+)", "description"')
 GENERAL = {"list", "find", "get", "show", "s", "of", "to", "up", "a", "the"}  # words of names that say nothing of the request
 
@@ -60,7 +63,7 @@ class Hinter:
         self.stem = {i: stem for i, (stem, _) in forms(words).items()}
 
     def of(self, pack):
-        """-> {span number: (pointer's Taught or None, reason's Taught or None)}"""
+        """-> {span number: (the pointer's, the bringer's, the reader's Taught or None)}"""
         tokens, learn = pack.tokens.tolist(), pack.learn.tolist()
         prefixes, out = {}, {}
         for number, span in enumerate(pack.spans):
@@ -89,10 +92,10 @@ class Hinter:
         return {m[1]: _inside(begins, *m.span(1)) for m in DEFINED.finditer(text)}
 
     def _sequence(self, prefix, own, learn, definitions):
-        """-> ({row: places} of the pointer, of the reason)"""
-        pointer, reason = {}, {}
+        """-> {row: places} of the pointer, of the bringer, of the reader"""
+        found = pointer, bringer, reader = {}, {}, {}
         if self.user not in own:
-            return pointer, reason
+            return found
         first = own.index(self.user) + 1
         last = own.index(self.assistant, first) if self.assistant in own[first:] else len(own)
         whole, context = prefix + own, len(prefix)
@@ -100,18 +103,35 @@ class Hinter:
         spots = {}
         for place, token in enumerate(whole):
             spots.setdefault(token, []).append(place)
+        words = {self.stem[whole[i]] for i in request if whole[i] in self.stem} - GENERAL
+        asked = {i for i in spots if self.stem.get(i) in words} | {whole[i] for i in request if NUMBER.fullmatch(self.texts[whole[i]])}
+        records = {}  # {id: places of the fields that tell of it, in what was read so far}
         at = 0
         while at < len(own):
-            if not learn[at]:
+            begin = at + 1  # own[begin, end): a turn of the agent, or what stands between two
+            while at < len(own) and learn[at] == learn[begin - 1]:
                 at += 1
-                continue
-            begin = at + 1  # the turn's tokens: own[begin, end)
-            while at < len(own) and learn[at]:
-                at += 1
-            self._turn(whole, context, begin, at + 1, request, spots, definitions, pointer, reason)
-        return pointer, reason
+            if learn[begin - 1]:
+                self._turn(whole, context, begin, at + 1, request, spots, definitions, records, found)
+            elif begin - 1 > last:
+                self._results(whole, context, begin, at, asked, records, bringer)
+        return found
 
-    def _turn(self, whole, context, begin, end, request, spots, definitions, pointer, reason):
+    def _results(self, whole, context, begin, end, asked, records, bringer):
+        """The fields of each record of a result bring its id along."""
+        text, begins = self._laid_out(whole[context + begin : context + end])
+        for record in RECORD.finditer(text):
+            name = _inside(begins, *record.span(1))
+            texts = [(i, self.texts[whole[context + begin + i]]) for i in _inside(begins, *record.span(2))]
+            fields = [i for i, said in texts if any(c.isalnum() for c in said) and "{" not in said]
+            if not name or not fields:
+                continue
+            bringer.update({begin + i: [context + begin + name[-1]] for i in fields})
+            meant = [i for i in fields if whole[context + begin + i] in asked]
+            records[record[1]] = [context + begin + i for i in meant or fields]
+
+    def _turn(self, whole, context, begin, end, request, spots, definitions, records, found):
+        pointer, reason, reader = found
         text, begins = self._laid_out(whole[context + begin : context + end])
         for call in CALL.finditer(text):
             name = [context + begin + i for i in _inside(begins, *call.span(1))]
@@ -133,6 +153,10 @@ class Hinter:
                     there = self._read(whole, context + begin, place, value, request, spots)
                     if there:
                         pointer[place - 1 - context] = there
+                said, begins = self._laid_out([whole[i] for i in value])
+                for name in ID.finditer(said):  # one, or those of a list
+                    if name[0] in records:
+                        reader[value[_inside(begins, *name.span())[-1]] - 1 - context] = records[name[0]]
 
     def _read(self, whole, before, place, value, request, spots):
         """Where a value's token was read: places before the turn with the same neighbour, of the request where it is there."""

@@ -140,14 +140,14 @@ class Run:
         return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share)
 
     def _hints(self, pack):
-        """What the pointer and the reason are taught on a pack (hints.py)."""
+        """What heads are taught on a pack (hints.py)."""
         if self.hinter is None:
             self._words_needed("hint_weight")
             self.hinter = hints.Hinter(self.tokenizer, self.config.vocab_size)
-        found = self.hinter.of(pack)
-        last = self.config.num_hidden_layers - 1
-        of = lambda part: {number: both[part] for number, both in found.items() if both[part] is not None}
-        return {last: (hints.POINTER_HEAD, of(0)), last - 1: (hints.REASON_HEAD, of(1))}
+        found, last = self.hinter.of(pack), self.config.num_hidden_layers - 1
+        heads = ((last, hints.POINTER_HEAD), (last - 1, hints.BRINGER_HEAD), (last, hints.READER_HEAD))
+        taught = lambda part: {number: parts[part] for number, parts in found.items() if parts[part] is not None}
+        return [(layer, head, taught(part)) for part, (layer, head) in enumerate(heads)]
 
     # ---- steps ----
 
@@ -182,7 +182,7 @@ class Run:
         sums = {}
         self.optimizers.zero_grad()
         for pack in packs:
-            mode.hint_losses = []
+            mode.hint_losses = {}
             mode.hints = self._hints(pack) if stage.get("hint_weight") else None
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 out = self.model.losses(pack, mode, mtp > 0)

@@ -185,7 +185,7 @@ class Model(nn.Module):
 
     def losses(self, pack, mode=None, mtp=False):
         """Sums, so that packs of one step can be joined: language [loss, weight], agent's tokens [loss, count, right],
-        indexer [KL, rows], prediction [loss, weight], hints [loss, rows]."""
+        indexer [KL, rows], prediction [loss, weight], hints [sum of the heads' mean losses, heads]."""
         mode = mode or Mode()
         rows = None
         if mode.stage == "dense" and not mtp and not mode.all_rows and any(span.context for span in pack.spans):
@@ -207,7 +207,9 @@ class Model(nn.Module):
             prediction = self._language(after, shifted, weights * (shifted >= 0), pack.learn)
             out["mtp"] = prediction["language"]
         if mode.hint_losses:
-            out["hint"] = torch.stack(mode.hint_losses).sum(0)
+            # Heads count alike, however many rows they are taught at.
+            means = [sums[0] / sums[1] for sums in (torch.stack(each).sum(0) for each in mode.hint_losses.values())]
+            out["hint"] = torch.stack((sum(means), means[0].new_tensor(float(len(means)))))
         if index_losses:
             out["index"] = torch.stack(index_losses).sum(0)
         return out

@@ -17,7 +17,7 @@ from seedbed_train.packs import PackBuilder
 PROMPT = ['{"name": "', "list", "_", "bonds", '", "description"', '{"name": "', "void", "_", "bond", '", "description"']
 ASKED = ["<｜User｜>", "void", " ", "the", " ", "bond", " ", "Ada", "<｜Assistant｜>"]
 CALL = ['invoke name="', "%", '">', 'parameter name="', "who", '" string="true">', "Ada", "</", "."]
-RESULT = ['"id":"', "KX", "-7", '"']
+RESULT = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"}']
 SECOND = ['invoke name="', "void", "_", "bond", '">', 'parameter name="', "who", '" string="false">', "KX", "-7", "</", "."]
 
 
@@ -47,12 +47,14 @@ class Hints(unittest.TestCase):
     def test_names_point_to_their_definition_and_values_to_where_they_were_read(self):
         found = hints.Hinter(self.file, 64).of(self.pack)
         self.assertEqual(list(found), [1])
-        pointer, reason = (self.places(taught) for taught in found[1])
+        pointer, bringer, reader = (self.places(taught) for taught in found[1])
         ada, kx = self.whole.index("Ada"), self.whole.index("KX")
         wanted = [("list", [1]), ("_", [2]), ("bonds", [3]), ("Ada", [ada]), ("void", [6]), ("_", [7]), ("bond", [8]), ("KX", [kx]), ("-7", [kx + 1])]
         self.assertEqual(pointer, wanted)
         void, bond = len(PROMPT) + 1, len(PROMPT) + 5
-        self.assertEqual([places for _, places in reason], [[bond]] * 3 + [[void, bond]] * 3)  # "bonds" is a form of "bond"
+        fields = [[kx + 1]] * 2  # of "state" and "void"
+        self.assertEqual([places for _, places in bringer], [[bond]] * 3 + fields + [[void, bond]] * 3)  # "bonds" is a form of "bond"
+        self.assertEqual(reader, [("-7", [self.whole.index('{"id":"') + 6])])  # the request says "void"
 
     def test_the_loss_is_that_of_attention_on_the_places(self):
         taught = hints.Taught(torch.tensor([1, 2]), torch.tensor([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=torch.bool))
@@ -67,9 +69,10 @@ class Hints(unittest.TestCase):
         found = hints.Hinter(self.file, 64).of(self.pack)
         optimizer, seen = torch.optim.AdamW(model.parameters(), 0.01), []
         for _ in range(40):
-            mode = Mode(hints={2: (hints.POINTER_HEAD, {1: found[1][0]}), 1: (hints.REASON_HEAD, {1: found[1][1]})})
+            heads = ((2, hints.POINTER_HEAD), (1, hints.BRINGER_HEAD), (2, hints.READER_HEAD))
+            mode = Mode(hints=[(*at, {1: taught}) for at, taught in zip(heads, found[1])])
             out = model.losses(self.pack, mode)["hint"]
-            self.assertEqual(int(out[1]), 15)
+            self.assertEqual(int(out[1]), 3)
             optimizer.zero_grad()
             (out[0] / out[1]).backward()
             optimizer.step()
