@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from .errors import TrainError
-from .words import forms
+from .words import forms, plain_words
 
 POINTER_HEAD, BRINGER_HEAD, READER_HEAD = 0, 2, 2
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
@@ -59,8 +59,7 @@ class Hinter:
             spelled = text in added or any(c not in byte_of for c in text)
             self.texts[i] = text.encode("utf-8").decode("latin-1") if spelled else "".join(chr(byte_of[c]) for c in text)
         self.user, self.assistant = added.get(USER, -1), added.get(ASSISTANT, -1)
-        words = {i: text for text, i in vocab.items() if text.isascii() and text.isalpha()}
-        self.stem = {i: stem for i, (stem, _) in forms(words).items()}
+        self.stem = {i: stem for i, (stem, _) in forms(plain_words(tokenizer)).items()}
 
     def of(self, pack):
         """-> {span number: (the pointer's, the bringer's, the reader's Taught or None)}"""
