@@ -150,7 +150,7 @@ class Attention(nn.Module):
         q, k, v = (t.transpose(0, 1)[None] for t in (q, k, v))
         index = self.indexer.project(x, q_latent, angles) if mode.stage != "dense" else None
         sizes = [span.end - span.begin for span in spans]
-        if wanted is None and index is None and len(spans) > 1 and len(set(sizes)) == 1 and not any(span.context for span in spans):
+        if not mode.hints and wanted is None and index is None and len(spans) > 1 and len(set(sizes)) == 1 and not any(span.context for span in spans):
             # Many short sequences of one length are one batch.
             batch = (t[0].unflatten(1, (len(spans), sizes[0])).transpose(0, 1) for t in (q, k, v))
             return self.o_proj(_fused(*batch, None, True, c.softmax_scale).transpose(1, 2).flatten(2).flatten(0, 1)), None

@@ -75,7 +75,7 @@ STAGE = (
     Field("prompt_share", float, "of those tokens, the share whose loss is computed, drawn at random and weighed up", 1e-3, 1, default=1.0),
     Field("prompt_weight", float, "of the loss on tokens that the agent did not say", 0, 1, default=0.2),
     Field("mtp_weight", float, "of the prediction layer's loss", 0, 10, default=0.0),
-    Field("hint_weight", float, "of the loss on where two heads look (hints.py), in a dense stage; needs --tokenizer", 0, 10, default=0.0),
+    Field("hint_weight", float, "of the loss on where three heads look (hints.py), in a dense stage; needs --tokenizer", 0, 10, default=0.0),
     Field("weight_decay", float, "of Muon's matrices", 0, 10, default=0.0),
     Field("clip", float, "largest norm of the gradient", 1e-6, 1e6, default=1.0),
     Field("balance", float, "speed of the experts' balancing", 0, 1, default=1e-3),
@@ -126,6 +126,10 @@ def check(recipe, where):
         at = f"{where}, stage {i}"
         check_fields(STAGE, stage, at)
         check_fields(RATES, stage["lr"], f"{at}, lr")
+        sizes = recipe["model"]
+        room = sizes["num_attention_heads"] > 2 and sizes["num_hidden_layers"] > 1
+        if stage.get("hint_weight") and (stage["stage"] != "dense" or not room):
+            raise TrainError("recipe", at, "hint_weight in what is no dense stage of three heads and two layers at least", "leave it out")
         for rate in rates_needed(stage):
             if rate not in stage["lr"]:
                 raise TrainError("recipe", f"{at}, lr", f"has no {rate!r}, which the stage {stage['stage']} learns with", "add it")

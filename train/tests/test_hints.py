@@ -80,7 +80,7 @@ class Hints(unittest.TestCase):
         self.assertLess(seen[-1], 0.3 * seen[0])
 
     def test_a_run_needs_the_tokenizer_for_hints_and_says_so(self):
-        recipe = kit.recipe({"stage": "dense", "hint_weight": 0.5})
+        recipe = kit.recipe({"stage": "dense", "hint_weight": 0.5}, model={**kit.TINY, "num_attention_heads": 3})
         records = data.read([kit.export(self.folder / "x")], 96)
         with self.assertRaises(TrainError) as caught:
             Run(recipe, records, self.folder / "run", quiet=True).train()

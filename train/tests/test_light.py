@@ -57,6 +57,13 @@ class Recipes(unittest.TestCase):
         self.assertIn(part, str(caught.exception))
         self.assertTrue(caught.exception.todo)
 
+    def test_hints_need_a_dense_stage_and_heads_to_teach(self):
+        self.good["model"] = {**self.good["model"], "num_attention_heads": 3}
+        recipe.check(self.with_stage(0, hint_weight=0.3), "r.json")
+        self.refused("hint_weight", self.with_stage(2, hint_weight=0.3))
+        self.good["model"]["num_attention_heads"] = 2
+        self.refused("hint_weight", self.with_stage(0, hint_weight=0.3))
+
     def with_stage(self, i, **changes):
         raw = copy.deepcopy(self.good)
         raw["stages"][i].update(changes)
