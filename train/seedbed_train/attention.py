@@ -79,7 +79,9 @@ class Mode:
     measure: object = None  # called with (layer, span, rows, probabilities, scores, mask) where given
     all_rows: bool = False  # the last layer computes rows that no loss is taken on, too
     hints: list = None  # (layer, head, {span number: hints.Taught}): what heads are taught to attend to, in the dense stage
-    hint_losses: dict = dataclasses.field(default_factory=dict)  # {(layer, head): [[loss sum, rows] of each span]}
+    marks: list = None  # (layer, hints.Marks, direction): what its input is taught to carry, in the dense stage
+    mark_losses: list = dataclasses.field(default_factory=list)
+    hint_losses: dict = dataclasses.field(default_factory=dict)  # {number in hints: [[loss sum, rows] of each span]}
 
 
 class Indexer(nn.Module):
@@ -180,11 +182,11 @@ class Attention(nn.Module):
         return self.o_proj(joined), torch.stack(losses).sum(0) if losses else None
 
     def _teach(self, q, keys, number, span, rows, mode):
-        for layer, head, taught in mode.hints or ():
+        for part, (layer, head, taught) in enumerate(mode.hints or ()):
             if layer == self.layer and number in taught:
                 lost = hints.loss(q[0, head], keys[0, head], rows, taught[number], span.context, self.config.softmax_scale)
                 sums = torch.stack((lost, lost.new_tensor(float(len(taught[number].rows)))))
-                mode.hint_losses.setdefault((layer, head), []).append(sums)
+                mode.hint_losses.setdefault(part, []).append(sums)
 
     def _attend(self, q, keys, values, index, span, mode):
         """q [1, heads, rows, dim]; keys and values [1, heads, context + rows, dim]: the prefix's, then the span's own."""

@@ -13,13 +13,23 @@ import re
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
+from . import copying
 from .errors import TrainError
 from .words import forms, plain_words
 
-POINTER_HEAD, BRINGER_HEAD, READER_HEAD = 0, 2, 2
+POINTER_HEAD, SCAN_HEAD, BRINGER_HEAD, READER_HEAD = 0, 1, 2, 2
+PARTS = ("pointer", "reason", "record", "reader", "scan")  # what is taught, each weighing alike; reason and record share a head
+
+
+def head_of(part, layers):
+    """-> (layer, head) of a part in a model of so many layers."""
+    head = {"pointer": POINTER_HEAD, "reader": READER_HEAD, "scan": SCAN_HEAD}.get(part, BRINGER_HEAD)
+    return layers - 1 - (part in ("reason", "record")), head
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
-CALL = re.compile(r'invoke name="([^"]+)">(.*?)(?=invoke name="|$)', re.S)
+WORD = re.compile(r"[A-Za-z]\w*")
+ENTRY = re.compile(r"(?<=[:,] )([\w-]+) ([^,:;]*?) (?:yes|no)(?=[,.])")  # of reasoning: a record, what counts of it, whether it fits
 VALUE = re.compile(r'parameter name="[^"]+" string="(true|false)">([^<]*)<')
 RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
 NUMBER = re.compile(r"-?\d\d+-?")  # of a date, an amount
@@ -34,6 +44,42 @@ class Taught:
 
     rows: torch.Tensor
     places: torch.Tensor
+
+
+@dataclasses.dataclass
+class Marks:
+    """Of a pack: rows int64 [n], wanted f32 [n]: 1 where the stream shall carry the mark at that row, 0 where it shall not."""
+
+    rows: torch.Tensor
+    wanted: torch.Tensor
+
+
+MARK_SCALE, MARK_LEAST = 2.0, 2.0  # of a mark in the normed stream, and what it must exceed: most rows carry none
+MARKS = 2  # that a field was asked for, two layers below the last one's output; that a record is meant, one layer below
+
+
+def mark_direction(config, mark, device):
+    """Of the residual stream: a share of the channels that nothing else was put in, of signs by turns."""
+    at = copying.Channels.of(config)
+    channels = range(1 + copying.held_channels(at) + mark, at.at_p, MARKS)
+    out = torch.zeros(config.hidden_size, device=device)
+    for i, channel in enumerate(channels):
+        out[channel] = (-1.0) ** i / len(channels) ** 0.5
+    return out
+
+
+def loss_of_marks(x, marks, direction):
+    """x [rows, hidden]: a layer's input -> mean binary cross-entropy."""
+    of = x[marks.rows].float()
+    of = of * torch.rsqrt(of.square().mean(-1, keepdim=True) + 1e-6)
+    return F.binary_cross_entropy_with_logits(of @ direction * MARK_SCALE - MARK_LEAST, marks.wanted)
+
+
+def _marks(wanted, device):
+    if not wanted:
+        return None
+    rows = sorted(wanted)
+    return Marks(torch.tensor(rows, device=device), torch.tensor([float(wanted[row]) for row in rows], device=device))
 
 
 def _byte_of():
@@ -62,19 +108,21 @@ class Hinter:
         self.stem = {i: stem for i, (stem, _) in forms(plain_words(tokenizer)).items()}
 
     def of(self, pack):
-        """-> {span number: (the pointer's, the bringer's, the reader's Taught or None)}"""
+        """-> {span number: (Taught or None of each of PARTS)}, and Marks or None of each mark"""
         tokens, learn = pack.tokens.tolist(), pack.learn.tolist()
-        prefixes, out = {}, {}
+        prefixes, out, marked = {}, {}, [{} for _ in range(MARKS)]
         for number, span in enumerate(pack.spans):
             key = (span.prefix_begin, span.prefix_end)
             if key not in prefixes:
                 prefixes[key] = self._definitions(tokens[slice(*key)])
             own = tokens[span.begin : span.end]
-            found = self._sequence(tokens[slice(*key)], own, learn[span.begin : span.end], prefixes[key])
+            *found, marks = self._sequence(tokens[slice(*key)], own, learn[span.begin : span.end], prefixes[key])
+            for into, wanted in zip(marked, marks):
+                into.update({span.begin + row: yes for row, yes in wanted.items()})
             size = span.context + len(own)
             if any(found):
                 out[number] = tuple(_taught(places, size, pack.tokens.device) for places in found)
-        return out
+        return out, [_marks(wanted, pack.tokens.device) for wanted in marked]
 
     def _laid_out(self, ids):
         """-> text, and where in it each token begins."""
@@ -91,85 +139,149 @@ class Hinter:
         return {m[1]: _inside(begins, *m.span(1)) for m in DEFINED.finditer(text)}
 
     def _sequence(self, prefix, own, learn, definitions):
-        """-> {row: places} of the pointer, of the bringer, of the reader"""
-        found = pointer, bringer, reader = {}, {}, {}
+        """-> {row: places} of each of PARTS; {row: wanted or not} of each mark"""
+        found = tuple({} for _ in PARTS)
         if self.user not in own:
-            return found
+            return *found, [{}] * MARKS
         first = own.index(self.user) + 1
         last = own.index(self.assistant, first) if self.assistant in own[first:] else len(own)
-        whole, context = prefix + own, len(prefix)
-        request = range(context + first, context + last)
-        spots = {}
-        for place, token in enumerate(whole):
-            spots.setdefault(token, []).append(place)
-        words = {self.stem[whole[i]] for i in request if whole[i] in self.stem} - GENERAL
-        asked = {i for i in spots if self.stem.get(i) in words} | {whole[i] for i in request if NUMBER.fullmatch(self.texts[whole[i]])}
-        records = {}  # {id: places of the fields that tell of it, in what was read so far}
+        read = _Read(prefix + own, len(prefix), range(len(prefix) + first, len(prefix) + last), definitions, found)
+        words = {self.stem[read.whole[i]] for i in read.request if read.whole[i] in self.stem} - GENERAL
+        numbers = {read.whole[i] for i in read.request if NUMBER.fullmatch(self.texts[read.whole[i]])}
+        asked = {i for i in read.spots if self.stem.get(i) in words} | numbers
+        marks, ends, said = {}, [], set()  # {row: asked for}; (row that ends a record, its id); ids that calls say
         at = 0
         while at < len(own):
             begin = at + 1  # own[begin, end): a turn of the agent, or what stands between two
             while at < len(own) and learn[at] == learn[begin - 1]:
                 at += 1
+            places = range(len(prefix) + begin, min(len(prefix) + at + 1, len(read.whole)))
             if learn[begin - 1]:
-                self._turn(whole, context, begin, at + 1, request, spots, definitions, records, found)
+                said |= self._turn(read, places)
             elif begin - 1 > last:
-                self._results(whole, context, begin, at, asked, records, bringer)
-        return found
+                ends += self._results(read, places, asked, marks)
+        return *found, [marks, {row: name in said for row, name in ends}]
 
-    def _results(self, whole, context, begin, end, asked, records, bringer):
-        """The fields of each record of a result bring its id along."""
-        text, begins = self._laid_out(whole[context + begin : context + end])
-        for record in RECORD.finditer(text):
-            name = _inside(begins, *record.span(1))
-            texts = [(i, self.texts[whole[context + begin + i]]) for i in _inside(begins, *record.span(2))]
-            fields = [i for i, said in texts if any(c.isalnum() for c in said) and "{" not in said]
+    def _results(self, read, stretch, asked, marks):
+        """The fields of each record of a result bring its id along, and so does its end. -> [(row that ends a record, its id)]"""
+        ends = []
+        text, begins = self._laid_out([read.whole[i] for i in stretch])
+        for found in RECORD.finditer(text):
+            name = [stretch[i] for i in _inside(begins, *found.span(1))]
+            body = [stretch[i] for i in _inside(begins, *found.span(2))]
+            fields = [i for i in body if any(c.isalnum() for c in self.texts[read.whole[i]]) and "{" not in self.texts[read.whole[i]]]
             if not name or not fields:
                 continue
-            bringer.update({begin + i: [context + begin + name[-1]] for i in fields})
-            meant = [i for i in fields if whole[context + begin + i] in asked]
-            records[record[1]] = [context + begin + i for i in meant or fields]
+            closed = [i for i in range(fields[-1], stretch.stop) if "}" in self.texts[read.whole[i]]][:1]
+            read.teach("record", {place + 1: [name[-1]] for place in fields + closed})
+            marks.update({place - read.context: read.whole[place] in asked for place in fields})
+            meant = [i for i in fields if read.whole[i] in asked]
+            read.records[found[1]] = _Record(name, fields, (meant or fields) + closed)
+            ends += [(place - read.context, found[1]) for place in closed]
+        return ends
 
-    def _turn(self, whole, context, begin, end, request, spots, definitions, records, found):
-        pointer, reason, reader = found
-        text, begins = self._laid_out(whole[context + begin : context + end])
-        for call in CALL.finditer(text):
-            name = [context + begin + i for i in _inside(begins, *call.span(1))]
-            defined = definitions.get(call[1], [])
-            values = [
-                [context + begin + i for i in _inside(begins, call.start(2) + m.start(2), call.start(2) + m.end(2))] for m in VALUE.finditer(call[2])
-            ]
-            if [whole[i] for i in defined] == [whole[i] for i in name]:
-                pointer.update({place - 1 - context: [there] for place, there in zip(name, defined)})
-            stems = {self.stem.get(whole[i]) for i in name} - GENERAL - {None}
-            why = [i for i in request if self.stem.get(whole[i]) in stems]
-            if not why:
-                said = {whole[i] for value in values for i in value if self.texts[whole[i]].strip()}
-                why = [i for i in request if whole[i] in said and self.texts[whole[i]].isalnum()]
-            if why:
-                reason.update({place - 1 - context: why for place in name})
-            for value in values:
-                for place in value:
-                    there = self._read(whole, context + begin, place, value, request, spots)
-                    if there:
-                        pointer[place - 1 - context] = there
-                said, begins = self._laid_out([whole[i] for i in value])
-                for name in ID.finditer(said):  # one, or those of a list
-                    if name[0] in records:
-                        reader[value[_inside(begins, *name.span())[-1]] - 1 - context] = records[name[0]]
+    def _turn(self, read, stretch):
+        """-> ids of records that its calls say"""
+        ids = set()
+        text, begins = self._laid_out([read.whole[i] for i in stretch])
+        within = lambda *span: [stretch[i] for i in _inside(begins, *span)]
+        thought = text.find("</think>")
+        for word in WORD.finditer(text):
+            if word[0] in read.definitions:
+                self._name(read, word[0], within(*word.span()), text, word.start(), within)
+        for entry in ENTRY.finditer(text, 0, max(thought, 0)):
+            self._entry(read, within(*entry.span(1)), within(*entry.span(2)), read.records.get(entry[1]))
+        for kind, written in ((m[1], m.span(2)) for m in VALUE.finditer(text)):
+            value = within(*written)
+            for place in value:
+                there = self._read(read, place, value)
+                if there:
+                    read.teach("pointer", {place: there})
+            for name in ID.finditer(text, *written):  # one, or those of a list
+                record = read.records.get(name[0])
+                if record is not None:
+                    ids.add(name[0])
+                    if thought <= 0:  # where the agent reasoned, it has said the id before
+                        read.teach("reader", {within(*name.span())[-1]: record.tells})
+        return ids
 
-    def _read(self, whole, before, place, value, request, spots):
-        """Where a value's token was read: places before the turn with the same neighbour, of the request where it is there."""
-        if not any(c.isalnum() for c in self.texts[whole[place]]):
+    def _name(self, read, said, name, text, at, within):
+        """A tool's name points to where it was said before, and to definitions; the first time it is for words of the request."""
+        tokens = [read.whole[i] for i in name]
+        before = [places for places in read.mentions.get(said, []) if [read.whole[i] for i in places] == tokens]
+        if before and "</think>" in text:  # it follows from what was said: that very mention, not one that begins alike
+            there = [[mention[k] for mention in before] for k in range(len(name))]
+        else:
+            there = _alike(read.whole, name, [*read.definitions.values(), *before])
+        read.teach("pointer", {place: places for place, places in zip(name, there) if places})
+        read.mentions.setdefault(said, []).append(name)
+        if before and "</think>" in text:
+            return
+        stems = {self.stem.get(i) for i in tokens} - GENERAL - {None}
+        why = [i for i in read.request if self.stem.get(read.whole[i]) in stems]
+        if not why:
+            body = text[at : text.find("invoke name=", at) if "invoke name=" in text[at:] else len(text)]
+            values = [i for m in VALUE.finditer(body) for i in within(at + m.start(2), at + m.end(2))]
+            spoken = {read.whole[i] for i in values if self.texts[read.whole[i]].isalnum()}
+            why = [i for i in read.request if read.whole[i] in spoken]
+        if why:
+            read.teach("reason", {place: why for place in name})
+
+    def _entry(self, read, name, shown, record):
+        """A record that reasoning goes through: its id and what is told of it are where they were read."""
+        if record is None or [read.whole[i] for i in name] != [read.whole[i] for i in record.name]:
+            return
+        read.teach("scan", {place: [there] for place, there in zip(name, record.name)})
+        for place in shown:
+            there = [i for i in record.fields if read.whole[i] == read.whole[place]]
+            if there:
+                read.teach("scan", {place: there})
+
+    def _read(self, read, place, value):
+        """Where a value's token was read: places before it with the same neighbour, of the request where it is there."""
+        token = read.whole[place]
+        if not any(c.isalnum() for c in self.texts[token]):
             return []
         near = -1 if place != value[0] else 1
         alone = len(value) == 1
-        same = [i for i in spots[whole[place]] if i < before and (alone or (0 <= i + near < before and whole[i + near] == whole[place + near]))]
-        return [i for i in same if i in request] or same
+        same = [i for i in read.spots[token] if i < value[0] and (alone or (0 <= i + near < value[0] and read.whole[i + near] == read.whole[place + near]))]
+        return [i for i in same if i in read.request] or same
+
+
+@dataclasses.dataclass
+class _Record:
+    """Places of a record that was read: of its id, of its fields, of what tells that it is meant."""
+
+    name: list
+    fields: list
+    tells: list
+
+
+class _Read:
+    """A sequence and what was found in it so far. Places count from the prompt's begin, rows from the sequence's own."""
+
+    def __init__(self, whole, context, request, definitions, found):
+        self.whole, self.context, self.request, self.definitions = whole, context, request, definitions
+        self.records, self.mentions, self.spots = {}, {}, {}
+        self.found = dict(zip(PARTS, found))
+        for place, token in enumerate(whole):
+            self.spots.setdefault(token, []).append(place)
+
+    def teach(self, part, places):
+        """{place of a token: where the row before it, which says it, shall look}"""
+        self.found[part].update({place - 1 - self.context: there for place, there in places.items()})
 
 
 def _inside(begins, first, last):
     """Numbers of the tokens that begin in text [first, last)."""
     return [i for i, begin in enumerate(begins) if first <= begin < last]
+
+
+def _alike(whole, name, definitions):
+    """For each token of a name: where the names that begin with the same tokens have it; what comes later can't tell them apart there."""
+    known = [(places, [whole[i] for i in places]) for places in definitions]
+    said = [whole[i] for i in name]
+    return [[places[k] for places, tokens in known if tokens[: k + 1] == said[: k + 1]] for k in range(len(said))]
 
 
 def _taught(places, size, device):

@@ -15,7 +15,7 @@ from .attention import Mode
 from .config import Config
 from .errors import TrainError
 from .evaluate import evaluate
-from .model import Model
+from .model import GRAIN, Model
 from .optim import Optimizers, schedule
 from .recipe import read_recipe  # noqa: F401 (part of this module's interface)
 from .words import plain_words, rare_words
@@ -139,15 +139,17 @@ class Run:
         self._words_needed("renamed")
         return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share)
 
-    def _hints(self, pack):
-        """What heads are taught on a pack (hints.py)."""
+    def _hint(self, pack, mode):
+        """What heads and the stream are taught on a pack (hints.py)."""
         if self.hinter is None:
+            self.marks = [hints.mark_direction(self.config, mark, self.device) for mark in range(hints.MARKS)]
             self._words_needed("hint_weight")
             self.hinter = hints.Hinter(self.tokenizer, self.config.vocab_size)
-        found, last = self.hinter.of(pack), self.config.num_hidden_layers - 1
-        heads = ((last, hints.POINTER_HEAD), (last - 1, hints.BRINGER_HEAD), (last, hints.READER_HEAD))
+        (found, marked), last = self.hinter.of(pack), self.config.num_hidden_layers - 1
         taught = lambda part: {number: parts[part] for number, parts in found.items() if parts[part] is not None}
-        return [(layer, head, taught(part)) for part, (layer, head) in enumerate(heads)]
+        mode.hints = [(*hints.head_of(name, last + 1), taught(part)) for part, name in enumerate(hints.PARTS)]
+        below = [(last + 1 - hints.MARKS + mark, marks, self.marks[mark]) for mark, marks in enumerate(marked)]
+        mode.marks = [each for each in below if each[0] > 0 and each[1] is not None]
 
     # ---- steps ----
 
@@ -178,12 +180,15 @@ class Run:
         mode = Mode(kind, probes=stage.get("probes", 64), generator=generator)
         share = stage.get("prompt_share", 1.0)
         packs = [self.stream.next().thin(share, generator).to(self.device) for _ in range(stage["packs"])]
+        if kind == "dense":
+            packs = [p.filled(GRAIN) for p in packs]
         weight = float(sum(p.weights.sum() for p in packs))
         sums = {}
         self.optimizers.zero_grad()
         for pack in packs:
-            mode.hint_losses = {}
-            mode.hints = self._hints(pack) if stage.get("hint_weight") else None
+            mode.hint_losses, mode.mark_losses = {}, []
+            if stage.get("hint_weight"):
+                self._hint(pack, mode)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 out = self.model.losses(pack, mode, mtp > 0)
             loss = torch.zeros((), device=self.device)
@@ -193,6 +198,8 @@ class Run:
                     loss = loss + mtp * out["mtp"][0] / weight
             if "hint" in out:
                 loss = loss + stage["hint_weight"] * out["hint"][0] / out["hint"][1].clamp_min(1) / len(packs)
+            if "marks" in out:
+                loss = loss + stage["hint_weight"] * out["marks"][0] / len(packs)
             if "index" in out:
                 loss = loss + out["index"][0] / out["index"][1] / len(packs)
             loss.backward()
@@ -223,7 +230,7 @@ class Run:
         line.update({"seconds": round(self.seconds, 2), "load_max": round(worst, 3), "epoch": self.stream.epoch})
         agent = sums["agent"]
         line["agent_loss"], line["agent_right"] = float(agent[0] / max(1, agent[1])), float(agent[2] / max(1, agent[1]))
-        for key in ("index", "mtp", "hint"):
+        for key in ("index", "mtp", "hint", "marks"):
             if key in sums:
                 line[key] = float(sums[key][0] / sums[key][1].clamp_min(1))
         every = self.recipe.get("evaluate_every", 0)

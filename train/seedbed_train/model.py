@@ -8,7 +8,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from . import hints
 from .attention import Angles, Attention, Mode, RMSNorm
+
+
+GRAIN = 64  # products take rows in multiples of it: libraries build a kernel for every shape that they have not seen, which costs more than the product
+
+
+def up_to_grain(count):
+    return (count + GRAIN - 1) // GRAIN * GRAIN
+
+
+def rows_of_loss(weights):
+    """Rows that weigh something, rising, and as many others as make a multiple of GRAIN."""
+    rows = (weights > 0).nonzero()[:, 0]
+    filling = (weights <= 0).nonzero()[: up_to_grain(len(rows)) - len(rows), 0]
+    return torch.cat((rows, filling)).sort().values if len(filling) else rows
 
 
 class MLP(nn.Module):
@@ -52,16 +67,18 @@ class Experts(nn.Module):
         rows, topk = chosen.shape
         order = chosen.flatten().argsort(stable=True)
         counts = torch.bincount(chosen.flatten(), minlength=len(self.down)).tolist()
-        source = order // topk
-        gathered = x[source]
-        parts, at = [], 0
-        for expert, count in enumerate(counts):
-            if count == 0:
+        # Each expert's rows are filled up to a multiple of GRAIN with copies of row 0 that weigh nothing.
+        sizes = [up_to_grain(count) for count in counts]
+        filled = torch.cat([F.pad(part, (0, size - len(part)), value=-1) for part, size in zip(order.split(counts), sizes)])
+        source = filled.clamp_min(0) // topk
+        parts = []
+        for expert, own in enumerate(x[source].split(sizes)):
+            if len(own) == 0:
                 continue
-            gate, up = F.linear(gathered[at : at + count], self.gate_up[expert]).chunk(2, -1)
+            gate, up = F.linear(own, self.gate_up[expert]).chunk(2, -1)
             parts.append(F.linear(F.silu(gate) * up, self.down[expert]))
-            at += count
-        weighted = torch.cat(parts) * weights.flatten()[order, None].to(x.dtype)
+        weight = weights.flatten()[filled.clamp_min(0)] * (filled >= 0)
+        weighted = torch.cat(parts) * weight[:, None].to(x.dtype)
         return torch.zeros_like(x).index_add_(0, source, weighted.to(x.dtype)), counts
 
 
@@ -175,6 +192,7 @@ class Model(nn.Module):
         losses = []
         last = self.config.num_hidden_layers - 1
         for i, layer in enumerate(self.model.layers[: last + 1]):
+            mode.mark_losses += [hints.loss_of_marks(x, marks, direction) for at, marks, direction in mode.marks or () if at == i]
             x, loss = layer(x, angles, pack.spans, mode, wanted if i == last else None)
             if loss is not None:
                 losses.append(loss)
@@ -185,11 +203,11 @@ class Model(nn.Module):
 
     def losses(self, pack, mode=None, mtp=False):
         """Sums, so that packs of one step can be joined: language [loss, weight], agent's tokens [loss, count, right],
-        indexer [KL, rows], prediction [loss, weight], hints [sum of the heads' mean losses, heads]."""
+        indexer [KL, rows], prediction [loss, weight], hints [sum of the parts' mean losses, parts], marks [sum of their mean losses, marks]."""
         mode = mode or Mode()
         rows = None
         if mode.stage == "dense" and not mtp and not mode.all_rows and any(span.context for span in pack.spans):
-            rows = (pack.weights > 0).nonzero()[:, 0]
+            rows = rows_of_loss(pack.weights)
         hidden, index_losses, angles = self.hidden(pack, mode, rows)
         of_loss = (pack.targets, pack.weights, pack.learn)
         out = self._language(hidden, *(of_loss if rows is None else (t[rows] for t in of_loss)))
@@ -207,20 +225,23 @@ class Model(nn.Module):
             prediction = self._language(after, shifted, weights * (shifted >= 0), pack.learn)
             out["mtp"] = prediction["language"]
         if mode.hint_losses:
-            # Heads count alike, however many rows they are taught at.
+            # Parts count alike, however many rows they are taught at.
             means = [sums[0] / sums[1] for sums in (torch.stack(each).sum(0) for each in mode.hint_losses.values())]
             out["hint"] = torch.stack((sum(means), means[0].new_tensor(float(len(means)))))
+        if mode.mark_losses:
+            lost = torch.stack(mode.mark_losses)
+            out["marks"] = torch.stack((lost.sum(), lost.new_tensor(float(len(lost)))))
         if index_losses:
             out["index"] = torch.stack(index_losses).sum(0)
         return out
 
     def _language(self, hidden, targets, weights, learn):
-        rows = (weights > 0).nonzero()[:, 0]
-        targets, weights, learn = targets[rows], weights[rows], learn[rows]
+        rows = rows_of_loss(weights)
+        targets, weights, learn = targets[rows].clamp_min(0), weights[rows], learn[rows]
         total = hidden.new_zeros((), dtype=torch.float32)
         agent = hidden.new_zeros(3, dtype=torch.float32)
-        for at in range(0, len(rows), 4096):
-            cut = slice(at, at + 4096)
+        for at in range(0, len(rows), 1024):
+            cut = slice(at, at + 1024)
             logits = self.lm_head(hidden[rows[cut]]).float()
             loss = F.cross_entropy(logits, targets[cut], reduction="none")
             total = total + (loss * weights[cut]).sum()

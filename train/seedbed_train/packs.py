@@ -43,6 +43,15 @@ class Pack:
         drawn = torch.rand(self.rows, generator=generator) < share
         return dataclasses.replace(self, weights=torch.where(self.learn, self.weights, self.weights * drawn / share))
 
+    def filled(self, grain):
+        """With rows that weigh nothing up to a multiple of `grain`, a span of their own."""
+        more = -self.rows % grain
+        if more == 0:
+            return self
+        values = {"tokens": 0, "positions": 0, "targets": -1, "weights": 0, "learn": False}
+        longer = {f: torch.nn.functional.pad(getattr(self, f), (0, more), value=v) for f, v in values.items()}
+        return dataclasses.replace(self, **longer, spans=[*self.spans, Span(self.rows, self.rows + more, self.rows, self.rows)])
+
     def renamed(self, table):
         """Every token is another one: `table` says which."""
         table = torch.tensor(table, dtype=torch.int64)

@@ -14,11 +14,15 @@ from seedbed_train.loop import Run
 from seedbed_train.model import Model
 from seedbed_train.packs import PackBuilder
 
-PROMPT = ['{"name": "', "list", "_", "bonds", '", "description"', '{"name": "', "void", "_", "bond", '", "description"']
+PROMPT = ['{"name": "', "list", "_", "bonds", '", "description"', '{"name": "', "void", "_", "lamp", '", "description"', '{"name": "', "void", "_", "bond", '", "description"']
 ASKED = ["<｜User｜>", "void", " ", "the", " ", "bond", " ", "Ada", "<｜Assistant｜>"]
 CALL = ['invoke name="', "%", '">', 'parameter name="', "who", '" string="true">', "Ada", "</", "."]
 RESULT = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"}']
 SECOND = ['invoke name="', "void", "_", "bond", '">', 'parameter name="', "who", '" string="false">', "KX", "-7", "</", "."]
+
+THOUGHT = ["bond", ": ", "list", "_", "bonds", ". ", "</think>"]
+PAGE = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"},{"id":"', "KX", "-8", '","', "state", '":"', "open", '"}']
+SCANNED = ["void", " ", "state", ": ", "KX", "-7", " ", "void", " ", "yes", ", ", "KX", "-8", " ", "open", " ", "no", ". ", "</think>"]
 
 
 class Hints(unittest.TestCase):
@@ -27,17 +31,21 @@ class Hints(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         first = [*CALL[:1], "list", "_", "bonds", *CALL[2:]]
-        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND))
-        ids = {piece: i for i, piece in enumerate(pieces)}
+        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED))
+        self.ids = ids = {piece: i for i, piece in enumerate(pieces)}
         added = [{"content": piece, "id": ids[piece]} for piece in ASKED if "｜" in piece]
         spelled = {piece.replace(" ", "Ġ"): i for piece, i in ids.items() if "｜" not in piece}
         self.file = self.folder / "tokenizer.json"
         self.file.write_text(json.dumps({"model": {"vocab": spelled}, "added_tokens": added}), encoding="utf-8")
-        self.whole = PROMPT + ASKED + first + RESULT + SECOND
-        said = [False] * len(ASKED) + [True] * len(first) + [False] * len(RESULT) + [True] * len(SECOND)
+        self.pack = self.laid_out(ASKED, first, RESULT, SECOND)
+
+    def laid_out(self, *stretches):
+        """A pack of one sequence: stretches that the agent did not say and those it said, by turns."""
+        self.whole = PROMPT + sum(stretches, [])
+        said = [number % 2 == 1 for number, stretch in enumerate(stretches) for _ in stretch]
         builder = PackBuilder(0.5)
-        builder.add([ids[p] for p in PROMPT], [([ids[p] for p in self.whole[len(PROMPT) :]], said)])
-        self.pack = builder.build()
+        builder.add([self.ids[p] for p in PROMPT], [([self.ids[p] for p in self.whole[len(PROMPT) :]], said)])
+        return builder.build()
 
     def places(self, taught):
         """{row's next token, in order: the tokens it should look at}"""
@@ -45,16 +53,35 @@ class Hints(unittest.TestCase):
         return [(self.whole[begin + row + 1], [i for i, there in enumerate(mask) if there]) for row, mask in zip(taught.rows.tolist(), taught.places.tolist())]
 
     def test_names_point_to_their_definition_and_values_to_where_they_were_read(self):
-        found = hints.Hinter(self.file, 64).of(self.pack)
+        found, (asked, meant) = hints.Hinter(self.file, 64).of(self.pack)
         self.assertEqual(list(found), [1])
-        pointer, bringer, reader = (self.places(taught) for taught in found[1])
+        pointer, reason, fields, reader = (self.places(taught) for taught in found[1][:4])
+        self.assertIsNone(found[1][4])  # nothing is gone through
         ada, kx = self.whole.index("Ada"), self.whole.index("KX")
-        wanted = [("list", [1]), ("_", [2]), ("bonds", [3]), ("Ada", [ada]), ("void", [6]), ("_", [7]), ("bond", [8]), ("KX", [kx]), ("-7", [kx + 1])]
+        wanted = [("list", [1]), ("_", [2]), ("bonds", [3]), ("Ada", [ada]), ("void", [6, 11]), ("_", [7, 12]), ("bond", [13]), ("KX", [kx]), ("-7", [kx + 1])]
         self.assertEqual(pointer, wanted)
         void, bond = len(PROMPT) + 1, len(PROMPT) + 5
-        fields = [[kx + 1]] * 2  # of "state" and "void"
-        self.assertEqual([places for _, places in bringer], [[bond]] * 3 + fields + [[void, bond]] * 3)  # "bonds" is a form of "bond"
-        self.assertEqual(reader, [("-7", [self.whole.index('{"id":"') + 6])])  # the request says "void"
+        self.assertEqual([places for _, places in reason], [[bond]] * 3 + [[void, bond]] * 3)  # "bonds" is a form of "bond"
+        self.assertEqual([places for _, places in fields], [[kx + 1]] * 3)  # of "state", "void" and what ends the record
+        record = self.whole.index('{"id":"')
+        self.assertEqual(reader, [("-7", [record + 6, record + 7])])  # the request says "void"
+        self.assertEqual((asked.rows.tolist(), asked.wanted.tolist()), ([record + 4, record + 6], [0.0, 1.0]))
+        self.assertEqual((meant.rows.tolist(), meant.wanted.tolist()), ([record + 7], [1.0]))  # its id is said
+
+    def test_reasoning_is_taught_where_what_it_goes_through_was_read(self):
+        first = [*CALL[:1], "list", "_", "bonds", *CALL[2:]]
+        found, _ = hints.Hinter(self.file, 64).of(self.laid_out(ASKED, THOUGHT + first, PAGE, SCANNED + SECOND))
+        pointer, reason, fields, reader, scan = (self.places(taught) if taught else [] for taught in found[1])
+        thought = len(PROMPT + ASKED)
+        self.assertEqual(pointer[:3], [("list", [1]), ("_", [2]), ("bonds", [3])])  # the plan: as it is defined
+        self.assertEqual(pointer[3:6], [("list", [thought + 2]), ("_", [thought + 3]), ("bonds", [thought + 4])])  # the call: as it was planned
+        self.assertEqual([row for row, _ in reason], ["list", "_", "bonds", "void", "_", "bond"])  # the first time alone
+        page = thought + len(THOUGHT + first)
+        one, other = page + 1, page + 8
+        wanted = [("KX", [one]), ("-7", [one + 1]), ("void", [one + 5]), ("KX", [other]), ("-8", [other + 1]), ("open", [other + 5])]
+        self.assertEqual(scan, wanted)
+        self.assertEqual(reader, [])  # the call says what the reasoning found
+        self.assertEqual(len(fields), 6)
 
     def test_the_loss_is_that_of_attention_on_the_places(self):
         taught = hints.Taught(torch.tensor([1, 2]), torch.tensor([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=torch.bool))
@@ -64,20 +91,21 @@ class Hints(unittest.TestCase):
         torch.testing.assert_close(hints.loss(q, keys, None, taught, 2, 0.3), wanted)
         torch.testing.assert_close(hints.loss(q[1:], keys, torch.tensor([1, 2, 3]), taught, 2, 0.3), wanted)
 
-    def test_a_model_learns_to_look_there(self):
+    def test_a_model_learns_to_look_there_and_to_mark(self):
         model = Model(kit.tiny(num_attention_heads=3)).initialise(1)
-        found = hints.Hinter(self.file, 64).of(self.pack)
+        found, marked = hints.Hinter(self.file, 64).of(self.pack)
+        marks = [(1 + i, each, hints.mark_direction(model.config, i, "cpu")) for i, each in enumerate(marked)]
         optimizer, seen = torch.optim.AdamW(model.parameters(), 0.01), []
         for _ in range(40):
-            heads = ((2, hints.POINTER_HEAD), (1, hints.BRINGER_HEAD), (2, hints.READER_HEAD))
-            mode = Mode(hints=[(*at, {1: taught}) for at, taught in zip(heads, found[1])])
-            out = model.losses(self.pack, mode)["hint"]
-            self.assertEqual(int(out[1]), 3)
+            mode = Mode(hints=[(*hints.head_of(part, 3), {1: taught}) for part, taught in zip(hints.PARTS, found[1]) if taught], marks=marks)
+            out = model.losses(self.pack, mode)
+            self.assertEqual((int(out["hint"][1]), int(out["marks"][1])), (4, 2))
             optimizer.zero_grad()
-            (out[0] / out[1]).backward()
+            (out["hint"][0] / out["hint"][1] + out["marks"][0] / 2).backward()
             optimizer.step()
-            seen.append(float((out[0] / out[1]).detach()))
-        self.assertLess(seen[-1], 0.3 * seen[0])
+            seen.append([float(out[key][0].detach()) for key in ("hint", "marks")])
+        for first, last in zip(seen[0], seen[-1]):
+            self.assertLess(last, 0.3 * first)
 
     def test_a_run_needs_the_tokenizer_for_hints_and_says_so(self):
         recipe = kit.recipe({"stage": "dense", "hint_weight": 0.5}, model={**kit.TINY, "num_attention_heads": 3})
