@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/text.h"
 #include "tasks/solvers/words.h"
 
 namespace seedbed::agent {
@@ -13,6 +14,17 @@ using schemas::GoldStep;
 using tasks::solvers::Token;
 
 constexpr std::size_t kMostSpan = 10;  // words of a phrase
+constexpr std::size_t kMostLead = 5;   // words before them, up to what begins the wish
+
+// Words that a wish follows.
+const std::set<std::string_view> kBeforeWish = {"and", "then",   "please", "to",   "you", "just",
+                                                "now", "kindly", "must",   "also", "i",   "we"};
+
+bool looks_up(std::string_view tool) {
+  const auto stems = tasks::solvers::stems_of_name(tool);
+  return std::any_of(stems.begin(), stems.end(),
+                     [](const auto& stem) { return stem == "list" || stem == "find"; });
+}
 
 // Of a tool that finds by a name: the name, as the request has it.
 std::string name_sought(const GoldStep& step, const Facts& facts) {
@@ -47,6 +59,7 @@ bool is_page(const GoldStep& step) {
 }
 
 std::string phrase_of(std::string_view tool, std::string_view request) {
+  const bool looking = looks_up(tool);
   std::set<std::string> stems;
   for (auto& stem : tasks::solvers::stems_of_name(tool))
     if (stem.size() > 2 && stem != "list" && stem != "find") stems.insert(std::move(stem));
@@ -68,6 +81,15 @@ std::string phrase_of(std::string_view tool, std::string_view request) {
       best_end = end + 1;
     }
   }
+  // What is to be done is said in other words than the tool's: those before.
+  for (std::size_t lead = 0; !looking && most > 0 && most < stems.size() && lead < kMostLead;
+       ++lead) {
+    if (best_begin == 0 || words[best_begin].begins_sentence) break;
+    const Token& before = words[best_begin - 1];
+    const auto between = request.substr(before.end, words[best_begin].begin - before.end);
+    if (between.find(',') != between.npos || kBeforeWish.count(lower_ascii(before.text)) != 0) break;
+    --best_begin;
+  }
   std::string out;
   for (std::size_t i = best_begin; i < best_end; ++i)
     out += (out.empty() ? "" : " ") + words[i].text;
@@ -79,6 +101,9 @@ std::string plan(const Outlook& outlook, const Facts& facts) {
   std::set<std::string> said;
   for (std::size_t i = outlook.steps.size(); i-- > 0;) {
     const GoldStep& step = outlook.steps[i];
+    // What ends the task comes first, so that the order is the plan from its end, to its begin.
+    if (out.empty() && (step.kind == GoldKind::submit || step.kind == GoldKind::refuse))
+      out = "Plan: " + name_of(step);
     if (is_page(step) || step.kind != GoldKind::call) continue;
     std::string phrase = name_sought(step, facts);
     if (phrase.empty()) phrase = phrase_of(step.tool, facts.request());

@@ -13,10 +13,13 @@ std::string name_of(const schemas::GoldStep& step);
 bool is_page(const schemas::GoldStep& step);  // it leads on through a list
 
 // The words of a sentence of the request, from the first to the last that the tool's name has in
-// any form: the shortest stretch that has most of them. "" where none is said.
+// any form: the shortest stretch that has most of them. Where the tool does something and the
+// stretch lacks a word of its name, the words that begin the wish come before: they say what is to
+// be done. "" where none is said.
 std::string phrase_of(std::string_view tool, std::string_view request);
 
-// "Plan: take back each running crate loan: take_back_crate_loan; crate loan: list_crate_loans.
+// "Plan: submit_result; take back each running crate loan: take_back_crate_loan; crate loan:
+// list_crate_loans.
 // Order: list_crate_loans, take_back_crate_loan, submit_result. "
 std::string plan(const Outlook& outlook, const Facts& facts);
 

@@ -119,6 +119,10 @@ TEST(TeacherPlan, APhraseIsTheStretchOfTheRequestThatHasMostOfTheToolsWords) {
   EXPECT_EQ(phrase_of("take_back_crate_loan", request), "take back each running crate loan");
   EXPECT_EQ(phrase_of("listCrateLoans", request), "crate loan");
   EXPECT_EQ(phrase_of("keeper_find", request), "");
+  // The name says it otherwise: the wish from its begin.
+  EXPECT_EQ(phrase_of("return_crate_loan", request), "take back each running crate loan");
+  EXPECT_EQ(phrase_of("loan_end", "Look up Ada and call off her loan."), "call off her loan");
+  EXPECT_EQ(phrase_of("loan_end", "If Ada agrees, call off her loan."), "call off her loan");
 }
 
 TEST_F(TeacherRun, AnEpisodeIsAFunctionOfSeedTaskAndSample) {

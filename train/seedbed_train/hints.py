@@ -1,10 +1,11 @@
-"""Where to look: rows of a pack at which one head is taught what to attend to, from the trajectory itself.
+"""Where to look, and what to mark: rows of a pack at which heads and the stream are taught from the trajectory itself.
 
 What an agent says next can be told from its loss alone, but a small model sees few calls, and each says little about which of a
-thousand tokens decided it. Trajectories know more: the name of the tool that is called stands in the prompt, the words of the request
-that it was called for are those that its name has in some form, and a value was read somewhere. Two heads are taught so, by the
-cross-entropy of their attention to such places: the pointer (of the last layer, which hands on the token that it looks at) and the
-reason (of the layer below, which brings a word of the request to where a tool's name is to be said).
+thousand tokens decided it. Trajectories know more: the name of the tool that is called stands in the prompt or in a plan, the words of
+the request that it was called for are those that its name has in some form, a value was read somewhere, and reasoning that goes through
+records names each by what was read of it. Heads are taught so by the cross-entropy of their attention to such places (PARTS). Two marks
+in the stream are taught beside them: at fields of results, whether the request has their word; where a record ends, whether a call will
+say its id.
 """
 
 import dataclasses
@@ -35,6 +36,7 @@ RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
 NUMBER = re.compile(r"-?\d\d+-?")  # of a date, an amount
 ID = re.compile(r"[\w-]+")
 DEFINED = re.compile(r'\{"name": "([^"]+)", "description"')
+RESERVED = ("submit_result", "refuse")  # tools of every task
 GENERAL = {"list", "find", "get", "show", "s", "of", "to", "up", "a", "the"}  # words of names that say nothing of the request
 
 
@@ -187,7 +189,7 @@ class Hinter:
         within = lambda *span: [stretch[i] for i in _inside(begins, *span)]
         thought = text.find("</think>")
         for word in WORD.finditer(text):
-            if word[0] in read.definitions:
+            if word[0] in read.definitions or word[0] in RESERVED:
                 self._name(read, word[0], within(*word.span()), text, word.start(), within)
         for entry in ENTRY.finditer(text, 0, max(thought, 0)):
             self._entry(read, within(*entry.span(1)), within(*entry.span(2)), read.records.get(entry[1]))
@@ -215,7 +217,7 @@ class Hinter:
             there = _alike(read.whole, name, [*read.definitions.values(), *before])
         read.teach("pointer", {place: places for place, places in zip(name, there) if places})
         read.mentions.setdefault(said, []).append(name)
-        if before and "</think>" in text:
+        if said in RESERVED or (before and "</think>" in text):
             return
         stems = {self.stem.get(i) for i in tokens} - GENERAL - {None}
         why = [i for i in read.request if self.stem.get(read.whole[i]) in stems]
