@@ -30,7 +30,8 @@ def head_of(part, layers):
     return layers - 1 - (part in ("reason", "record")), head
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 WORD = re.compile(r"[A-Za-z]\w*")
-ENTRY = re.compile(r"(?<=[:,] )([\w-]+) ([^,:;]*?) (?:yes|no)(?=[,.])")  # of reasoning: a record, what counts of it, whether it fits
+ENTRY = re.compile(r"(?<=[:,] )([\w-]+) ([^,:;]*?) (yes|no)(?=[,.])")  # of reasoning: a record, what counts of it, whether it fits
+FITTING = re.compile(r"(?:Fit: |So )([\w, -]+)\.")
 VALUE = re.compile(r'parameter name="[^"]+" string="(true|false)">([^<]*)<')
 RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
 NUMBER = re.compile(r"-?\d\d+-?")  # of a date, an amount
@@ -191,8 +192,8 @@ class Hinter:
         for word in WORD.finditer(text):
             if word[0] in read.definitions or word[0] in RESERVED:
                 self._name(read, word[0], within(*word.span()), text, word.start(), within)
-        for entry in ENTRY.finditer(text, 0, max(thought, 0)):
-            self._entry(read, within(*entry.span(1)), within(*entry.span(2)), read.records.get(entry[1]))
+        if thought > 0:
+            self._reasoning(read, text[:thought], within)
         for kind, written in ((m[1], m.span(2)) for m in VALUE.finditer(text)):
             value = within(*written)
             for place in value:
@@ -229,8 +230,22 @@ class Hinter:
         if why:
             read.teach("reason", {place: why for place in name})
 
+    def _reasoning(self, read, text, within):
+        """Records that reasoning goes through: those that fit are said again, by way of where it says so."""
+        fitting = {}
+        for entry in ENTRY.finditer(text):
+            name, shown, verdict = (within(*entry.span(part)) for part in (1, 2, 3))
+            self._entry(read, name, shown, read.records.get(entry[1]))
+            if entry[3] == "yes" and name and verdict:
+                read.teach("record", {verdict[0] + 1: [name[-1]]})
+                fitting.setdefault(entry[1], []).append(verdict[0])
+        for found in FITTING.finditer(text):
+            for name in ID.finditer(text, *found.span(1)):
+                if name[0] in fitting:
+                    read.teach("reader", {within(*name.span())[-1]: fitting[name[0]]})
+
     def _entry(self, read, name, shown, record):
-        """A record that reasoning goes through: its id and what is told of it are where they were read."""
+        """Its id and what is told of a record are where they were read."""
         if record is None or [read.whole[i] for i in name] != [read.whole[i] for i in record.name]:
             return
         read.teach("scan", {place: [there] for place, there in zip(name, record.name)})

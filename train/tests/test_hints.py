@@ -14,7 +14,8 @@ from seedbed_train.loop import Run
 from seedbed_train.model import Model
 from seedbed_train.packs import PackBuilder
 
-PROMPT = ['{"name": "', "list", "_", "bonds", '", "description"', '{"name": "', "void", "_", "lamp", '", "description"', '{"name": "', "void", "_", "bond", '", "description"']
+NAMES = (("list", "bonds"), ("void", "lamp"), ("void", "bond"))
+PROMPT = [piece for first, second in NAMES for piece in ('{"name": "', first, "_", second, '", "description"')]
 ASKED = ["<｜User｜>", "void", " ", "the", " ", "bond", " ", "Ada", "<｜Assistant｜>"]
 CALL = ['invoke name="', "%", '">', 'parameter name="', "who", '" string="true">', "Ada", "</", "."]
 RESULT = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"}']
@@ -22,7 +23,8 @@ SECOND = ['invoke name="', "void", "_", "bond", '">', 'parameter name="', "who",
 
 THOUGHT = ["bond", ": ", "list", "_", "bonds", ". ", "</think>"]
 PAGE = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"},{"id":"', "KX", "-8", '","', "state", '":"', "open", '"}']
-SCANNED = ["void", " ", "state", ": ", "KX", "-7", " ", "void", " ", "yes", ", ", "KX", "-8", " ", "open", " ", "no", ". ", "</think>"]
+FIT = ["Fit", ": ", "KX", "-7"]
+SCANNED = ["void", " ", "state", ": ", "KX", "-7", " ", "void", " ", "yes", ", ", "KX", "-8", " ", "open", " ", "no", ". ", *FIT, ". ", "</think>"]
 
 
 class Hints(unittest.TestCase):
@@ -80,8 +82,10 @@ class Hints(unittest.TestCase):
         one, other = page + 1, page + 8
         wanted = [("KX", [one]), ("-7", [one + 1]), ("void", [one + 5]), ("KX", [other]), ("-8", [other + 1]), ("open", [other + 5])]
         self.assertEqual(scan, wanted)
-        self.assertEqual(reader, [])  # the call says what the reasoning found
-        self.assertEqual(len(fields), 6)
+        yes = page + len(PAGE) + SCANNED.index("yes")
+        self.assertEqual(reader, [("-7", [yes])])  # the call says what the reasoning found
+        self.assertEqual(len(fields), 7)
+        self.assertIn((", ", [yes - 4]), fields)  # "yes" brings its id along
 
     def test_the_loss_is_that_of_attention_on_the_places(self):
         taught = hints.Taught(torch.tensor([1, 2]), torch.tensor([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=torch.bool))
