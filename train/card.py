@@ -48,10 +48,10 @@ class Told:
     """What is told of a run: from its metrics, or from a report that was kept of them."""
 
     def __init__(self, options):
-        self.commit = None
+        self.commit = self.what = None
         if options.report:
             report = json.loads(options.report.read_text())
-            self.commit = report["commit"]
+            self.commit, self.what = report["commit"], report.get("what")
             self.steps, self.tokens, self.seconds = report["steps"], report["tokens"], report["seconds_of_steps"]
             self.stages = [(s["stage"], s["steps"], s["agent_loss_last_20"], s["agent_right_last_20"]) for s in report["stages"]]
             self.held = [(line["step"], line) for line in report["held_out"]]
@@ -113,6 +113,7 @@ def head(options, recipe, told):
 def training(told):
     """How it was trained: stages, and what held-out episodes said on the way."""
     out = ["", "## How it was trained", ""]
+    out += [f"Of this run: {told.what}.", ""] if told.what else []
     out += ["| stage | steps | loss of the agent's tokens in the last twenty | tokens right in them |", "|---|---|---|---|"]
     out += [f"| {s} | {n:,} | {loss:.3f} | {percent(right)} |" for s, n, loss, right in told.stages]
     held = told.held
@@ -158,7 +159,7 @@ def card(options):
     out += [f"Aims: {'; '.join(wanted)}.", ""]
     if options.measure:
         out += selection(options)
-    seen = "English made by a grammar; 8 to 12 tools and prompts of about 3,000 tokens are what it has seen. Out of that it mostly fails."
+    seen = "English made by a grammar; 8 to 12 tools and prompts of under a thousand tokens are what it has seen. Out of that it mostly fails."
     out += ["## Limits", "", f"{seen} It holds no knowledge of the world, and no safety training.", ""]
     again = "in legs of any length; then `seedbed eval`, `python -m seedbed_train measure` and `train/card.py`"
     first = f"`git checkout {told.commit}` (the recipe and the teacher have changed since), " if told.commit else ""
