@@ -87,7 +87,8 @@ std::string phrase_of(std::string_view tool, std::string_view request) {
     if (best_begin == 0 || words[best_begin].begins_sentence) break;
     const Token& before = words[best_begin - 1];
     const auto between = request.substr(before.end, words[best_begin].begin - before.end);
-    if (between.find(',') != between.npos || kBeforeWish.count(lower_ascii(before.text)) != 0) break;
+    if (between.find(',') != between.npos || kBeforeWish.count(lower_ascii(before.text)) != 0)
+      break;
     --best_begin;
   }
   std::string out;
