@@ -8,6 +8,7 @@
 #include "agent/episode_seed.h"
 #include "agent/prompt.h"
 #include "agent/run_async.h"
+#include "base/hash.h"
 
 namespace seedbed::agent {
 namespace {
@@ -24,6 +25,7 @@ tasks::RunInfo engine_info(const RunOptions& options, const EngineModel& model) 
   info.settings.set("prompt", kPromptVersion)
       .set("draws", kDrawsVersion)
       .set("chat", "deepseek-v3.2")
+      .set("model", content_hash(schemas::dump(engine::to_json(model.engine().config()))))
       .set("thinking", o.thinking)
       .set("tokenizer", model.vocabulary().hash())
       .set("temperature", o.temperature)

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <thread>
@@ -268,6 +269,24 @@ TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
   o.interrupted = nullptr;
   EXPECT_GT(run(o).skipped, 0);
   EXPECT_EQ(runs_digest(*store), whole);
+}
+
+TEST_F(EngineRun, OtherPositionsSelectedAreAnotherRun) {
+  run(engine_options());
+  const std::string other = (folder / "other").string();
+  std::filesystem::copy(kit().dir, other);
+  std::ifstream file(other + "/config.json");
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  const auto at = text.find("\"index_topk\"");
+  ASSERT_NE(at, std::string::npos);
+  const auto begin = text.find(':', at) + 1, end = text.find_first_of(",}\n", begin);
+  text.replace(begin, end - begin, " 3");
+  std::ofstream(other + "/config.json") << text;
+  auto o = engine_options();
+  o.engine.model_dir = other;
+  const auto summary = run(o);
+  EXPECT_EQ(summary.episodes, 8) << "weights alike, yet nothing of the first run is taken for it";
+  EXPECT_EQ(episodes().size(), 16U);
 }
 
 TEST_F(EngineRun, WithoutThinkingAnEpisodeIsOneUnbrokenSequence) {
