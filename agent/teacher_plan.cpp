@@ -20,12 +20,6 @@ constexpr std::size_t kMostLead = 5;   // words before them, up to what begins t
 const std::set<std::string_view> kBeforeWish = {"and", "then",   "please", "to",   "you", "just",
                                                 "now", "kindly", "must",   "also", "i",   "we"};
 
-bool looks_up(std::string_view tool) {
-  const auto stems = tasks::solvers::stems_of_name(tool);
-  return std::any_of(stems.begin(), stems.end(),
-                     [](const auto& stem) { return stem == "list" || stem == "find"; });
-}
-
 // Of a tool that finds by a name: the name, as the request has it.
 std::string name_sought(const GoldStep& step, const Facts& facts) {
   if (!step.args.is_object() || step.args.members().size() != 1 || !step.needs.empty()) return "";
@@ -59,10 +53,13 @@ bool is_page(const GoldStep& step) {
 }
 
 std::string phrase_of(std::string_view tool, std::string_view request) {
-  const bool looking = looks_up(tool);
+  bool looking = false;
   std::set<std::string> stems;
-  for (auto& stem : tasks::solvers::stems_of_name(tool))
-    if (stem.size() > 2 && stem != "list" && stem != "find") stems.insert(std::move(stem));
+  for (auto& stem : tasks::solvers::stems_of_name(tool)) {
+    const bool looks = stem == "list" || stem == "find";
+    looking = looking || looks;
+    if (stem.size() > 2 && !looks) stems.insert(std::move(stem));
+  }
   const std::vector<Token> words = tasks::solvers::tokens_of(request);
   std::size_t best_begin = 0, best_end = 0, most = 0;
   for (std::size_t begin = 0; begin < words.size(); ++begin) {

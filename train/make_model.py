@@ -77,7 +77,7 @@ def main():
     trainer = [sys.executable, "-m", "seedbed_train"]
     common = ["--recipe", options.recipe.resolve(), "--data", data["train"], "--run", work / "run"]
     common += ["--tokenizer", data["tokenizer"]]
-    # torch's tensors come and go; glibc gives their pages back to the kernel each time, which is a third of a step on some machines.
+    # torch's tensors come and go; glibc gives their pages back to the kernel each time, which was a quarter of a step where it was measured.
     allocator = ctypes.util.find_library("tcmalloc_minimal")
     environment = {**os.environ, "LD_PRELOAD": allocator} if allocator and "LD_PRELOAD" not in os.environ else None
     for command in ([*trainer, "train", *common, "--held-out", data["held_out"], "--minutes", options.minutes],

@@ -180,7 +180,8 @@ class Run:
         mode = Mode(kind, probes=stage.get("probes", 64), generator=generator)
         share = stage.get("prompt_share", 1.0)
         packs = [self.stream.next().thin(share, generator).to(self.device) for _ in range(stage["packs"])]
-        if kind == "dense":
+        rows = sum(p.rows for p in packs)
+        if kind == "dense" and not stage.get("window"):  # stretches of one length are one batch as they are
             packs = [p.filled(GRAIN) for p in packs]
         weight = float(sum(p.weights.sum() for p in packs))
         sums = {}
@@ -222,7 +223,6 @@ class Run:
         self.step += 1
         self.stage_step += 1
         self.place = (self.stream.epoch, self.stream.index)
-        rows = sum(p.rows for p in packs)
         self.tokens += rows
         seconds = time.monotonic() - begin
         self.seconds += seconds

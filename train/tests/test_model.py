@@ -62,6 +62,21 @@ class Packs(unittest.TestCase):
         for a, b in zip(told[0][1], told[1][1]):
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
+    def test_rows_that_fill_a_pack_change_no_loss(self):
+        torch.manual_seed(4)
+        builder = PackBuilder(0.3)
+        builder.add(list(range(5, 12)), [(list(range(20, 33)), [False] * 6 + [True] * 7), (list(range(40, 51)), [True] * 11)])
+        pack = builder.build()
+        filled = pack.filled(64)
+        self.assertEqual((pack.rows, filled.rows), (31, 64))
+        self.assertIs(filled.filled(64), filled)
+        model = Model(kit.tiny()).initialise(2).eval()
+        with torch.no_grad():
+            alone, whole = model.losses(pack), model.losses(filled)
+        for key in ("language", "agent"):
+            torch.testing.assert_close(whole[key], alone[key], rtol=1e-5, atol=1e-5)
+        self.assertEqual(float(whole["agent"][1]), float(pack.learn.sum()))
+
     def test_targets_stay_inside_a_sequence(self):
         pack = pack_of(([5, 6, 7], [[8, 9], [10, 11, 12]]))
         self.assertEqual(pack.targets.tolist(), [6, 7, -1, 9, -1, 11, 12, -1])
