@@ -64,14 +64,15 @@ Step count_words(Context& context,
   return std::nullopt;
 }
 
-Result<std::vector<std::string>> read_phrases(const std::string& file) {
+// A JSON array of texts. what: they are phrases or words.
+Result<std::vector<std::string>> read_texts(const std::string& what, const std::string& file) {
   SEEDBED_TRY(const auto json, schemas::read_json_file(file));
   std::vector<std::string> out;
   if (!json.is_array() || json.items().empty())
-    return make_error(Where::config, "phrases", file, "is no array of texts", "give a JSON array");
+    return make_error(Where::config, what, file, "is no array of texts", "give a JSON array");
   for (const auto& item : json.items()) {
     if (!item.is_string())
-      return make_error(Where::config, "phrases", file, "holds what is no text",
+      return make_error(Where::config, what, file, "holds what is no text",
                         "give a JSON array of strings");
     out.push_back(item.as_string());
   }
@@ -82,7 +83,7 @@ Result<std::vector<std::string>> read_phrases(const std::string& file) {
 
 Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   std::int64_t vocab = 32'000, least = 2;
-  std::string out, phrases_file;
+  std::string out, phrases_file, words_file;
   std::vector<std::string> files, specials;
   bool chat = false, bare_words = false, json = false;
   Options options("engine train-tokenizer", "learn a byte-level BPE tokenizer.json from text files",
@@ -104,6 +105,9 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
   options.text("--phrases", phrases_file, "FILE",
                "with --bare-words: a JSON array of texts that are one token each, wherever they "
                "stand");
+  options.text("--words", words_file, "FILE",
+               "a JSON array of words that are one token each, before merges make others of the "
+               "rest; with --bare-words, words without signs or spaces");
   options.integer("--min-count", least, 1, 1'000'000'000, "merge no pair that is rarer");
   options.flag("--json", json, "one object at the end on stdout");
   options.require("--out");
@@ -120,10 +124,14 @@ Result<int> engine_train_tokenizer(Context& context, const Words& words) {
     if (!bare_words)
       return make_error(Where::usage, "option", "--phrases", "given without --bare-words",
                         "add --bare-words");
-    SEEDBED_TRY(train.whole, read_phrases(phrases_file));
+    SEEDBED_TRY(train.whole, read_texts("phrases", phrases_file));
   }
   if (bare_words) {
     SEEDBED_TRY(train.steps, text::bare_words_steps(train.whole));
+  }
+  if (!words_file.empty()) {
+    SEEDBED_TRY(const auto whole, read_texts("words", words_file));
+    train.whole.insert(train.whole.end(), whole.begin(), whole.end());
   }
   for (const auto& special : specials) {
     text::AddedToken token;

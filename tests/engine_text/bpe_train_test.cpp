@@ -203,6 +203,30 @@ TEST(BpeTrainer, APhraseIsOneTokenAndCutsNoWord) {
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("é\": \"page (of it)")), "é\": \"page (of it)");
 }
 
+TEST(BpeTrainer, AWholeWordIsOneTokenWithoutMergesWhereItStandsAlone) {
+  const std::vector<std::string> words = {"oven", "Oven", "ovens"};
+  auto trainer =
+      BpeTrainer::make({.vocab_size = 264, .steps = *bare_words_steps(), .whole = words});
+  ASSERT_TRUE(trainer.ok()) << message_of(trainer);
+  for (int i = 0; i < 9; ++i) trainer->add_text("oven findOven ovens overt ovenbird");
+  const auto tokenizer = Tokenizer::from_value(*trainer->train(), "test");
+  ASSERT_TRUE(tokenizer.ok()) << message_of(tokenizer);
+  for (const auto& word : words) EXPECT_EQ(tokenizer->encode(word).size(), 1U) << word;
+  const auto name = tokenizer->encode("findOven"), key = tokenizer->encode("oven_id");
+  EXPECT_EQ(name.back(), tokenizer->encode("Oven")[0]);
+  EXPECT_EQ(key.front(), tokenizer->encode("oven")[0]);
+  const auto longer = tokenizer->encode("ovenbird");
+  EXPECT_EQ(std::ranges::count(longer, key.front()), 0) << "only the whole of a word is it";
+}
+
+TEST(BpeTrainer, AWordThatThePatternsCutIsRefused) {
+  for (const char* word : {"listOvens", "oven door", "oven_id", "123456", "x"}) {
+    const auto trainer =
+        BpeTrainer::make({.vocab_size = 400, .steps = *bare_words_steps(), .whole = {word}});
+    EXPECT_FALSE(trainer.ok()) << word;
+  }
+}
+
 TEST(BpeTrainer, WhatIsNoPhraseIsRefused) {
   for (const auto& wrong : std::vector<std::vector<std::string>>{{""},
                                                                  {"x"},

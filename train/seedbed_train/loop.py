@@ -137,7 +137,8 @@ class Run:
         if not share:
             return None
         self._words_needed("renamed")
-        return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share)
+        common = self.recipe.get("rare") or renaming.COMMON
+        return renaming.Renaming(self.records, self.tokenizer, self.config.vocab_size, self.recipe["seed"], share, common)
 
     def _hint(self, pack, mode):
         """What heads and the stream are taught on a pack (hints.py)."""

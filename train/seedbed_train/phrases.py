@@ -138,8 +138,8 @@ def mine(texts, count):
     return sorted({*numbered, *best[: count - len(numbered)]})
 
 
-def read_texts(files, sample, seed=1):
-    """Up to `sample` conversations of rendered texts."""
+def read_texts(files, sample=None, seed=1):
+    """Conversations of rendered texts: all, or up to `sample` of them."""
     texts = []
     for file in files:
         try:

@@ -11,11 +11,14 @@ import random
 from .words import forms, plain_words, rare_words
 
 
+COMMON = 0.1  # share of the environments, where a recipe says nothing else
+
+
 class Renaming:
     """Draws the exchange of a pack. common: a word in a larger share of the environments stays; share: of the packs, the others
     stay as they are."""
 
-    def __init__(self, records, tokenizer, vocab_size, seed, share=1.0, common=0.1):
+    def __init__(self, records, tokenizer, vocab_size, seed, share=1.0, common=COMMON):
         words = plain_words(tokenizer)
         rare = set(rare_words(records, words, vocab_size, common))
         families = {}

@@ -1,10 +1,19 @@
-"""The words of a vocabulary: which of its tokens are words, which are forms of one word, and in how many environments each stands."""
+"""The words of a vocabulary: which of its tokens are words, which are forms of one word, and in how many environments each stands;
+and which words a vocabulary should have.
+"""
 
+import collections
 import json
+import re
 from pathlib import Path
 
+from . import phrases
 from .errors import TrainError
 
+# A name of several words in quotes, as tools and their parameters have it: "listAgentPasses", "agent_pass_id".
+NAME = re.compile(r'"([A-Za-z]+(?:_[A-Za-z]+)+|[A-Za-z][a-z]+(?:[A-Z][a-z]+)+)"')
+WORD = re.compile(r"[A-Z]?[a-z]+(?![^\W\d_A-Z])")
+COMMON = 0.5  # share of the texts that have a word which merges make anyway, or a phrase holds
 ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"))
 
 
@@ -53,3 +62,28 @@ def forms(words):
                 break
         out[i] = (stem, f"{form} {case}")
     return out
+
+
+def of_names(texts, count):
+    """The up to `count` words that names of tools and parameters are made of, the commonest first, each in every form that two of the
+    texts have: a name's word is found again in a request only where both are tokens of one stem."""
+    standing, named = collections.Counter(), collections.Counter()
+    for text in texts:
+        standing.update(set(WORD.findall(text)))
+        named.update({word.lower() for name in set(NAME.findall(text)) for word in WORD.findall(name)})
+    known = sorted(word for word, held in standing.items() if held > 1 and len(word) > 1)
+    families = collections.defaultdict(list)
+    for i, (stem, _) in forms(dict(enumerate(known))).items():
+        families[stem].append(known[i])
+    held = {stem: sum(named[word] for word in {member.lower() for member in members}) for stem, members in families.items()}
+    out = []
+    for stem in sorted(families, key=lambda stem: (-held[stem], stem)):
+        out += [word for word in families[stem] if held[stem] and standing[word] <= COMMON * len(texts)]
+    return out[:count]
+
+
+def write(files, count, out):
+    """of_names() of rendered texts (phrases.py), as what `seedbed engine train-tokenizer --words` reads."""
+    words = of_names(phrases.read_texts(files), count)
+    Path(out).write_text(json.dumps(words, indent=0) + "\n", encoding="utf-8")
+    return len(words)

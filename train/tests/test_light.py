@@ -291,9 +291,25 @@ class Phrases(Files):
     def test_files_without_conversations_are_refused(self):
         (self.folder / "t.txt").write_text("no conversation")
         for file in ("t.txt", "none.txt"):
-            with self.assertRaises(TrainError):
-                phrases.write([self.folder / file], 9, self.folder / "p.json")
+            for write in (phrases.write, words.write):
+                with self.assertRaises(TrainError):
+                    write([self.folder / file], 9, self.folder / "p.json")
         self.assertFalse((self.folder / "p.json").exists())
+
+    def test_words_of_names_come_in_all_their_forms(self):
+        nouns = ("kite", "oven", "pass", "agency")
+        texts = [
+            f'Mind {noun}, {noun}. {{"name": "list{noun.capitalize()}"}} {{"{noun}_id": 1}} two {more}. Anna, 7.'
+            for noun, more in zip(nouns * 2, ("kites", "Ovens", "passes", "agencies") * 2)
+        ]
+        made = words.of_names(texts, 99)
+        for form in (*nouns, "kites", "Ovens", "passes", "agencies", "Kite", "Oven"):
+            self.assertIn(form, made)
+        self.assertNotIn("Anna", made)  # in no name
+        self.assertNotIn("list", made)  # in most texts: merges make it anyway
+        self.assertEqual(words.of_names(texts, 3), made[:3])
+        self.assertEqual({word.lower()[:4] for word in made[:3]}, {made[0].lower()[:4]}, "a word's forms stand together")
+        self.assertEqual([word for word in words.of_names(texts[:1] + ["none"] * 9, 99)], [], "what one text has is no token")
 
 
 class Plot(unittest.TestCase):
