@@ -10,7 +10,6 @@ import random
 
 from .words import forms, plain_words, rare_words
 
-
 COMMON = 0.1  # share of the environments, where a recipe says nothing else
 
 
