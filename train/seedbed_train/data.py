@@ -32,9 +32,16 @@ class Records:
     def length(self, i):
         return self.offsets[i + 1] - self.offsets[i]
 
-    def sequence(self, i):
-        """-> ids after the prefix, and whether each is under loss."""
-        cut = slice(self.offsets[i], self.offsets[i + 1])
+    def beginning(self, i):
+        """Length up to the end of what the agent says first."""
+        learn = self.learn[self.offsets[i] : self.offsets[i + 1]]
+        end = learn.find(0, learn.index(1))
+        return end if end >= 0 else len(learn)
+
+    def sequence(self, i, length=None):
+        """-> ids after the prefix, and whether each is under loss; length: no more than these."""
+        end = self.offsets[i + 1] if length is None else self.offsets[i] + length
+        cut = slice(self.offsets[i], end)
         return self.ids[cut].tolist(), list(map(bool, self.learn[cut]))
 
 
@@ -149,10 +156,13 @@ def read(paths, vocab_size, split="train", longest=8192, thinking=None, solved=T
     return collector.finish(paths)
 
 
-def plan(records, rows, seed, epoch):
-    """Packs of one epoch as (prefix, record numbers). Sequences of one prefix go together up to `rows` rows; sequences
-    without a prefix are bucketed by length."""
+def plan(records, rows, seed, epoch, beginnings=0.0):
+    """Packs of one epoch as (prefix, [(record, its length)]). Sequences of one prefix go together up to `rows` rows; sequences
+    without a prefix are bucketed by length. beginnings: share of the sequences, drawn anew each epoch, that end with what the agent
+    says first."""
     rng = random.Random(f"{seed}/{epoch}")
+    drawn = random.Random(f"{seed}/{epoch}/beginnings")
+    lengths = [records.beginning(i) if beginnings and drawn.random() < beginnings else records.length(i) for i in range(len(records))]
     by_prefix = {}
     for i in range(len(records)):
         by_prefix.setdefault(records.prefix_of[i], []).append(i)
@@ -161,15 +171,15 @@ def plan(records, rows, seed, epoch):
         rng.shuffle(members)
         if len(records.prefixes[prefix]) == 0:
             # A few lengths' worth of shuffling in each bucket, then neighbours join.
-            members.sort(key=lambda i: records.length(i) * rng.uniform(0.9, 1.1))
+            members.sort(key=lambda i: lengths[i] * rng.uniform(0.9, 1.1))
         base = len(records.prefixes[prefix])
         pack, used = [], base
         for i in members:
-            if pack and used + records.length(i) > rows:
+            if pack and used + lengths[i] > rows:
                 packs.append((prefix, pack))
                 pack, used = [], base
-            pack.append(i)
-            used += records.length(i)
+            pack.append((i, lengths[i]))
+            used += lengths[i]
         packs.append((prefix, pack))
     rng.shuffle(packs)
     return packs
@@ -209,26 +219,26 @@ def build(records, pack, prompt_weight):
     builder = PackBuilder(prompt_weight)
     shared = records.prefixes[prefix].tolist()
     if shared:
-        builder.add(shared, [records.sequence(i) for i in members])
+        builder.add(shared, [records.sequence(*member) for member in members])
     else:
-        for i in members:
-            builder.add([], [records.sequence(i)])
+        for member in members:
+            builder.add([], [records.sequence(*member)])
     return builder.build()
 
 
 class Stream:
     """Packs for ever, from (epoch, index) on."""
 
-    def __init__(self, records, rows, seed, prompt_weight, epoch=0, index=0, window=0, renaming=None):
+    def __init__(self, records, rows, seed, prompt_weight, epoch=0, index=0, window=0, renaming=None, beginnings=0.0):
         self.records, self.rows, self.seed, self.prompt_weight, self.window = records, rows, seed, prompt_weight, window
-        self.renaming = renaming
+        self.renaming, self.beginnings = renaming, beginnings
         self.epoch, self.index = epoch, index
         self.packs = self._plan()
 
     def _plan(self):
         if self.window:
             return plan_windows(self.records, self.rows, self.window, self.seed, self.epoch)
-        return plan(self.records, self.rows, self.seed, self.epoch)
+        return plan(self.records, self.rows, self.seed, self.epoch, self.beginnings)
 
     def next(self):
         if self.index >= len(self.packs):

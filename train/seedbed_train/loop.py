@@ -117,6 +117,7 @@ class Run:
             *self.place,
             window=stage.get("window", 0),
             renaming=self._renaming(stage.get("renamed", 0.0)),
+            beginnings=stage.get("beginnings", 0.0),
         )
 
     def _words_needed(self, key):

@@ -72,6 +72,7 @@ STAGE = (
     Field("optimizer", str, "of the matrices inside layers", choices=("muon", "adamw"), default="muon"),
     Field("window", int, "tokens of a stretch of a sequence, which is then all that is seen of it; 0: whole sequences", 0, 2**20, default=0),
     Field("renamed", float, "share of the packs in which rare words stand for one another (renaming.py); needs --tokenizer", 0, 1, default=0.0),
+    Field("beginnings", float, "share of the sequences that end with what the agent says first, drawn anew each epoch", 0, 1, default=0.0),
     Field("prompt_share", float, "of those tokens, the share whose loss is computed, drawn at random and weighed up", 1e-3, 1, default=1.0),
     Field("prompt_weight", float, "of the loss on tokens that the agent did not say", 0, 1, default=0.2),
     Field("mtp_weight", float, "of the prediction layer's loss", 0, 10, default=0.0),

@@ -5,6 +5,7 @@ import copy
 import json
 import tempfile
 import unittest
+from array import array
 from pathlib import Path
 
 import kit
@@ -180,16 +181,37 @@ class Exports(Files):
     def test_packs_hold_no_more_rows_than_they_may(self):
         records = data.read([kit.export(self.folder / "x", environments=4, tasks=9)], 96)
         for prefix, members in data.plan(records, 80, 1, 0):
-            rows = len(records.prefixes[prefix]) + sum(map(records.length, members))
+            rows = len(records.prefixes[prefix]) + sum(length for _, length in members)
             self.assertTrue(rows <= 80 or len(members) == 1)
 
     def test_no_pack_mixes_prompts_and_an_epoch_has_all(self):
         records = data.read([kit.export(self.folder / "x", environments=4, tasks=9)], 96)
         packs = data.plan(records, 80, 1, 3)
-        self.assertEqual(sorted(i for _, members in packs for i in members), list(range(36)))
-        self.assertTrue(all(records.prefix_of[i] == prefix for prefix, members in packs for i in members))
+        self.assertEqual(sorted(i for _, members in packs for i, _ in members), list(range(36)))
+        self.assertTrue(all(records.prefix_of[i] == prefix for prefix, members in packs for i, _ in members))
         self.assertNotEqual(packs, data.plan(records, 80, 2, 3))
 
+
+    def test_beginnings_end_with_what_the_agent_says_first(self):
+        collector = data.Collector(96, 100)
+        for i in range(40):
+            mask = bytearray([0] * 8 + [1] * (2 + i % 3) + [0] * 4 + [1] * 3)
+            collector.add(array("i", [i // 10] * 5 + list(range(i, i + len(mask) - 5))), mask, 5, "here", b"%d" % i)
+        collector.name_tokenizer("t", "here")
+        records = collector.finish(["here"])
+        cuts = []
+        for epoch in (0, 0, 1):
+            packs = data.plan(records, 60, 1, epoch, beginnings=0.5)
+            self.assertEqual(sorted(i for _, members in packs for i, _ in members), list(range(40)))
+            cut = {i: n for _, members in packs for i, n in members if n < records.length(i)}
+            self.assertTrue(10 < len(cut) < 30, len(cut))
+            self.assertEqual(cut, {i: 3 + 2 + i % 3 for i in cut})
+            for i, n in cut.items():
+                self.assertEqual(records.sequence(i, n), (records.sequence(i)[0][:n], [False] * 3 + [True] * (n - 3)))
+            self.assertTrue(all(5 + sum(n for _, n in members) <= 60 for _, members in packs))
+            cuts.append(cut)
+        self.assertEqual(cuts[0], cuts[1])
+        self.assertNotEqual(cuts[0], cuts[2])
 
     def test_windows_are_one_stretch_of_each_sequence_drawn_anew_each_epoch(self):
         records = data.read([kit.export(self.folder / "x", environments=4, tasks=9)], 96)

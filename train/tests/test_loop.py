@@ -255,9 +255,12 @@ class Order(Base):
         first, again, second = (data.plan(records, 60, 1, e) for e in (0, 0, 1))
         self.assertEqual(first, again)
         self.assertNotEqual(first, second)
-        self.assertEqual(sorted(i for _, pack in first for i in pack), list(range(45)))
+        self.assertEqual(sorted(i for _, pack in first for i, _ in pack), list(range(45)))
         for prefix, members in first:
-            self.assertTrue(all(records.prefix_of[i] == prefix for i in members))
+            self.assertTrue(all(records.prefix_of[i] == prefix for i, _ in members))
+        prefix, members = data.plan(records, 60, 1, 0, beginnings=1.0)[0]
+        built = data.build(records, (prefix, members), 0.2)
+        self.assertEqual(built.rows, len(records.prefixes[prefix]) + sum(records.beginning(i) for i, _ in members))
 
 
 if __name__ == "__main__":
