@@ -2,7 +2,7 @@
 
 What an agent says next can be told from its loss alone, but a small model sees few calls, and each says little about which of a
 thousand tokens decided it. Trajectories know more: the name of the tool that is called stands in the prompt or in a plan, the words of
-the request that it was called for are those that its name has in some form, a value was read somewhere, and reasoning that goes through
+the request that it was called for are those that its name or its description has in some form, a value was read somewhere, and reasoning that goes through
 records names each by what was read of it. Heads are taught so by the cross-entropy of their attention to such places (PARTS). Two marks
 in the stream are taught beside them: at fields of results, whether the request has their word; where a record ends, whether a call will
 say its id.
@@ -31,14 +31,16 @@ def head_of(part, layers):
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 WORD = re.compile(r"[A-Za-z]\w*")
 ENTRY = re.compile(r"(?<=[:,] )([\w-]+) ([^,:;]*?) (yes|no)(?=[,.])")  # of reasoning: a record, what counts of it, whether it fits
+PHRASE = re.compile(r"(?:Plan: |; )([^:;]+): \w")  # of a plan: words of the request that a tool is for
 FITTING = re.compile(r"(?:Fit: |So )([\w, -]+)\.")
 VALUE = re.compile(r'parameter name="[^"]+" string="(true|false)">([^<]*)<')
 RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
 NUMBER = re.compile(r"-?\d\d+-?")  # of a date, an amount
 ID = re.compile(r"[\w-]+")
-DEFINED = re.compile(r'\{"name": "([^"]+)", "description"')
+DEFINED = re.compile(r'\{"name": "([^"]+)", "description": "((?:[^"\\]|\\.)*)"')
 RESERVED = ("submit_result", "refuse")  # tools of every task
-GENERAL = {"list", "find", "get", "show", "s", "of", "to", "up", "a", "the"}  # words of names that say nothing of the request
+# Words of names and descriptions that say nothing of the request.
+GENERAL = {"list", "find", "get", "show", "s", "of", "to", "up", "a", "an", "the", "by", "in", "is", "it", "and", "for", "from", "with"}
 
 
 @dataclasses.dataclass
@@ -137,14 +139,23 @@ class Hinter:
         return "".join(parts), begins
 
     def _definitions(self, ids):
-        """{tool: places of its name's tokens}"""
+        """{tool: _Definition}"""
         text, begins = self._laid_out(ids)
-        return {m[1]: _inside(begins, *m.span(1)) for m in DEFINED.finditer(text)}
+        out = {}
+        for found in DEFINED.finditer(text):
+            name, told = (_inside(begins, *found.span(part)) for part in (1, 2))
+            words = [i for i in name[1:] + told if self.stem.get(ids[i], "a") not in GENERAL]
+            if name:
+                out[found[1]] = _Definition(name, words)
+        return out
 
     def _sequence(self, prefix, own, learn, definitions):
         """-> {row: places} of each of PARTS; {row: wanted or not} of each mark"""
         found = tuple({} for _ in PARTS)
         if self.user not in own:
+            read = _Read(own, 0, (), {}, found)
+            for definition in self._definitions(own).values():  # what tells of a tool brings along how its name begins
+                read.teach("record", {place + 1: definition.name[:1] for place in definition.words})
             return *found, [{}] * MARKS
         first = own.index(self.user) + 1
         last = own.index(self.assistant, first) if self.assistant in own[first:] else len(own)
@@ -193,6 +204,7 @@ class Hinter:
             if word[0] in read.definitions or word[0] in RESERVED:
                 self._name(read, word[0], within(*word.span()), text, word.start(), within)
         if thought > 0:
+            self._plan(read, text[: max(0, text.find("Order: ", 0, thought))], within)
             self._reasoning(read, text[:thought], within)
         for kind, written in ((m[1], m.span(2)) for m in VALUE.finditer(text)):
             value = within(*written)
@@ -215,7 +227,7 @@ class Hinter:
         if before and "</think>" in text:  # it follows from what was said: that very mention, not one that begins alike
             there = [[mention[k] for mention in before] for k in range(len(name))]
         else:
-            there = _alike(read.whole, name, [*read.definitions.values(), *before])
+            there = _alike(read.whole, name, [*(d.name for d in read.definitions.values()), *before])
         read.teach("pointer", {place: places for place, places in zip(name, there) if places})
         read.mentions.setdefault(said, []).append(name)
         if said in RESERVED or (before and "</think>" in text):
@@ -229,6 +241,31 @@ class Hinter:
             why = [i for i in read.request if read.whole[i] in spoken]
         if why:
             read.teach("reason", {place: why for place in name})
+        told = self._told(read, read.definitions.get(said), text, at, within)
+        if told and self.stem.get(tokens[0]) not in GENERAL | {self.stem.get(read.whole[i]) for i in read.request}:
+            stems = {self.stem[read.whole[i]] for i in told}
+            read.teach("reader", {name[0]: told})
+            read.teach("reason", {name[0]: [i for i in read.request if self.stem.get(read.whole[i]) in stems]})
+
+    def _told(self, read, definition, text, at, within):
+        """Places in a definition of words that were said of the tool in the plan, or else of those that the request has."""
+        if definition is None:
+            return []
+        begin = max([text.rfind(mark, 0, at) + len(mark) for mark in ("; ", "Plan: ") if mark in text[:at]], default=at)
+        request = {self.stem.get(read.whole[i]) for i in read.request}
+        phrase = {self.stem.get(read.whole[i]) for i in within(begin, at)} & request
+        alike = lambda stems: [i for i in definition.words if self.stem[read.whole[i]] in stems]
+        return alike(phrase) or alike(request)
+
+    def _plan(self, read, text, within):
+        """Words of the request that stand in a plan are where the request has them in that order."""
+        request = [read.whole[i] for i in read.request]
+        for found in PHRASE.finditer(text):
+            phrase = within(*found.span(1))
+            said = [read.whole[i] for i in phrase]
+            begins = [i for i in range(len(request) - len(said) + 1) if request[i : i + len(said)] == said]
+            if said and begins:
+                read.teach("pointer", {place: [read.request[i + k] for i in begins] for k, place in enumerate(phrase)})
 
     def _reasoning(self, read, text, within):
         """Records that reasoning goes through: those that fit are said again, by way of where it says so."""
@@ -263,6 +300,14 @@ class Hinter:
         alone = len(value) == 1
         same = [i for i in read.spots[token] if i < value[0] and (alone or (0 <= i + near < value[0] and read.whole[i + near] == read.whole[place + near]))]
         return [i for i in same if i in read.request] or same
+
+
+@dataclasses.dataclass
+class _Definition:
+    """Places of a tool's name, and of the words that tell of it: the later ones of its name, those of its description."""
+
+    name: list
+    words: list
 
 
 @dataclasses.dataclass

@@ -14,8 +14,8 @@ from seedbed_train.loop import Run
 from seedbed_train.model import Model
 from seedbed_train.packs import PackBuilder
 
-NAMES = (("list", "bonds"), ("void", "lamp"), ("void", "bond"))
-PROMPT = [piece for first, second in NAMES for piece in ('{"name": "', first, "_", second, '", "description"')]
+NAMES = (("list", "bonds", "Lists"), ("void", "lamp", "Strike"), ("void", "bond", "Strike"))  # tools: two words, and one that tells of each
+PROMPT = [piece for first, second, told in NAMES for piece in ('{"name": "', first, "_", second, '", "description": "', told, '."')]
 ASKED = ["<｜User｜>", "void", " ", "the", " ", "bond", " ", "Ada", "<｜Assistant｜>"]
 CALL = ['invoke name="', "%", '">', 'parameter name="', "who", '" string="true">', "Ada", "</", "."]
 RESULT = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"}']
@@ -23,6 +23,7 @@ SECOND = ['invoke name="', "void", "_", "bond", '">', 'parameter name="', "who",
 
 THOUGHT = ["bond", ": ", "list", "_", "bonds", ". ", "</think>"]
 PAGE = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"},{"id":"', "KX", "-8", '","', "state", '":"', "open", '"}']
+PLAN, ORDER = ["Plan: "], ["; ", "Order: "]
 FIT = ["Fit", ": ", "KX", "-7"]
 SCANNED = ["void", " ", "state", ": ", "KX", "-7", " ", "void", " ", "yes", ", ", "KX", "-8", " ", "open", " ", "no", ". ", *FIT, ". ", "</think>"]
 
@@ -33,7 +34,7 @@ class Hints(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         first = [*CALL[:1], "list", "_", "bonds", *CALL[2:]]
-        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED))
+        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED + PLAN + ORDER))
         self.ids = ids = {piece: i for i, piece in enumerate(pieces)}
         added = [{"content": piece, "id": ids[piece]} for piece in ASKED if "｜" in piece]
         spelled = {piece.replace(" ", "Ġ"): i for piece, i in ids.items() if "｜" not in piece}
@@ -56,11 +57,14 @@ class Hints(unittest.TestCase):
 
     def test_names_point_to_their_definition_and_values_to_where_they_were_read(self):
         found, (asked, meant) = hints.Hinter(self.file, 64).of(self.pack)
-        self.assertEqual(list(found), [1])
+        self.assertEqual(list(found), [0, 1])
+        told = list(zip(found[0][2].rows.tolist(), found[0][2].places.int().argmax(-1).tolist()))
+        self.assertEqual(told, [(3, 1), (10, 8), (12, 8), (17, 15), (19, 15)])  # "lamp" and "Strike" bring "void" along
+        self.assertEqual([part for part in found[0] if part], [found[0][2]])
         pointer, reason, fields, reader = (self.places(taught) for taught in found[1][:4])
         self.assertIsNone(found[1][4])  # nothing is gone through
         ada, kx = self.whole.index("Ada"), self.whole.index("KX")
-        wanted = [("list", [1]), ("_", [2]), ("bonds", [3]), ("Ada", [ada]), ("void", [6, 11]), ("_", [7, 12]), ("bond", [13]), ("KX", [kx]), ("-7", [kx + 1])]
+        wanted = [("list", [1]), ("_", [2]), ("bonds", [3]), ("Ada", [ada]), ("void", [8, 15]), ("_", [9, 16]), ("bond", [17]), ("KX", [kx]), ("-7", [kx + 1])]
         self.assertEqual(pointer, wanted)
         void, bond = len(PROMPT) + 1, len(PROMPT) + 5
         self.assertEqual([places for _, places in reason], [[bond]] * 3 + [[void, bond]] * 3)  # "bonds" is a form of "bond"
@@ -86,6 +90,24 @@ class Hints(unittest.TestCase):
         self.assertEqual(reader, [("-7", [yes])])  # the call says what the reasoning found
         self.assertEqual(len(fields), 7)
         self.assertIn((", ", [yes - 4]), fields)  # "yes" brings its id along
+
+    def test_a_verb_that_the_request_does_not_have_is_found_by_what_tells_of_its_tool(self):
+        asked = ["<｜User｜>", "Strike", " ", "the", " ", "bond", "<｜Assistant｜>"]
+        plan = [*PLAN, "Strike", " ", "bond", ": ", "void", "_", "bond", ". ", "</think>"]
+        found, _ = hints.Hinter(self.file, 64).of(self.laid_out(asked, plan, RESULT, SECOND))
+        strike, bond = len(PROMPT) + 1, len(PROMPT) + 5
+        self.assertEqual(self.places(found[1][3])[0], ("void", [17, 19]))
+        self.assertEqual(self.places(found[1][0])[:3], [("void", [8, 15]), ("_", [9, 16]), ("bond", [17])])  # no words of the request in this order
+        self.assertEqual(self.places(found[1][1])[:3], [("void", [strike, bond]), ("_", [bond]), ("bond", [bond])])
+
+    def test_words_of_a_plan_are_where_the_request_has_them(self):
+        asked = ["<｜User｜>", "bond", " ", "Strike", " ", "bond", "<｜Assistant｜>"]
+        plan = [*PLAN, "Strike", " ", "bond", ": ", "void", "_", "bond", "; ", "bond", ": ", "list", "_", "bonds", ". ", ORDER[1], "</think>"]
+        found, _ = hints.Hinter(self.file, 64).of(self.laid_out(asked, plan))
+        at = len(PROMPT)
+        told = self.places(found[1][0])
+        self.assertEqual(told[:3], [("Strike", [at + 3]), (" ", [at + 4]), ("bond", [at + 5])])
+        self.assertEqual(told[6], ("bond", [at + 1, at + 5]))
 
     def test_the_loss_is_that_of_attention_on_the_places(self):
         taught = hints.Taught(torch.tensor([1, 2]), torch.tensor([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=torch.bool))
