@@ -172,6 +172,11 @@ Step Options::parse(const std::vector<std::string>& words) {
       wants_help_ = true;
       return std::nullopt;
     }
+    // Or the next word would be its value.
+    if (word.starts_with("--") && word.find('=') == word.size() - 1)
+      return make_error(Where::usage, "seedbed " + command_, word, "nothing after '='",
+                        "give a value; an empty one is written " +
+                            word.substr(0, word.size() - 1) + " ''");
   }
   std::vector<std::string> loose;
   try {

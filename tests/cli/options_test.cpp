@@ -87,6 +87,17 @@ TEST(Options, WrongValuesSayFoundAndWanted) {
   EXPECT_NE(refusal({"a.db", "--name", ""}), "");
 }
 
+TEST(Options, AnEqualsSignWithoutAValueTakesNoOtherWord) {
+  const auto message = refusal({"a.db", "--name=", "b.db"});
+  EXPECT_NE(message.find("--name="), std::string::npos) << message;
+  EXPECT_NE(message.find("--name ''"), std::string::npos) << message;
+  Bound bound;
+  auto options = declared(bound);
+  ASSERT_FALSE(options.parse({"a.db", "--name", "", "b.db"}));
+  EXPECT_EQ(bound.name, "");
+  EXPECT_EQ(bound.more, Words{"b.db"});
+}
+
 TEST(Options, MissingPartsAreNamed) {
   EXPECT_NE(refusal({}).find("'STORE': found 0, wanted 1"), std::string::npos);
   EXPECT_NE(refusal({"a.db", "--seed"}), "");

@@ -233,27 +233,33 @@ class Hinter:
         if said in RESERVED or (before and "</think>" in text):
             return
         stems = {self.stem.get(i) for i in tokens} - GENERAL - {None}
-        why = [i for i in read.request if self.stem.get(read.whole[i]) in stems]
+        phrase = self._phrase(text, at, within)
+        spoken = [*read.request, *phrase]
+        alike = lambda stems: [i for i in spoken if self.stem.get(read.whole[i]) in stems]
+        why = alike(stems)
         if not why:
             body = text[at : text.find("invoke name=", at) if "invoke name=" in text[at:] else len(text)]
             values = [i for m in VALUE.finditer(body) for i in within(at + m.start(2), at + m.end(2))]
-            spoken = {read.whole[i] for i in values if self.texts[read.whole[i]].isalnum()}
-            why = [i for i in read.request if read.whole[i] in spoken]
-        if why:
-            read.teach("reason", {place: why for place in name})
-        told = self._told(read, read.definitions.get(said), text, at, within)
+            values = {read.whole[i] for i in values if self.texts[read.whole[i]].isalnum()}
+            why = [i for i in read.request if read.whole[i] in values]
+        if why:  # of each token of the name its own word, where there is one
+            read.teach("reason", {place: alike({self.stem.get(read.whole[place])} & stems) or why for place in name})
+        told = self._told(read, read.definitions.get(said), phrase)
         if told and self.stem.get(tokens[0]) not in GENERAL | {self.stem.get(read.whole[i]) for i in read.request}:
-            stems = {self.stem[read.whole[i]] for i in told}
             read.teach("reader", {name[0]: told})
-            read.teach("reason", {name[0]: [i for i in read.request if self.stem.get(read.whole[i]) in stems]})
+            read.teach("reason", {name[0]: alike({self.stem[read.whole[i]] for i in told})})
 
-    def _told(self, read, definition, text, at, within):
+    def _phrase(self, text, at, within):
+        """Places of what an entry of a plan says before the name at `at`."""
+        begin = max([text.rfind(mark, 0, at) + len(mark) for mark in ("; ", "Plan: ") if mark in text[:at]], default=at)
+        return within(begin, at)
+
+    def _told(self, read, definition, phrase):
         """Places in a definition of words that were said of the tool in the plan, or else of those that the request has."""
         if definition is None:
             return []
-        begin = max([text.rfind(mark, 0, at) + len(mark) for mark in ("; ", "Plan: ") if mark in text[:at]], default=at)
         request = {self.stem.get(read.whole[i]) for i in read.request}
-        phrase = {self.stem.get(read.whole[i]) for i in within(begin, at)} & request
+        phrase = {self.stem.get(read.whole[i]) for i in phrase} & request
         alike = lambda stems: [i for i in definition.words if self.stem[read.whole[i]] in stems]
         return alike(phrase) or alike(request)
 

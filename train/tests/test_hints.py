@@ -67,7 +67,7 @@ class Hints(unittest.TestCase):
         wanted = [("list", [1]), ("_", [2]), ("bonds", [3]), ("Ada", [ada]), ("void", [8, 15]), ("_", [9, 16]), ("bond", [17]), ("KX", [kx]), ("-7", [kx + 1])]
         self.assertEqual(pointer, wanted)
         void, bond = len(PROMPT) + 1, len(PROMPT) + 5
-        self.assertEqual([places for _, places in reason], [[bond]] * 3 + [[void, bond]] * 3)  # "bonds" is a form of "bond"
+        self.assertEqual([places for _, places in reason], [[bond]] * 3 + [[void], [void, bond], [bond]])  # "bonds" is a form of "bond"
         self.assertEqual([places for _, places in fields], [[kx + 1]] * 3)  # of "state", "void" and what ends the record
         record = self.whole.index('{"id":"')
         self.assertEqual(reader, [("-7", [record + 6, record + 7])])  # the request says "void"
@@ -95,10 +95,11 @@ class Hints(unittest.TestCase):
         asked = ["<｜User｜>", "Strike", " ", "the", " ", "bond", "<｜Assistant｜>"]
         plan = [*PLAN, "Strike", " ", "bond", ": ", "void", "_", "bond", ". ", "</think>"]
         found, _ = hints.Hinter(self.file, 64).of(self.laid_out(asked, plan, RESULT, SECOND))
-        strike, bond = len(PROMPT) + 1, len(PROMPT) + 5
+        strike, bond, planned = len(PROMPT) + 1, len(PROMPT) + 5, len(PROMPT + asked) + 1
         self.assertEqual(self.places(found[1][3])[0], ("void", [17, 19]))
         self.assertEqual(self.places(found[1][0])[:3], [("void", [8, 15]), ("_", [9, 16]), ("bond", [17])])  # no words of the request in this order
-        self.assertEqual(self.places(found[1][1])[:3], [("void", [strike, bond]), ("_", [bond]), ("bond", [bond])])
+        wanted = [("void", [strike, bond, planned, planned + 2]), *((word, [bond, planned + 2]) for word in ("_", "bond"))]
+        self.assertEqual(self.places(found[1][1])[:3], wanted)
 
     def test_words_of_a_plan_are_where_the_request_has_them(self):
         asked = ["<｜User｜>", "bond", " ", "Strike", " ", "bond", "<｜Assistant｜>"]
