@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 #include "base/text.h"
 #include "tasks/solvers/words.h"
@@ -14,11 +15,16 @@ using schemas::GoldStep;
 using tasks::solvers::Token;
 
 constexpr std::size_t kMostSpan = 10;  // words of a phrase
-constexpr std::size_t kMostLead = 5;   // words before them, up to what begins the wish
+constexpr std::size_t kMostLead = 12;  // words before them, up to what begins the wish
 
 // Words that a wish follows.
 const std::set<std::string_view> kBeforeWish = {"and", "then",   "please", "to",   "you", "just",
                                                 "now", "kindly", "must",   "also", "i",   "we"};
+
+// What is said of a wish that depends on what is seen.
+constexpr std::string_view kConditions[] = {"otherwise",      "if not",       "impossible",
+                                            "cannot be done", "failing that", "last resort",
+                                            "refused"};
 
 // Of a tool that finds by a name: the name, as the request has it.
 std::string name_sought(const GoldStep& step, const Facts& facts) {
@@ -28,10 +34,35 @@ std::string name_sought(const GoldStep& step, const Facts& facts) {
   return capital && text.size() <= kMostShown && facts.user_says(text) ? text : "";
 }
 
+bool looks(std::string_view tool) {
+  const auto stems = tasks::solvers::stems_of_name(tool);
+  return std::any_of(stems.begin(), stems.end(),
+                     [](const auto& stem) { return stem == "list" || stem == "find"; });
+}
+
+// The first step that does something: what it tells is used by no later one.
+std::size_t first_act(const std::vector<GoldStep>& steps) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].kind != GoldKind::call || is_page(steps[i]) || looks(steps[i].tool)) continue;
+    const auto needed = [&](const GoldStep& later) {
+      return std::find(later.needs.begin(), later.needs.end(), static_cast<int>(i)) !=
+             later.needs.end();
+    };
+    if (std::none_of(steps.begin(), steps.end(), needed)) return i;
+  }
+  return steps.size();
+}
+
+bool conditional(std::string_view request) {
+  const std::string text = lower_ascii(request);
+  return std::any_of(std::begin(kConditions), std::end(kConditions),
+                     [&](std::string_view words) { return text.find(words) != text.npos; });
+}
+
 // "Order: find_cage, list_inspections, close_inspection, submit_result. "
-std::string order(const Outlook& outlook) {
+std::string order(std::span<const GoldStep> steps) {
   std::string out, last;
-  for (const auto& step : outlook.steps) {
+  for (const auto& step : steps) {
     const std::string name = name_of(step);
     if (step.kind == GoldKind::say || name == last) continue;
     out += (out.empty() ? "Order: " : ", ") + name;
@@ -53,13 +84,10 @@ bool is_page(const GoldStep& step) {
 }
 
 std::string phrase_of(std::string_view tool, std::string_view request) {
-  bool looking = false;
+  const bool looking = looks(tool);
   std::set<std::string> stems;
-  for (auto& stem : tasks::solvers::stems_of_name(tool)) {
-    const bool looks = stem == "list" || stem == "find";
-    looking = looking || looks;
-    if (stem.size() > 2 && !looks) stems.insert(std::move(stem));
-  }
+  for (auto& stem : tasks::solvers::stems_of_name(tool))
+    if (stem.size() > 2 && stem != "list" && stem != "find") stems.insert(std::move(stem));
   const std::vector<Token> words = tasks::solvers::tokens_of(request);
   std::size_t best_begin = 0, best_end = 0, most = 0;
   for (std::size_t begin = 0; begin < words.size(); ++begin) {
@@ -95,10 +123,15 @@ std::string phrase_of(std::string_view tool, std::string_view request) {
 }
 
 std::string plan(const Outlook& outlook, const Facts& facts) {
+  const std::size_t act = conditional(facts.request()) ? first_act(outlook.steps) : 0;
+  if (outlook.next != 0 && (outlook.next != act || act == outlook.steps.size())) return "";
+  // What is done where one thing or another is wished is known when the records were read.
+  const std::size_t end = outlook.next < act ? act : outlook.steps.size();
+  const auto steps = std::span(outlook.steps).subspan(outlook.next, end - outlook.next);
   std::string out;
   std::set<std::string> said;
-  for (std::size_t i = outlook.steps.size(); i-- > 0;) {
-    const GoldStep& step = outlook.steps[i];
+  for (std::size_t i = steps.size(); i-- > 0;) {
+    const GoldStep& step = steps[i];
     // What ends the task comes first, so that the order is the plan from its end, to its begin.
     if (out.empty() && (step.kind == GoldKind::submit || step.kind == GoldKind::refuse))
       out = "Plan: " + name_of(step);
@@ -108,7 +141,7 @@ std::string plan(const Outlook& outlook, const Facts& facts) {
     const std::string one = phrase + (phrase.empty() ? "" : ": ") + step.tool;
     if (said.insert(one).second) out += (out.empty() ? "Plan: " : "; ") + one;
   }
-  return out + (out.empty() ? "" : ". ") + order(outlook);
+  return out + (out.empty() ? "" : ". ") + order(steps);
 }
 
 }  // namespace seedbed::agent

@@ -18,6 +18,9 @@ bool is_page(const schemas::GoldStep& step);  // it leads on through a list
 // be done. "" where none is said.
 std::string phrase_of(std::string_view tool, std::string_view request);
 
+// At the first step: of the whole task. Where the request has a second best or a condition, what is
+// to be done is not known yet: then of what is read, and of the rest at the first step that does
+// something. "" at others.
 // "Plan: submit_result; take back each running crate loan: take_back_crate_loan; crate loan:
 // list_crate_loans.
 // Order: list_crate_loans, take_back_crate_loan, submit_result. "

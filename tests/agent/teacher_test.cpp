@@ -112,6 +112,39 @@ TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsArgumen
   EXPECT_LE(wordings, 2 * first.size()) << "one for each plan of a task";
 }
 
+// The plan that is said before a step.
+std::string planned(const std::string& request, std::size_t next) {
+  std::vector<schemas::GoldStep> steps(4);
+  steps[0].tool = "list_crates";
+  steps[1].tool = "find_member";
+  steps[2].tool = "drop_crate";
+  steps[2].needs = {0, 1};
+  steps[3].kind = schemas::GoldKind::submit;
+  for (auto& step : steps) step.args = test::json("{}");
+  agent::Facts facts;
+  schemas::Turn turn;
+  turn.role = "user";
+  turn.text = request;
+  facts.read({turn});
+  const std::vector<std::size_t> calls = {0, 1, 2};
+  return agent::plan({.steps = steps, .next = next, .call_of_step = calls}, facts);
+}
+
+TEST(TeacherPlan, WhatDependsOnWhatIsSeenIsPlannedWhenItWasSeen) {
+  const std::string request = "Drop the crate of the member Ada Lovelace";
+  EXPECT_EQ(planned(request + ".", 0),
+            "Plan: submit_result; Drop the crate: drop_crate; member: find_member; crate: "
+            "list_crates. Order: list_crates, find_member, drop_crate, submit_result. ");
+  EXPECT_EQ(planned(request + ".", 2), "");
+  const std::string other = request + "; if that cannot be done, lock it.";
+  EXPECT_EQ(planned(other, 0),
+            "Plan: member: find_member; crate: list_crates. Order: list_crates, find_member. ");
+  EXPECT_EQ(planned(other, 1), "");
+  EXPECT_EQ(planned(other, 2),
+            "Plan: submit_result; Drop the crate: drop_crate. Order: drop_crate, submit_result. ");
+  EXPECT_EQ(planned(other, 3), "");
+}
+
 TEST(TeacherPlan, APhraseIsTheStretchOfTheRequestThatHasMostOfTheToolsWords) {
   using agent::phrase_of;
   const std::string request =
