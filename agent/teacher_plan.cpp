@@ -40,6 +40,39 @@ bool looks(std::string_view tool) {
                      [](const auto& stem) { return stem == "list" || stem == "find"; });
 }
 
+// Names of two words at least that the request has.
+std::vector<std::string> names_in(const std::string& request) {
+  const std::vector<Token> words = tasks::solvers::tokens_of(request);
+  const auto named = [](const Token& word) {  // no word of a telegram
+    return word.capital && std::any_of(word.text.begin() + 1, word.text.end(),
+                                       [](char c) { return c < 'A' || c > 'Z'; });
+  };
+  std::vector<std::string> out;
+  for (std::size_t i = 0, end = 0; i < words.size(); i = std::max(end, i + 1)) {
+    if (!named(words[i]) || words[i].begins_sentence) continue;
+    for (end = i + 1; end < words.size() && named(words[end]); ++end)
+      if (words[end].begins_sentence || words[end].begin != words[end - 1].end + 1) break;
+    if (end > i + 1)
+      out.push_back(request.substr(words[i].begin, words[end - 1].end - words[i].begin));
+  }
+  return out;
+}
+
+// What a list that the request has no word of is read for: the one name that no tool is asked for.
+// "" where it is not the only such list or name.
+std::string name_left(const std::vector<GoldStep>& steps, const Facts& facts) {
+  std::set<std::string> left, lists;
+  for (auto& name : names_in(facts.request())) left.insert(std::move(name));
+  for (const auto& step : steps) {
+    if (step.kind != GoldKind::call || is_page(step)) continue;
+    const std::string sought = name_sought(step, facts);
+    left.erase(sought);
+    if (sought.empty() && looks(step.tool) && phrase_of(step.tool, facts.request()).empty())
+      lists.insert(step.tool);
+  }
+  return left.size() == 1 && lists.size() == 1 ? *left.begin() : "";
+}
+
 // The first step that does something: what it tells is used by no later one.
 std::size_t first_act(const std::vector<GoldStep>& steps) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -138,6 +171,7 @@ std::string plan(const Outlook& outlook, const Facts& facts) {
     if (is_page(step) || step.kind != GoldKind::call) continue;
     std::string phrase = name_sought(step, facts);
     if (phrase.empty()) phrase = phrase_of(step.tool, facts.request());
+    if (phrase.empty() && looks(step.tool)) phrase = name_left(outlook.steps, facts);
     const std::string one = phrase + (phrase.empty() ? "" : ": ") + step.tool;
     if (said.insert(one).second) out += (out.empty() ? "Plan: " : "; ") + one;
   }

@@ -145,6 +145,15 @@ TEST(TeacherPlan, WhatDependsOnWhatIsSeenIsPlannedWhenItWasSeen) {
   EXPECT_EQ(planned(other, 3), "");
 }
 
+TEST(TeacherPlan, AListThatTheRequestHasNoWordOfIsReadForTheNameThatIsLeft) {
+  EXPECT_EQ(planned("Drop the crate of Ada Lovelace. LINE BAD STOP", 0),
+            "Plan: submit_result; Drop the crate: drop_crate; Ada Lovelace: find_member; crate: "
+            "list_crates. Order: list_crates, find_member, drop_crate, submit_result. ");
+  EXPECT_EQ(planned("Drop the crate of Ada Lovelace in Quiet Bay.", 0),  // which is it?
+            "Plan: submit_result; Drop the crate: drop_crate; find_member; crate: "
+            "list_crates. Order: list_crates, find_member, drop_crate, submit_result. ");
+}
+
 TEST(TeacherPlan, APhraseIsTheStretchOfTheRequestThatHasMostOfTheToolsWords) {
   using agent::phrase_of;
   const std::string request =
