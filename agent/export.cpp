@@ -23,6 +23,12 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kTextShardBytes = 32U << 20;
 
+bool reasons_with(const schemas::Trajectory& t, const std::string& text) {
+  return !text.empty() && std::any_of(t.turns.begin(), t.turns.end(), [&](const auto& turn) {
+    return turn.reasoning.find(text) != std::string::npos;
+  });
+}
+
 class Writer {
  public:
   Writer(tasks::Store& store, const ExportOptions& options, fs::path folder)
@@ -51,7 +57,8 @@ class Writer {
     if (options_.progress) options_.progress(++done_, total_);
     const bool other = !options_.policy.empty() && t.policy != options_.policy &&
                        !(options_.policy == "http" && t.policy.rfind("http:", 0) == 0);
-    if (other || t.verdict.score < options_.min_score || left_out.count(t.task_id) != 0) {
+    if (other || t.verdict.score < options_.min_score || left_out.count(t.task_id) != 0 ||
+        reasons_with(t, options_.without)) {
       ++summary.left_out;
       return std::nullopt;
     }

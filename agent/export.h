@@ -33,6 +33,7 @@ struct ExportOptions {
   RenderSettings render;
   std::int64_t context = 0;  // tokens: leave out longer sequences; 0: none
   bool no_issues = false;    // leave out tasks with an open issue
+  std::string without;       // leave out episodes whose reasoning has this text; "": none
   // preference: a jail with nothing loaded, for playing gold plans and near misses.
   std::function<Result<std::unique_ptr<sandbox::ToolHost>>()> open_host;
   const std::atomic<bool>* interrupted = nullptr;

@@ -136,7 +136,8 @@ std::string export_card(const ExportSummary& s,
   if (!pairs)
     out += "Left out: scores below " + fixed(options.min_score, 2) +
            (options.policy.empty() ? "" : ", policies other than `" + options.policy + "`") +
-           (options.no_issues ? ", tasks with an open issue" : "") + ".\n\n";
+           (options.no_issues ? ", tasks with an open issue" : "") +
+           (options.without.empty() ? "" : ", reasoning with `" + options.without + "`") + ".\n\n";
   out += "Splits follow the environment: no schema class stands in both.\n\n";
   out += pairs ? pair_tables(s) : policy_tables(s);
   out += "\n## Kinds of goal\n\n| kind | lines |\n|---|---:|\n";

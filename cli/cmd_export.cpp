@@ -96,6 +96,8 @@ Result<int> cmd_export(Context& context, const Words& words) {
   options.integer("--context", wanted.context, 0, INT64_MAX,
                   "tokens: leave out longer sequences; 0 is none");
   options.flag("--no-issues", wanted.no_issues, "leave out tasks with an open issue");
+  options.text("--without", wanted.without, "TEXT",
+               "leave out episodes whose reasoning has this text");
   mount_option(options, common);
   isolation_option(options, common);
   store_options(options, common);

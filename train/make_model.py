@@ -45,8 +45,8 @@ def make_data(work, d, seed):
     make_store(work / "train.db", d, d["gen"], d["envs"], d["tasks_per_env"], d["seed"])
     held = d["held_out"]
     make_store(work / "held_out.db", d, held.get("gen", d["gen"]), held["envs"], held["tasks_per_env"], held["seed"])
-    run(SEEDBED, "export", work / "train.db", "--format", "prompts", "--policy", d.get("policy", "teacher"),
-        "--thinking", d.get("thinking", "both"), "--out", work / "texts")
+    chosen = ["--policy", d.get("policy", "teacher"), *(["--without", d["without"]] if d.get("without") else [])]
+    run(SEEDBED, "export", work / "train.db", "--format", "prompts", *chosen, "--thinking", d.get("thinking", "both"), "--out", work / "texts")
     texts = sorted((work / "texts").rglob("*.txt"))
     how = ["--bare-words"] if d.get("bare_words") else []
     if d.get("phrases"):
@@ -58,8 +58,8 @@ def make_data(work, d, seed):
     run(SEEDBED, "engine", "train-tokenizer", "--vocab", d["vocab"], "--chat", *how, "--out", work / "tokenizer.json", *texts)
     for name in ("train", "held_out"):
         order = "shuffled" if name == "train" else "kept"
-        run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", "--policy",
-            d.get("policy", "teacher"), "--thinking", d.get("thinking", "on"), "--tool-order", order, "--min-score", "1", "--out", work / name)
+        run(SEEDBED, "export", work / f"{name}.db", "--format", "tokens", "--tokenizer", work / "tokenizer.json", *chosen,
+            "--thinking", d.get("thinking", "on"), "--tool-order", order, "--min-score", "1", "--out", work / name)
     state.write_text(json.dumps({"data": d, "done": True}))
     return names
 

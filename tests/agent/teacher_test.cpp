@@ -183,6 +183,32 @@ TEST_F(TeacherRun, AnEpisodeIsAFunctionOfSeedTaskAndSample) {
   EXPECT_NE(runs_digest(*store), one);
 }
 
+TEST_F(TeacherRun, ExportsLeaveOutEpisodesWhoseReasoningHasAText) {
+  run(options("plain-teacher"));
+  std::int64_t with = 0, all = 0;
+  const std::string text = "Order: find_";
+  for (const auto& episode : episodes()) {
+    const auto& turns = episode.trajectory.turns;
+    ++all;
+    with += std::any_of(turns.begin(), turns.end(), [&](const auto& turn) {
+      return turn.reasoning.find(text) != std::string::npos;
+    });
+  }
+  ASSERT_GT(with, 0);
+  ASSERT_LT(with, all);
+  agent::ExportOptions e;
+  e.format = agent::ExportFormat::trl;
+  e.out = (folder / "out").string();
+  e.without = text;
+  const auto made = agent::export_dataset(*store, e);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->left_out, with);
+  EXPECT_EQ(made->train + made->heldout, all - with);
+  std::ifstream card(folder / "out/README.md");
+  const std::string told((std::istreambuf_iterator<char>(card)), {});
+  EXPECT_NE(told.find("reasoning with `" + text), std::string::npos);
+}
+
 TEST_F(TeacherRun, ExportsTellWhichTurnsAreNotToBeLearnt) {
   auto o = options("teacher");
   o.samples = 12;
