@@ -134,7 +134,7 @@ def selection(options):
     """Sparse beside dense, and what the indexer keeps."""
     measured = json.loads(options.measure.read_text())
     recall, dense, sparse = measured["recall"], measured["dense"], measured["sparse"]
-    of = f"on {measured['trajectories']} episodes of default environments (file: `{options.measure.name}`)"
+    of = f"of {measured.get('what', options.measure.stem)}: {measured['trajectories']} episodes (file: `{options.measure.name}`)"
     out = ["## Selection", "", f"`python -m seedbed_train measure` {of}.", ""]
     out += ["| | dense | sparse |", "|---|---|---|"]
     out.append(f"| loss of the agent's tokens | {dense['agent_loss']:.3f} | {sparse['agent_loss']:.3f} |")
