@@ -130,11 +130,6 @@ Result<int> cmd_gen(Context& context, const Words& words) {
                       "found with --from-db, which holds nothing out", "leave --split out");
 
   if (options.given("--from-mcp")) {
-    // Behind an empty `--from-mcp=` the next word is taken, which would then be missing.
-    if (mcp.command.starts_with("-"))
-      return make_error(Where::usage, "seedbed gen", "--from-mcp",
-                        "found the flag '" + mcp.command + "', wanted the command of a server",
-                        "for instance --from-mcp 'python3 -m my_server'");
     box.common = common;
     return generate_from_mcp(context, mcp, box, arguments, common.dry_run);
   }

@@ -174,9 +174,7 @@ Step Options::parse(const std::vector<std::string>& words) {
     }
     // Or the next word would be its value.
     if (word.starts_with("--") && word.find('=') == word.size() - 1)
-      return make_error(Where::usage, "seedbed " + command_, word, "nothing after '='",
-                        "give a value; an empty one is written " +
-                            word.substr(0, word.size() - 1) + " ''");
+      return wrong(word, "nothing after '='", "a value");
   }
   std::vector<std::string> loose;
   try {
