@@ -165,6 +165,25 @@ Error Options::wrong(const std::string& name,
                     "see `seedbed " + command_ + " --help`");
 }
 
+// A flag without its value would take the next word, whatever it is.
+Step Options::values_follow(const std::vector<std::string>& words) const {
+  const auto flag_of = [this](const std::string& word) {
+    return std::find_if(
+        flags_.begin(), flags_.end(),
+        [name = word.substr(0, word.find('='))](const Item& f) { return f.name == name; });
+  };
+  for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    const auto flag = flag_of(words[i]);
+    if (flag == flags_.end() || flag->value.empty()) continue;
+    if (words[i].ends_with('=') && words[i].size() == flag->name.size() + 1)
+      return wrong(words[i], "nothing after '='", flag->value);
+    if (words[i] != flag->name || ++i == words.size()) continue;
+    if (flag_of(words[i]) != flags_.end())
+      return wrong(flag->name, "the flag '" + words[i] + "'", flag->value);
+  }
+  return std::nullopt;
+}
+
 Step Options::parse(const std::vector<std::string>& words) {
   for (const auto& word : words) {
     if (word == "--") break;
@@ -172,10 +191,8 @@ Step Options::parse(const std::vector<std::string>& words) {
       wants_help_ = true;
       return std::nullopt;
     }
-    // Or the next word would be its value.
-    if (word.starts_with("--") && word.find('=') == word.size() - 1)
-      return wrong(word, "nothing after '='", "a value");
   }
+  if (auto error = values_follow(words)) return error;
   std::vector<std::string> loose;
   try {
     CLI::App app;

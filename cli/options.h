@@ -66,6 +66,7 @@ class Options {
     bool seen = false;
   };
   void add(Item item);
+  [[nodiscard]] Step values_follow(const std::vector<std::string>& words) const;
   [[nodiscard]] Error unknown(const std::string& word) const;
   [[nodiscard]] Error wrong(const std::string& name,
                             const std::string& found,

@@ -79,6 +79,7 @@ TEST(FromMcp, NoCommandIsNoServerAndNoOtherGenerator) {
   const std::pair<Words, const char*> table[] = {
       {{"--from-mcp", "", "--tasks", "t.jsonl"}, "'--from-mcp': found ''"},
       {{"--tasks", "t.jsonl", "--from-mcp=", "--fresh"}, "'--from-mcp=': found nothing after '='"},
+      {{"--tasks", "t.jsonl", "--from-mcp", "--fresh"}, "found the flag '--fresh'"},
       {{"--tasks", "t.jsonl", "--from-mcp", "  "}, "found no program"},
   };
   for (const auto& [words, says] : table) {

@@ -87,10 +87,16 @@ TEST(Options, WrongValuesSayFoundAndWanted) {
   EXPECT_NE(refusal({"a.db", "--name", ""}), "");
 }
 
-TEST(Options, AnEqualsSignWithoutAValueTakesNoOtherWord) {
+TEST(Options, AFlagWithoutItsValueTakesNoOtherWord) {
   const auto message = refusal({"a.db", "--name=", "b.db"});
   EXPECT_NE(message.find("--name="), std::string::npos) << message;
-  EXPECT_NE(message.find("nothing after '='"), std::string::npos) << message;
+  EXPECT_NE(message.find("nothing after '=', wanted NAME"), std::string::npos) << message;
+  for (const Words& words : {Words{"a.db", "--name", "--json"}, {"a.db", "--name", "--seed=3"}}) {
+    const auto said = refusal(words);
+    EXPECT_NE(said.find("the flag '" + words[2] + "', wanted NAME"), std::string::npos) << said;
+  }
+  EXPECT_EQ(refusal({"a.db", "--name=--json"}), "");
+  EXPECT_EQ(refusal({"a.db", "--name", "--other="}), "");
 }
 
 TEST(Options, MissingPartsAreNamed) {
