@@ -139,7 +139,9 @@ Result<PythonReply> PythonHost::ask(std::string_view code, Milliseconds wall, bo
       const Value* status = message->find("ended");
       if (status == nullptr && is_number(said_id, id)) {
         fill(*message, reply);
-        if (once || !reply.error.starts_with("SystemExit")) break;
+        // One that was killed meanwhile has an end to be waited for, answer or not.
+        const bool ends = interrupts > 1 || reply.error.starts_with("SystemExit");
+        if (once || !ends) break;
       } else if (status != nullptr && status->is_int() && is_number(said_id, started_)) {
         const int how = static_cast<int>(status->as_int());
         session_ = false;

@@ -123,7 +123,7 @@ void Resident::read_streams(box::BoundedText* out, box::BoundedText* err) {
 // False where nobody will ever say more.
 bool Resident::read_messages() {
   std::array<char, 65536> piece{};
-  while (messages_ && kept_.size() <= kMaxMessage) {
+  while (messages_ && kept_.size() - taken_ <= kMaxMessage) {
     const ssize_t n = ::read(messages_.get(), piece.data(), piece.size());
     if (n > 0) {
       kept_.append(piece.data(), static_cast<std::size_t>(n));
@@ -139,6 +139,7 @@ bool Resident::read_messages() {
 bool Resident::take(Heard& heard) {
   const auto at = kept_.find(end_, searched_);
   if (at == std::string::npos) {
+    kept_.erase(0, std::exchange(taken_, 0));
     searched_ = kept_.size();
     if (kept_.size() <= kMaxMessage) return false;
     heard.what = Heard::What::overlong;
@@ -147,9 +148,13 @@ bool Resident::take(Heard& heard) {
     return true;
   }
   heard.what = Heard::What::message;
-  heard.message = kept_.substr(0, at);
-  kept_.erase(0, at + 1);
-  searched_ = 0;
+  heard.message = kept_.substr(taken_, at - taken_);
+  searched_ = taken_ = at + 1;
+  // Seldom enough that a flood of short messages costs no more than its bytes.
+  if (taken_ > kept_.size() / 2) {
+    kept_.erase(0, taken_);
+    searched_ = taken_ = 0;
+  }
   return true;
 }
 

@@ -69,7 +69,7 @@ class Resident {
   std::uint32_t job_ = 0;
   Fd in_, messages_, out_, err_;
   std::string kept_;  // of messages
-  std::size_t searched_ = 0;
+  std::size_t taken_ = 0, searched_ = 0;
   bool alive_ = true, closing_ = false;
   Heard ended_;
 };

@@ -322,6 +322,27 @@ TEST_F(PythonHostTest, WhatWritesToTheChannelFoolsItselfAlone) {
   EXPECT_LT(flood.output.size(), 300'000U);
 }
 
+TEST_F(PythonHostTest, AnAnswerThatComesWhenItsSessionIsKilledLeavesNone) {
+  auto host = python();
+  ASSERT_NE(host, nullptr);
+  // The channel holds so much that the host is still reading it when it kills; a piece of 16 KiB
+  // is there whole or not at all.
+  for (const char* heeds : {"0.46", "0.47", "0.48", "0.49", "0.50"}) {
+    const auto late = run(*host,
+                          std::string("import os, signal, time\nbegin = time.monotonic()\n"
+                                      "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+                                      "while time.monotonic() < begin + 0.3 + ") +
+                              heeds +
+                              ":\n  for fd in range(3, 64):\n    try: os.write(fd, (b' ' * 511 "
+                              "+ b'\\n') * 32)\n    except OSError: pass\n",
+                          Milliseconds{300});
+    EXPECT_NE(late.end, PythonReply::End::done) << heeds;
+    const auto next = run(*host, "3 + 2");
+    EXPECT_EQ(next.end, PythonReply::End::done) << heeds;
+    EXPECT_EQ(next.value, "5") << heeds;
+  }
+}
+
 TEST_F(PythonHostTest, ASessionThatEndsBetweenTwoRunsIsToldWithTheNext) {
   auto host = python();
   ASSERT_NE(host, nullptr);
