@@ -140,7 +140,9 @@ def selection(options):
     out.append(f"| loss of the agent's tokens | {dense['agent_loss']:.3f} | {sparse['agent_loss']:.3f} |")
     out += [f"| replies right | {percent(dense['turns_right'])} | {percent(sparse['turns_right'])} |", ""]
     if recall:
-        kept = f"selection {percent(recall['selection'])}, the last {recall['k']} positions {percent(recall['window'])}, chance {percent(recall['chance'])}"
+        most = f" (the most that so many could: {percent(recall['best'])})" if "best" in recall else ""
+        window, chance = percent(recall["window"]), percent(recall["chance"])
+        kept = f"selection {percent(recall['selection'])}{most}, the last {recall['k']} positions {window}, chance {chance}"
         out += [f"Attention's mass kept at positions from {recall['least_position']:,} on, {recall['k']} keys each: {kept}.", ""]
     return out
 

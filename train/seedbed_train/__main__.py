@@ -2,10 +2,16 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-import torch
+from .grain import KEPT_KERNELS
+
+for name, value in KEPT_KERNELS.items():  # read when torch is loaded
+    os.environ.setdefault(name, value)
+
+import torch  # noqa: E402
 
 from . import checkpoint, conversations, data, plot, recall
 from .errors import TrainError

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import hints
+from .grain import up_to_grain
 
 
 def rms_norm(x, weight, eps):
@@ -233,21 +234,35 @@ _biases = {}
 
 
 def _causal_bias(rows, context, dtype, device):
-    """0 where row i sees key j (j <= context + i), else -inf; kept, since spans of a training run are alike in size."""
+    """0 where row i sees key j (j <= context + i), else -inf, of rows and keys as many as `_fused` makes of them; kept, since spans of a
+    training run are alike in size."""
+    keys = up_to_grain(context + rows)
+    wide, rows = keys - context, up_to_grain(rows)
     key = (dtype, device)
     held = _biases.get(key)
-    if held is None or held.shape[0] < rows or held.shape[1] - held.shape[0] < context:
-        size, zeros = (rows, context) if held is None else (max(rows, held.shape[0]), max(context, held.shape[1] - held.shape[0]))
+    if held is None or held.shape[0] < max(rows, wide) or held.shape[1] - held.shape[0] < context:
+        size, zeros = (max(rows, wide), context) if held is None else (max(rows, wide, held.shape[0]), max(context, held.shape[1] - held.shape[0]))
         triangle = torch.full((size, size), float("-inf"), dtype=dtype, device=device).triu(1)
         held = _biases[key] = torch.cat((torch.zeros(size, zeros, dtype=dtype, device=device), triangle), 1)
     zeros = held.shape[1] - held.shape[0]
-    return held[:rows, zeros - context : zeros + rows]
+    return held[:rows, zeros - context : zeros - context + keys]
+
+
+def _filled(x, rows, columns=0, value=0.0):
+    return F.pad(x, (0, columns, 0, rows), value=value) if rows or columns else x
 
 
 def _fused(q, k, v, mask, causal, scale):
-    """Scaled dot products; value heads are filled up to the keys' width, which the fused kernels want."""
-    width = v.shape[-1]
-    if width < q.shape[-1]:
-        v = F.pad(v, (0, q.shape[-1] - width))
+    """Scaled dot products; value heads are filled up to the keys' width, which the fused kernels want, and rows and keys up to a
+    multiple of GRAIN: what is added is seen by added rows alone, whose output is dropped. mask: as many of either as there are, or
+    with those that are added."""
+    rows, width = q.shape[2], v.shape[-1]
+    more_rows, more_keys = up_to_grain(rows) - rows, up_to_grain(k.shape[2]) - k.shape[2]
+    if mask is not None:
+        low, high = (False, True) if mask.dtype == torch.bool else (float("-inf"), 0.0)
+        mask = _filled(mask, 0, k.shape[2] + more_keys - mask.shape[1], low)
+        mask = _filled(mask, rows + more_rows - mask.shape[0], 0, high)
+    v = _filled(v, more_keys, q.shape[-1] - width)
+    q, k = _filled(q, more_rows), _filled(k, more_keys)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
-    return out[..., :width]
+    return out[:, :, :rows, :width]

@@ -366,7 +366,8 @@ def loss(q, keys, rows, taught, context, scale):
     """q [rows asked, dim] of one head, keys [context + rows, dim]; rows: which rows of the span q is of, rising, or None: all.
     -> sum over the taught rows of -log of the attention on their places."""
     asked = taught.rows if rows is None else torch.searchsorted(rows, taught.rows)
-    scores = (q[asked].float() @ keys.float().T).float() * scale
+    with torch.autocast(q.device.type, enabled=False):  # f32 has kernels for every shape
+        scores = (q[asked].float() @ keys.float().T) * scale
     seen = torch.arange(scores.shape[1], device=q.device) <= context + taught.rows[:, None]
     logs = scores.masked_fill(~seen, float("-inf")).log_softmax(-1)
     return -torch.logsumexp(logs.masked_fill(~taught.places, float("-inf")), -1).sum()

@@ -15,7 +15,8 @@ from .attention import Mode
 from .config import Config
 from .errors import TrainError
 from .evaluate import evaluate
-from .model import GRAIN, Model
+from .grain import GRAIN
+from .model import Model
 from .optim import Optimizers, schedule
 from .recipe import read_recipe  # noqa: F401 (part of this module's interface)
 from .words import plain_words, rare_words

@@ -10,13 +10,7 @@ from torch.nn import functional as F
 
 from . import hints
 from .attention import Angles, Attention, Mode, RMSNorm
-
-
-GRAIN = 64  # products take rows in multiples of it: libraries build a kernel for every shape that they have not seen, which costs more than the product
-
-
-def up_to_grain(count):
-    return (count + GRAIN - 1) // GRAIN * GRAIN
+from .grain import up_to_grain
 
 
 def rows_of_loss(weights):
