@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint, copying, data, hints, renaming
+from . import checkpoint, copying, data, hints, lanes, renaming
 from .attention import Mode
 from .config import Config
 from .errors import TrainError
@@ -28,6 +28,7 @@ class Run:
         self.recipe, self.records, self.held_out, self.out, self.quiet = recipe, records, held_out, Path(out), quiet
         if threads:
             torch.set_num_threads(threads)
+        self.threads = torch.get_num_threads()
         self.device = torch.device(device)
         self.autocast = bool(recipe.get("bf16", True)) and (self.device.type == "cuda" or _cpu_has_bf16())
         self.config = Config.from_dict(recipe["model"], "recipe")
@@ -144,10 +145,6 @@ class Run:
 
     def _hint(self, pack, mode):
         """What heads and the stream are taught on a pack (hints.py)."""
-        if self.hinter is None:
-            self.marks = [hints.mark_direction(self.config, mark, self.device) for mark in range(hints.MARKS)]
-            self._words_needed("hint_weight")
-            self.hinter = hints.Hinter(self.tokenizer, self.config.vocab_size)
         (found, marked), last = self.hinter.of(pack), self.config.num_hidden_layers - 1
         taught = lambda part: {number: parts[part] for number, parts in found.items() if parts[part] is not None}
         mode.hints = [(*hints.head_of(name, last + 1), taught(part)) for part, name in enumerate(hints.PARTS)]
@@ -178,9 +175,12 @@ class Run:
 
     def _one(self, stage):
         begin = time.monotonic()
-        kind, mtp = stage["stage"], stage.get("mtp_weight", 0.0)
+        kind = stage["stage"]
+        if stage.get("hint_weight") and self.hinter is None:
+            self.marks = [hints.mark_direction(self.config, mark, self.device) for mark in range(hints.MARKS)]
+            self._words_needed("hint_weight")
+            self.hinter = hints.Hinter(self.tokenizer, self.config.vocab_size)
         generator = torch.Generator().manual_seed(self.recipe["seed"] * 1_000_003 + self.step)
-        mode = Mode(kind, probes=stage.get("probes", 64), generator=generator)
         share = stage.get("prompt_share", 1.0)
         packs = [self.stream.next().thin(share, generator).to(self.device) for _ in range(stage["packs"])]
         rows = sum(p.rows for p in packs)
@@ -189,29 +189,19 @@ class Run:
         weight = float(sum(p.weights.sum() for p in packs))
         sums = {}
         self.optimizers.zero_grad()
-        for pack in packs:
-            mode.hint_losses, mode.mark_losses = {}, []
-            if stage.get("hint_weight"):
-                self._hint(pack, mode)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                out = self.model.losses(pack, mode, mtp > 0)
-            loss = torch.zeros((), device=self.device)
-            if kind != "warmup":
-                loss = out["language"][0] / weight
-                if "mtp" in out:
-                    loss = loss + mtp * out["mtp"][0] / weight
-            if "hint" in out:
-                loss = loss + stage["hint_weight"] * out["hint"][0] / out["hint"][1].clamp_min(1) / len(packs)
-            if "marks" in out:
-                loss = loss + stage["hint_weight"] * out["marks"][0] / len(packs)
-            if "index" in out:
-                loss = loss + out["index"][0] / out["index"][1] / len(packs)
-            loss.backward()
+        parameters = self.optimizers.parameters()
+        modes = [Mode(kind, probes=stage.get("probes", 64), generator=generator) for _ in packs]
+        work = lambda pack, mode: self._gradients(stage, pack, mode, parameters, weight, len(packs))
+        # Packs that draw nothing at random may be worked on side by side; they are added in their order.
+        several = self.threads if kind == "dense" and self.device.type == "cpu" else 1
+        for gradients, out in lanes.each(work, packs, modes, several):
+            for parameter, gradient in zip(parameters, gradients):
+                if gradient is not None:
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
             for key, value in out.items():
-                sums[key] = sums.get(key, 0) + value.detach().double().cpu()
+                sums[key] = sums.get(key, 0) + value
         if self.hold:
             self.hold.gradients()
-        parameters = self.optimizers.parameters()
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, stage.get("clip", 1.0)))
         language = float(sums["language"][0] / sums["language"][1])
         if not math.isfinite(norm) or not math.isfinite(language):
@@ -243,6 +233,27 @@ class Run:
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._show(line, stage, rows / seconds)
+
+    def _gradients(self, stage, pack, mode, parameters, weight, packs):
+        """Of one pack of a step: gradients by parameter (None: it has no part in the loss), and the losses' sums."""
+        if stage.get("hint_weight"):
+            self._hint(pack, mode)
+        mtp = stage.get("mtp_weight", 0.0)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            out = self.model.losses(pack, mode, mtp > 0)
+        loss = torch.zeros((), device=self.device)
+        if mode.stage != "warmup":
+            loss = out["language"][0] / weight
+            if "mtp" in out:
+                loss = loss + mtp * out["mtp"][0] / weight
+        if "hint" in out:
+            loss = loss + stage["hint_weight"] * out["hint"][0] / out["hint"][1].clamp_min(1) / packs
+        if "marks" in out:
+            loss = loss + stage["hint_weight"] * out["marks"][0] / packs
+        if "index" in out:
+            loss = loss + out["index"][0] / out["index"][1] / packs
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return gradients, {key: value.detach().double().cpu() for key, value in out.items()}
 
     def _show(self, line, stage, rate):
         if self.quiet:

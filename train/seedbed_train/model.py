@@ -82,24 +82,24 @@ class MoE(nn.Module):
         self.gate = Gate(config)
         self.experts = Experts(config)
         self.shared_experts = MLP(config.hidden_size, config.n_shared_experts * config.moe_intermediate_size) if config.n_shared_experts else None
-        self.load = torch.zeros(config.n_routed_experts)  # tokens since the last step, on the CPU
+        self.loads = []  # of each pass since the last step: tokens of each expert
 
     def forward(self, x):
         chosen, weights = self.gate(x)
         out, counts = self.experts(x, chosen, weights)
         if self.training:
-            self.load += torch.tensor(counts, dtype=torch.float32)
+            self.loads.append(counts)
         return out + self.shared_experts(x) if self.shared_experts is not None else out
 
     @torch.no_grad()
     def rebalance(self, speed):
         """Experts with more than the mean load are chosen less. -> the largest load over the mean."""
-        mean = self.load.mean()
         bias = self.gate.e_score_correction_bias
-        bias += speed * torch.sign(mean - self.load).to(bias.device)
-        worst = float(self.load.max() / mean.clamp_min(1))
-        self.load.zero_()
-        return worst
+        load = torch.tensor([*self.loads, [0] * len(bias)], dtype=torch.float32).sum(0)
+        mean = load.mean()
+        bias += speed * torch.sign(mean - load).to(bias.device)
+        self.loads.clear()
+        return float(load.max() / mean.clamp_min(1))
 
 
 class Layer(nn.Module):

@@ -53,6 +53,22 @@ class Learning(Base):
         self.assertTrue(any(not torch.equal(t, before[n]) for n, t in run.model.state_dict().items()))
 
 
+class SideBySide(Base):
+    def test_packs_on_threads_of_their_own_give_what_one_after_the_other_gives(self):
+        recipe = kit.recipe({"stage": "dense", "steps": 6, "packs": 3, "rows": 120})
+        records = self.records(environments=8, tasks=4)
+        ends = {}
+        for name, threads in (("one", 1), ("two", 2), ("again", 2)):
+            torch.set_num_threads(threads)
+            run = Run(recipe, records, self.folder / name, quiet=True)
+            run.train()
+            ends[name] = run.model.state_dict()
+            self.assertEqual(torch.get_num_threads(), threads)
+        for name, tensor in ends["two"].items():
+            self.assertTrue(torch.equal(tensor, ends["again"][name]), name)
+            torch.testing.assert_close(tensor, ends["one"][name], rtol=0.02, atol=0.002, msg=name)
+
+
 class Resuming(Base):
     def test_legs_end_where_one_run_ends(self):
         recipe = kit.recipe({"stage": "dense", "steps": 5}, {"stage": "warmup", "steps": 3}, {"stage": "sparse", "steps": 4, "mtp_weight": 0.3})

@@ -134,7 +134,7 @@ class Experts(unittest.TestCase):
         x = torch.randn(50, 32)
         chosen, weights = moe.gate(x)
         torch.testing.assert_close(weights.sum(-1), torch.ones(50))
-        moe.load = torch.tensor([9.0, 1.0, 5.0, 5.0])
+        moe.loads = [[4, 1, 2, 5], [5, 0, 3, 0]]
         self.assertAlmostEqual(moe.rebalance(0.1), 9 / 5)
         self.assertEqual([round(b, 3) for b in moe.gate.e_score_correction_bias.tolist()], [-0.1, 0.1, 0.0, 0.0])
         moe.gate.e_score_correction_bias[2] = 100.0
