@@ -264,7 +264,8 @@ class Worker {
   // The jail's socket is watched through a duplicate, so that neither side closes the other's.
   asio::awaitable<std::optional<Result<schemas::ToolResult>>> call(const schemas::ToolCall& made,
                                                                    int wall_ms) {
-    if (auto failed = host_->send(made)) co_return Result<schemas::ToolResult>(*std::move(failed));
+    if (auto failed = host_->send(made, wall_ms))
+      co_return Result<schemas::ToolResult>(*std::move(failed));
     if (!wait_.is_open()) {
       boost::system::error_code failed;
       const int copy = ::dup(host_->descriptor());

@@ -31,6 +31,8 @@ Step settle(const Options& options, agent::ExportOptions& wanted) {
   for (const char* name : {"--tokenizer", "--context"})
     if (!tokens && options.given(name))
       return needless(name, "leave it out, or name --format tokens");
+  if (wanted.format != agent::ExportFormat::preference && options.given("--mount"))
+    return needless("--mount", "leave it out, or name --format preference");
   for (const char* name : {"--thinking", "--tool-order", "--seed"})
     if (!renders && options.given(name))
       return needless(name, "leave it out, or name --format tokens and --tokenizer FILE");

@@ -105,11 +105,21 @@ Result<sandbox::BoxMount> mount_of(const std::string& text) {
   return out;
 }
 
+Result<sandbox::BoxMount> server_mount_of(const std::string& text) {
+  auto mount = mount_of(text);
+  if (mount.ok() && mount->writable)
+    return make_error(Where::usage, "option", "--mount " + text,
+                      "found a place that could be written, wanted one that stays as it is",
+                      "leave :rw out; what a server may change is given to `seedbed gen "
+                      "--from-mcp` with --files, and each episode begins with it");
+  return mount;
+}
+
 Result<std::shared_ptr<Jails>> start_jails(const std::string& isolation,
                                            const std::vector<std::string>& mounts) {
   std::map<std::string, std::string> sources;
   for (const auto& text : mounts) {
-    SEEDBED_TRY(const auto mount, mount_of(text));
+    SEEDBED_TRY(const auto mount, server_mount_of(text));
     sources[mount.target] = mount.source;
   }
   auto jails = std::make_shared<Jails>();

@@ -36,7 +36,9 @@ void isolation_option(Options& options, Common& common);
 void mount_option(Options& options,
                   Common& common);  // of servers, beside what their environments say
 Result<sandbox::BoxMount> mount_of(const std::string& text);  // SRC:DST[:rw]
-sandbox::Isolation isolation_of(const std::string& name);     // what that option says
+// SRC:DST of a server's environment, whose files stay as they are.
+Result<sandbox::BoxMount> server_mount_of(const std::string& text);
+sandbox::Isolation isolation_of(const std::string& name);  // what that option says
 void shard_option(Options& options, Common& common);
 
 // Where jails come from: those of SQL tools, and those of servers of somebody else.

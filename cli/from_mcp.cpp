@@ -19,12 +19,7 @@ Result<envgen::ServerSource> source_of(const FromMcpArguments& arguments, const 
     return make_error(Where::usage, "option", "--from-mcp", "found no program, wanted a server",
                       "for instance --from-mcp 'python3 -m my_server'");
   for (const auto& text : box.mounts) {
-    SEEDBED_TRY(const auto mount, mount_of(text));
-    if (mount.writable)
-      return make_error(
-          Where::usage, "option", "--mount " + text,
-          "found a place that could be written, wanted one that stays as it is",
-          "give what the server may change with --files: each episode begins with it");
+    SEEDBED_TRY(const auto mount, server_mount_of(text));
     out.server.mounts.push_back({mount.source, mount.target, ""});
   }
   out.server.memory_mib = box.memory_mib;

@@ -213,6 +213,11 @@ int Boxes::pid() const {
   return state_->pid;
 }
 
+bool Boxes::lost() const {
+  const std::scoped_lock lock(state_->mutex);
+  return !state_->control;
+}
+
 Result<std::shared_ptr<Boxes>> Boxes::start(Isolation level) {
   SEEDBED_TRY(const std::string program, libexec_path("seedbed-box"));
   std::array<int, 2> pair{};

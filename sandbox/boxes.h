@@ -93,7 +93,8 @@ class Boxes : public std::enable_shared_from_this<Boxes> {
   // `count` boxes, made side by side; fewer only with an error.
   Result<std::vector<std::unique_ptr<LiveBox>>> open(const BoxSpec& spec, int count);
   Result<std::unique_ptr<LiveBox>> open(const BoxSpec& spec);
-  [[nodiscard]] int pid() const;  // of the server
+  [[nodiscard]] int pid() const;    // of the server
+  [[nodiscard]] bool lost() const;  // open() found that it has ended: start another
   struct State;
 
  private:

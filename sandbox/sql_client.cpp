@@ -196,9 +196,9 @@ Result<schemas::ToolResult> SqlHostClient::call(const schemas::ToolCall& call, i
   return read_result(reply);
 }
 
-Step SqlHostClient::send(const schemas::ToolCall& call) {
+Step SqlHostClient::send(const schemas::ToolCall& call, int wall_ms) {
   if (auto e = ready()) return e;
-  write_call(call, kAsyncWallMs);
+  write_call(call, wall_ms);
   if (auto e = send_request(deadline_in(kControlMs))) return e;
   in_flight_ = true;
   return std::nullopt;

@@ -38,12 +38,10 @@ class SqlHostClient final : public ToolHost {
   Result<std::vector<Played>> play(const std::vector<std::vector<schemas::ToolCall>>& plans,
                                    int wall_ms) override;
   Result<std::string> digest() override;
-  // The host itself ends a call sent this way after kAsyncWallMs.
-  Step send(const schemas::ToolCall& call) override;
+  Step send(const schemas::ToolCall& call, int wall_ms) override;
   Result<schemas::ToolResult> receive(int wall_ms) override;
   [[nodiscard]] int descriptor() const override { return process_.socket; }
 
-  static constexpr int kAsyncWallMs = 5'000;
   static constexpr int kGraceMs = 500;  // beyond the host's own limit, before it is given up
 
   // What the host counted since load, as JSON: calls, resets, rebuilt, reprepared, statements,

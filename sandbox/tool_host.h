@@ -45,8 +45,8 @@ class ToolHost {
   virtual Result<std::string> digest() = 0;
 
   // The asynchronous form of call(): send, wait until descriptor() is readable, receive (with its
-  // own deadline for the rest of the frame). One call in flight.
-  virtual Step send(const schemas::ToolCall& call) = 0;
+  // own deadline for the rest of the frame). One call in flight. wall_ms: as for call().
+  virtual Step send(const schemas::ToolCall& call, int wall_ms) = 0;
   virtual Result<schemas::ToolResult> receive(int wall_ms) = 0;
   [[nodiscard]] virtual int descriptor() const = 0;
   // How long a call may wait before it begins, beside its own limit: something is still starting.

@@ -40,8 +40,8 @@ class AnyHost final : public ToolHost {
   Result<std::string> digest() override {
     return host_ == nullptr ? Result<std::string>(nothing()) : host_->digest();
   }
-  Step send(const ToolCall& call) override {
-    return host_ == nullptr ? nothing() : host_->send(call);
+  Step send(const ToolCall& call, int wall_ms) override {
+    return host_ == nullptr ? nothing() : host_->send(call, wall_ms);
   }
   Result<ToolResult> receive(int wall_ms) override {
     return host_ == nullptr ? Result<ToolResult>(nothing()) : host_->receive(wall_ms);

@@ -61,16 +61,25 @@ Step check_server(const schemas::Server& server) {
 
 // ---- ServerPlace ----
 
-Result<std::unique_ptr<LiveBox>> ServerPlace::open(const BoxSpec& spec) {
-  std::shared_ptr<Boxes> boxes;
-  {
-    const std::lock_guard lock(mutex_);
-    if (boxes_ == nullptr) {
-      SEEDBED_TRY(boxes_, Boxes::start(level_));
-    }
-    boxes = boxes_;
+Result<std::shared_ptr<Boxes>> ServerPlace::boxes() {
+  const std::lock_guard lock(mutex_);
+  if (boxes_ == nullptr || boxes_->lost()) {
+    SEEDBED_TRY(boxes_, Boxes::start(level_));
   }
-  return boxes->open(spec);
+  return boxes_;
+}
+
+int ServerPlace::pid() {
+  const std::lock_guard lock(mutex_);
+  return boxes_ == nullptr ? -1 : boxes_->pid();
+}
+
+Result<std::unique_ptr<LiveBox>> ServerPlace::open(const BoxSpec& spec) {
+  SEEDBED_TRY(const auto first, boxes());
+  auto box = first->open(spec);
+  if (box.ok() || !first->lost()) return box;
+  SEEDBED_TRY(const auto next, boxes());
+  return next->open(spec);
 }
 
 // Whoever needs the same tree waits for the first to have read it.
@@ -290,12 +299,12 @@ Result<std::string> ServerHost::digest() {
   return found == loaded_->digest ? loaded_->image_hash : found;
 }
 
-Step ServerHost::send(const ToolCall& made) {
+Step ServerHost::send(const ToolCall& made, int wall_ms) {
   if (sent_.valid()) sent_.wait();
   std::uint64_t ignored = 0;
   static_cast<void>(::read(answered_.get(), &ignored, sizeof ignored));
-  sent_ = std::async(std::launch::async, [this, made]() -> Result<ToolResult> {
-    auto result = call(made, kSentWallMs);
+  sent_ = std::async(std::launch::async, [this, made, wall_ms]() -> Result<ToolResult> {
+    auto result = call(made, wall_ms);
     const std::uint64_t one = 1;
     static_cast<void>(::write(answered_.get(), &one, sizeof one));
     return result;

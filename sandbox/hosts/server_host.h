@@ -27,14 +27,16 @@ class ServerPlace {
   ServerPlace(Isolation level, ReadFiles read, std::map<std::string, std::string> sources = {})
       : level_(level), read_(std::move(read)), sources_(std::move(sources)) {}
 
-  // Starts what makes jails at its first use.
+  // Starts what makes jails at its first use, and again where that has ended.
   Result<std::unique_ptr<LiveBox>> open(const BoxSpec& spec);
+  [[nodiscard]] int pid();  // of what makes jails; -1 before the first
   // The jail of a server, its mounts looked at: Error{usage} where one shows other files than when
   // the environment was made.
   Result<BoxSpec> spec_of(const schemas::Server& server);
   [[nodiscard]] Result<WorkState> files_of(const std::string& image) const { return read_(image); }
 
  private:
+  Result<std::shared_ptr<Boxes>> boxes();
   Result<std::string> hash_of(const std::string& source);
 
   Isolation level_;
@@ -66,13 +68,12 @@ class ServerHost final : public ToolHost {
   Result<std::vector<Played>> play(const std::vector<std::vector<schemas::ToolCall>>& plans,
                                    int wall_ms) override;
   Result<std::string> digest() override;
-  Step send(const schemas::ToolCall& call) override;
+  Step send(const schemas::ToolCall& call, int wall_ms) override;
   Result<schemas::ToolResult> receive(int wall_ms) override;
   [[nodiscard]] int descriptor() const override { return answered_.get(); }
   [[nodiscard]] int start_ms() const override { return kStartMs; }
 
-  static constexpr int kStartMs = 60'000;     // of a server, on a machine that is busy
-  static constexpr int kSentWallMs = 30'000;  // of a call that was sent
+  static constexpr int kStartMs = 60'000;  // of a server, on a machine that is busy
 
  private:
   using Started = Result<std::unique_ptr<McpHost>>;

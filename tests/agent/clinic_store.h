@@ -56,8 +56,8 @@ class ClinicHost final : public sandbox::ToolHost {
     return std::vector<sandbox::Played>{};
   }
   Result<std::string> digest() override { return env_.image_hash; }
-  Step send(const schemas::ToolCall& made) override {
-    auto result = call(made, 0);
+  Step send(const schemas::ToolCall& made, int wall_ms) override {
+    auto result = call(made, wall_ms);
     if (!result.ok()) return std::move(result).error();
     sent_ = *std::move(result);
     if (::write(pair_[1], "x", 1) != 1) return Error{Where::sandbox, "write"};

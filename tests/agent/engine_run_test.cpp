@@ -248,9 +248,9 @@ TEST_F(EngineRun, AnInterruptedRunGoesOnToTheSameEnd) {
       return in_.play(p, ms);
     }
     Result<std::string> digest() override { return in_.digest(); }
-    Step send(const schemas::ToolCall& c) override {
+    Step send(const schemas::ToolCall& c, int ms) override {
       if (++calls_ == 3) stop_ = true;
-      return in_.send(c);
+      return in_.send(c, ms);
     }
     Result<schemas::ToolResult> receive(int ms) override { return in_.receive(ms); }
     int descriptor() const override { return in_.descriptor(); }

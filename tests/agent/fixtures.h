@@ -98,7 +98,9 @@ class FakeHost final : public sandbox::ToolHost {
     return std::vector<sandbox::Played>{};
   }
   Result<std::string> digest() override { return std::string("0"); }
-  Step send(const schemas::ToolCall&) override { return Error{Where::sandbox, "not in this host"}; }
+  Step send(const schemas::ToolCall&, int) override {
+    return Error{Where::sandbox, "not in this host"};
+  }
   Result<schemas::ToolResult> receive(int) override {
     return Error{Where::sandbox, "not in this host"};
   }

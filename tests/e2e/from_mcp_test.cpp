@@ -91,6 +91,23 @@ TEST_F(FromMcp, AnotherServerThanTheTasksWereMadeWithIsRefused) {
   EXPECT_NE(played.err.find("--mount SRC:/srv/m"), std::string::npos) << played.err;
 }
 
+TEST_F(FromMcp, AMountThatSaysNothingOrTooMuchIsRefused) {
+  ASSERT_EQ(generate().code, 0);
+  Folder made;
+  const auto idle = seedbed({"export", store_, "--format", "trl", "--out", made.file("x"),
+                             "--mount", made.path() + ":/srv/m"});
+  EXPECT_EQ(idle.code, 2);
+  EXPECT_NE(idle.err.find("'--mount': given, and nothing"), std::string::npos) << idle.err;
+  const std::string mount = made.path() + ":/srv/m:rw";
+  for (const auto& words :
+       {std::vector<std::string>{"run", store_, "--policy", "oracle", "--mount", mount},
+        {"verify-pack", store_, "--mount", mount}}) {
+    const auto writable = seedbed(words);
+    EXPECT_EQ(writable.code, 2) << words.front();
+    EXPECT_NE(writable.err.find("leave :rw out"), std::string::npos) << writable.err;
+  }
+}
+
 TEST_F(FromMcp, WhatCannotBeIsRefusedByName) {
   const auto both = generate({"--envs", "3"});
   EXPECT_EQ(both.code, 2);

@@ -96,7 +96,7 @@ TEST_F(ServerHostTest, PlansArePlayedFromTheStart) {
 TEST_F(ServerHostTest, ACallThatIsSentIsAnsweredWhenTheDescriptorSaysSo) {
   const auto host = loaded();
   for (int n = 1; n <= 2; ++n) {
-    ASSERT_FALSE(host->send(made("count_calls")));
+    ASSERT_FALSE(host->send(made("count_calls"), 20'000));
     pollfd ready{host->descriptor(), POLLIN, 0};
     ASSERT_EQ(::poll(&ready, 1, 20'000), 1);
     const auto result = host->receive(1'000);
@@ -104,6 +104,10 @@ TEST_F(ServerHostTest, ACallThatIsSentIsAnsweredWhenTheDescriptorSaysSo) {
     EXPECT_EQ(result->out, R"({"calls":)" + std::to_string(n) + "}");
     EXPECT_EQ(::poll(&ready, 1, 0), 0) << "read by then";
   }
+  ASSERT_FALSE(host->send(made("wait", R"({"ms":5000})"), 200));
+  const auto late = host->receive(4'000);
+  ASSERT_TRUE(late.ok()) << late.error().message;
+  EXPECT_EQ(late->end, End::timed_out);
   EXPECT_FALSE(host->receive(10).ok()) << "nothing is in flight";
 }
 
@@ -116,6 +120,17 @@ TEST_F(ServerHostTest, AServerThatEndsIsTheAgentsDoingAndTheNextEpisodeHasAnothe
   EXPECT_EQ(call(*host, "wait", R"({"ms":5000})", 200).end, End::timed_out);
   ASSERT_FALSE(host->reset());
   EXPECT_EQ(call(*host, "count_calls").out, R"({"calls":1})");
+}
+
+TEST_F(ServerHostTest, WhatMakesJailsIsStartedAgainWhereItHasEnded) {
+  auto host = loaded();
+  EXPECT_EQ(call(*host, "count_calls").out, R"({"calls":1})");
+  const int first = place_->pid();
+  ASSERT_GT(first, 0);
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  ASSERT_FALSE(host->reset());
+  EXPECT_EQ(call(*host, "count_calls").out, R"({"calls":1})");
+  EXPECT_NE(place_->pid(), first);
 }
 
 TEST_F(ServerHostTest, OtherFilesOrToolsThanTheEnvironmentsAreRefused) {

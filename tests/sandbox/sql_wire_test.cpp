@@ -332,8 +332,8 @@ TEST_F(SqlHostWire, SendAndReceiveAreOneCallInFlight) {
                                                   "",
                                                   {run("INSERT INTO t VALUES(:k)")},
                                                   "SELECT count(*) AS n FROM t"}});
-  ASSERT_FALSE(host_->send({"t", json(R"({"k":1})")}).has_value());
-  EXPECT_TRUE(host_->send({"t", json(R"({"k":2})")}).has_value());  // one at a time
+  ASSERT_FALSE(host_->send({"t", json(R"({"k":1})")}, 5000).has_value());
+  EXPECT_TRUE(host_->send({"t", json(R"({"k":2})")}, 5000).has_value());  // one at a time
   EXPECT_FALSE(host_->digest().ok());
   pollfd p{host_->descriptor(), POLLIN, 0};
   ASSERT_EQ(poll(&p, 1, 5000), 1);
