@@ -11,7 +11,7 @@ namespace seedbed::agent {
 
 inline constexpr std::string_view kScriptedVersion = "1";
 // Raised whenever the teacher's episodes change.
-inline constexpr std::string_view kTeacherVersion = "3";
+inline constexpr std::string_view kTeacherVersion = "4";
 
 // oracle: plays the task's gold plan; stops where one of its calls fails.
 // teacher: the gold plan or a variant, with reasons, and with mistakes that are repaired

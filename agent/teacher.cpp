@@ -11,6 +11,7 @@
 #include "agent/teacher_plan.h"
 #include "agent/teacher_reason.h"
 #include "base/check.h"
+#include "base/text.h"
 
 namespace seedbed::agent {
 namespace {
@@ -18,8 +19,10 @@ namespace {
 using schemas::GoldKind;
 using schemas::GoldStep;
 
-// One episode of so many has one; the plain teacher is for small models, which have less to spare.
-constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesIn = 8;
+// One episode of so many has one. The plain teacher is for small models, which make many, and each
+// costs them the task unless they have learnt what to do then: two of its episodes in three have
+// one, and after each there is another in one of so many.
+constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesAgainIn = 3;
 
 // Arguments as the tool's schema lists them, so that their order is nobody's choice.
 void put_in_order(GoldStep& step, const std::vector<schemas::Tool>& tools) {
@@ -55,16 +58,22 @@ class Teacher final : public ModelClient {
     const std::size_t turns = static_cast<std::size_t>(std::max(1, start.task.budget.max_turns));
     const std::size_t calls = static_cast<std::size_t>(std::max(1, start.task.budget.max_calls));
     per_turn_ = std::max<std::size_t>(1, (steps_.size() + turns - 1) / turns);
-    const bool room = steps_.size() < turns && steps_.size() < calls;
+    room_ = std::min(turns, calls) - std::min({turns, calls, steps_.size()});
     mistake_at_ = SIZE_MAX;
-    if (mistakes_.chance(1, plain_ ? kPlainMistakesIn : kMistakesIn) && room && !steps_.empty())
+    planned_wrong_.reset();
+    if ((plain_ ? mistakes_.chance(2, 3) : mistakes_.chance(1, kMistakesIn)) && room_ > 0 &&
+        !steps_.empty())
       mistake_at_ = static_cast<std::size_t>(mistakes_.below(steps_.size()));
+    // Most mistakes are made at once.
+    if (plain_ && mistake_at_ != SIZE_MAX && mistakes_.chance(1, 2)) mistake_at_ = 0;
   }
 
   Result<Reply> reply(const View& view) override {
     facts_.read(view.turns);
-    if (plain_ && next_ == 0)
+    if (plain_ && next_ == 0 && facts_.calls().empty()) {
       for (auto& step : steps_) put_in_order(step, view.offered.tools());
+      if (mistake_at_ != SIZE_MAX) plan_wrong(view);
+    }
     const schemas::Turn& last = view.turns.back();
     if (!mistake_) {
       for (const auto& call : last.calls)
@@ -87,10 +96,19 @@ class Teacher final : public ModelClient {
     }
     if (next_ == mistake_at_) {
       mistake_at_ = SIZE_MAX;
-      mistake_ = make_mistake(view, call_of(steps_[next_]), facts_, mistakes_);
-      if (mistake_) return wrong(std::move(why));
+      mistake_ = planned_wrong_ ? std::exchange(planned_wrong_, std::nullopt)
+                                : make_mistake(view, call_of(steps_[next_]), facts_, mistakes_);
+      if (mistake_) {
+        if (plain_ && --room_ > 0 && mistakes_.chance(1, kPlainMistakesAgainIn))
+          mistake_at_ = next_ + static_cast<std::size_t>(mistakes_.below(2));
+        return wrong(std::move(why));
+      }
     }
-    return right(std::move(why));
+    if (!planned_wrong_ || next_ != 0) return right(std::move(why));
+    // The call is right, but the plan names a tool that will be found to be wrong.
+    Reply out = right(replace_all(std::move(why), planned_wrong_->right, planned_wrong_->wrong));
+    out.learn = false;
+    return out;
   }
 
  private:
@@ -101,6 +119,22 @@ class Teacher final : public ModelClient {
     return plain_reason(facts_, outlook, date_time(view.environment.now_minutes).substr(0, 10));
   }
 
+  // Most often a name is sought among records of another kind.
+  void plan_wrong(const View& view) {
+    const std::uint64_t drawn = mistakes_.below(8);
+    if (drawn > 4) return;  // a mistake that is not planned
+    std::vector<std::size_t> order(steps_.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    mistakes_.shuffle(order);
+    for (const std::size_t i : order) {
+      if (steps_[i].kind != GoldKind::call) continue;
+      planned_wrong_ = make_wrong_tool(view, call_of(steps_[i]), facts_, drawn < 4, mistakes_);
+      if (!planned_wrong_) continue;
+      mistake_at_ = i;
+      return;
+    }
+  }
+
   static Reply stopped(std::string why) {
     Reply out;
     out.stop = schemas::Stop::stopped;
@@ -109,7 +143,11 @@ class Teacher final : public ModelClient {
   }
 
   Reply wrong(std::string why) {
-    if (mistake_->kind == MistakeKind::needless) why = reason_needless(*mistake_, words_);
+    const Mistake& m = *mistake_;
+    if (m.kind == MistakeKind::needless) why = reason_needless(m, words_);
+    // What is called was planned so.
+    if (plain_ && (m.kind == MistakeKind::tool_name || m.kind == MistakeKind::other_finder))
+      why = replace_all(std::move(why), m.right, m.wrong);
     Reply out;
     out.learn = false;
     out.what = Calls{"", std::move(why), {mistake_->call}};
@@ -135,6 +173,8 @@ class Teacher final : public ModelClient {
   Wording words_{Rng{0}, false};
   Rng mistakes_{0};
   std::size_t next_ = 0, per_turn_ = 1, mistake_at_ = SIZE_MAX;
+  std::size_t room_ = 0;                  // mistakes that the task's budget leaves room for
+  std::optional<Mistake> planned_wrong_;  // at mistake_at_, and in the plan from the first turn on
   std::vector<std::size_t> call_of_step_;
   std::optional<Mistake> mistake_;  // the last turn made it
 };

@@ -60,13 +60,12 @@ void terms_of(const Facts& facts,
     const std::string& value = *values.begin();
     const bool said =
         facts.user_says(value) || std::find(limits.begin(), limits.end(), value) != limits.end();
-    const bool told = said || facts.told(value);
-    if (told || !measured)
+    // What nobody told of is no reason, though it tells the records apart.
+    if (said || facts.told(value) || (is_reference(field) && facts.named(value)))
       out.push_back({{Condition::Is::equal, field, {value}},
-                     !told                    ? 5
-                     : measured && named == 0 ? 4
-                     : said                   ? 1
-                                              : 2});
+                     measured && named == 0 ? 4
+                     : said                 ? 1
+                                            : 2});
   } else if (!measured && values.size() <= (is_reference(field) ? kMostReferences : kMostAmong) &&
              std::all_of(values.begin(), values.end(), fits)) {
     // Records that another list shows are meant by what was asked of that.

@@ -175,6 +175,20 @@ bool Facts::told(const std::string& value) const {
   return false;
 }
 
+std::optional<Place> Facts::named(const std::string& key) const {
+  for (std::size_t c = 0; c < calls_.size(); ++c)
+    for (const Value* item : calls_[c].items) {
+      if (key_of(*item) != key) continue;
+      for (const auto& [field, held] : item->members()) {
+        const bool capital = held.is_string() && !held.as_string().empty() &&
+                             held.as_string().front() >= 'A' && held.as_string().front() <= 'Z';
+        if (capital && held.as_string() != key && user_says(held.as_string()))
+          return Place{c, item, field};
+      }
+    }
+  return std::nullopt;
+}
+
 std::optional<Place> Facts::find(const std::string& value,
                                  const std::vector<std::size_t>& preferred,
                                  const std::vector<std::string>& owners) const {

@@ -61,6 +61,8 @@ class Facts {
   // Said by the user, or given to a tool before, or the key of a record that was read alone: what
   // the work is about.
   [[nodiscard]] bool told(const std::string& value) const;
+  // The record of this key, where the user says its name: what it is called under, in capitals.
+  [[nodiscard]] std::optional<Place> named(const std::string& key) const;
   // How much of an identifier the user wrote: 0 to 100.
   [[nodiscard]] int user_names(std::string_view identifier) const;
   // The record that holds the value: one of the owners (keys of records) rather than another, in

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/teacher_plan.h"
 #include "schemas/json_schema.h"
 
 namespace seedbed::agent {
@@ -82,6 +83,10 @@ struct Maker {
         return tool_name();
       case MistakeKind::unknown_id:
         return unknown_id();
+      case MistakeKind::extra:
+        return extra();
+      case MistakeKind::other_finder:
+        return other_finder();
       default:
         return needless();
     }
@@ -169,6 +174,11 @@ struct Maker {
     names.push_back(right.tool.ends_with("s") ? right.tool.substr(0, right.tool.size() - 1)
                                               : right.tool + "s");
     names.push_back("do_" + right.tool);
+    const auto verb = right.tool.find('_');
+    const Tool& other = rng.pick(view.offered.tools());
+    const auto noun = other.name.find('_');
+    if (verb != std::string::npos && noun != std::string::npos)
+      names.push_back(right.tool.substr(0, verb) + other.name.substr(noun));
     const std::string name = rng.pick(names);
     if (name.empty() || tool_of(view, name) != nullptr) return std::nullopt;
     return Mistake{MistakeKind::tool_name, {"", name, right.args}, right.tool, name, ""};
@@ -199,6 +209,53 @@ struct Maker {
         MistakeKind::unknown_id, {"", right.tool, args}, value_text(value), value_text(to), name};
   }
 
+  // An argument that another tool takes: a name of the user's, a record that was seen, a choice.
+  std::optional<Mistake> extra() {
+    std::vector<std::pair<std::string, Value>> all;
+    const auto names = names_in(facts.request());
+    for (const auto& other : view.offered.tools()) {
+      const Value* properties = other.input.find("properties");
+      if (properties == nullptr || schemas::ends_episode(other.name)) continue;
+      for (const auto& [name, schema] : properties->members()) {
+        if (property(*tool, name) != nullptr || name == "offset") continue;
+        if (const Value* choices = schema.find("enum"); choices != nullptr && choices->is_array())
+          all.emplace_back(name, rng.pick(choices->items()));
+        else if (name.ends_with("_id") && !facts.calls().empty() &&
+                 !facts.calls().back().items.empty() &&
+                 !facts.calls().back().items.front()->members().empty())
+          all.emplace_back(name, facts.calls().back().items.front()->members().front().second);
+        else if (name == "name" && !names.empty())
+          all.emplace_back(name, Value(rng.pick(names)));
+      }
+    }
+    if (all.empty()) return std::nullopt;
+    const auto& [name, value] = rng.pick(all);
+    Value args = right.args;
+    args.set(name, value);
+    return if_refused({MistakeKind::extra, {"", right.tool, args}, "", value_text(value), name});
+  }
+
+  // Another tool that finds by a name, for the name that is sought, or for one of the request where
+  // a list is right.
+  std::optional<Mistake> other_finder() {
+    const auto names = names_in(facts.request());
+    const auto& members = right.args.members();
+    const bool sought = members.size() == 1 && members.front().second.is_string() &&
+                        facts.user_says(members.front().second.as_string()) &&
+                        required(*tool) == std::vector{members.front().first};
+    if (!sought && (names.empty() || !only_reads(view, right.tool))) return std::nullopt;
+    const std::vector<std::string> wanted = {sought ? members.front().first : "name"};
+    std::vector<std::string> finders;
+    for (const auto& other : view.offered.tools())
+      if (other.name != right.tool && required(other) == wanted && only_reads(view, other.name))
+        finders.push_back(other.name);
+    if (finders.empty()) return std::nullopt;
+    const std::string& finder = rng.pick(finders);
+    Value args = Value::object();
+    args.set(wanted.front(), sought ? members.front().second : Value(rng.pick(names)));
+    return Mistake{MistakeKind::other_finder, {"", finder, args}, right.tool, finder, ""};
+  }
+
   std::optional<Mistake> needless() {
     std::vector<const Tool*> lists;
     for (const auto& other : view.environment.tools)
@@ -214,13 +271,22 @@ struct Maker {
 
 }  // namespace
 
+std::optional<Mistake> make_wrong_tool(
+    const View& view, const ReplyCall& right, const Facts& facts, bool finder, Rng& rng) {
+  Maker maker{view, right, facts, rng, tool_of(view, right.tool)};
+  if (maker.tool == nullptr || !right.args.is_object()) return std::nullopt;
+  return maker.of(finder ? MistakeKind::other_finder : MistakeKind::tool_name);
+}
+
 std::optional<Mistake> make_mistake(const View& view,
                                     const ReplyCall& right,
                                     const Facts& facts,
                                     Rng& rng) {
   std::vector<MistakeKind> kinds = {MistakeKind::argument_name, MistakeKind::argument_value,
                                     MistakeKind::missing,       MistakeKind::tool_name,
-                                    MistakeKind::unknown_id,    MistakeKind::needless};
+                                    MistakeKind::unknown_id,    MistakeKind::needless,
+                                    MistakeKind::extra,         MistakeKind::other_finder,
+                                    MistakeKind::extra};  // what small models do most
   rng.shuffle(kinds);
   Maker maker{view, right, facts, rng, tool_of(view, right.tool)};
   if (maker.tool == nullptr || !right.args.is_object()) return std::nullopt;

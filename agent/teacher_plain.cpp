@@ -152,14 +152,16 @@ class Reasons {
     return false;
   }
 
-  // Whether what the records must have is known before they are seen.
-  bool known(const Criteria& c) const {
-    const auto limits = facts_.user_limits();
-    return std::all_of(c.conditions.begin(), c.conditions.end(), [&](const Condition& one) {
+  // "Quiet Bay is BA-0003. ": what the conditions take for the name that the user said.
+  std::string names(const Criteria& c) const {
+    std::string out;
+    for (const auto& one : c.conditions) {
       const std::string& value = one.values[0];
-      return one.is != Condition::Is::equal || facts_.told(value) ||
-             std::find(limits.begin(), limits.end(), value) != limits.end();
-    });
+      const auto place = one.is == Condition::Is::equal && !facts_.told(value) ? facts_.named(value)
+                                                                               : std::nullopt;
+      if (place) out += text_in(*place->item, place->field) + " is " + value + ". ";
+    }
+    return out;
   }
 
   // Why these records of the list of a call: each record with what counts of it, and whether it
@@ -174,9 +176,9 @@ class Reasons {
       last = row;
     }
     if (last == nullptr) return "";
-    if (!c || !known(*c) || rows.size() > kMostScanned) return "Of them " + join(keys, ", ") + ". ";
+    if (!c || rows.size() > kMostScanned) return "Of them " + join(keys, ", ") + ". ";
     std::string out;
-    if (!c->conditions.empty()) out = scan(rows, c->conditions);
+    if (!c->conditions.empty()) out = names(*c) + scan(rows, c->conditions);
     if (!c->by.empty()) return out + scan_ends(*c, *last);
     return (out.empty() ? "All fit: " : out + "Fit: ") + join(keys, ", ") + ". ";
   }

@@ -34,28 +34,27 @@ std::string name_sought(const GoldStep& step, const Facts& facts) {
   return capital && text.size() <= kMostShown && facts.user_says(text) ? text : "";
 }
 
+// What the call is given that the request has: ", running for state". The name that a tool finds by
+// is said already.
+std::string given_by_request(const GoldStep& step, const Facts& facts) {
+  if (!step.args.is_object() || !name_sought(step, facts).empty()) return "";
+  const auto limits = facts.user_limits();
+  std::string out;
+  for (const auto& [name, value] : step.args.members()) {
+    const std::string text = value_text(value);
+    const bool plain = !text.empty() && text.size() <= kMostShown &&
+                       text.find_first_of(",:;\n") == std::string::npos;
+    if (plain &&
+        (facts.user_says(text) || std::find(limits.begin(), limits.end(), text) != limits.end()))
+      out += ", " + text + " for " + name;
+  }
+  return out;
+}
+
 bool looks(std::string_view tool) {
   const auto stems = tasks::solvers::stems_of_name(tool);
   return std::any_of(stems.begin(), stems.end(),
                      [](const auto& stem) { return stem == "list" || stem == "find"; });
-}
-
-// Names of two words at least that the request has.
-std::vector<std::string> names_in(const std::string& request) {
-  const std::vector<Token> words = tasks::solvers::tokens_of(request);
-  const auto named = [](const Token& word) {  // no word of a telegram
-    return word.capital && std::any_of(word.text.begin() + 1, word.text.end(),
-                                       [](char c) { return c < 'A' || c > 'Z'; });
-  };
-  std::vector<std::string> out;
-  for (std::size_t i = 0, end = 0; i < words.size(); i = std::max(end, i + 1)) {
-    if (!named(words[i]) || words[i].begins_sentence) continue;
-    for (end = i + 1; end < words.size() && named(words[end]); ++end)
-      if (words[end].begins_sentence || words[end].begin != words[end - 1].end + 1) break;
-    if (end > i + 1)
-      out.push_back(request.substr(words[i].begin, words[end - 1].end - words[i].begin));
-  }
-  return out;
 }
 
 // What a list that the request has no word of is read for: the one name that no tool is asked for.
@@ -73,23 +72,42 @@ std::string name_left(const std::vector<GoldStep>& steps, const Facts& facts) {
   return left.size() == 1 && lists.size() == 1 ? *left.begin() : "";
 }
 
-// The first step that does something: what it tells is used by no later one.
+// The first step that does something: what it tells is used by no later call.
 std::size_t first_act(const std::vector<GoldStep>& steps) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].kind != GoldKind::call || is_page(steps[i]) || looks(steps[i].tool)) continue;
     const auto needed = [&](const GoldStep& later) {
-      return std::find(later.needs.begin(), later.needs.end(), static_cast<int>(i)) !=
-             later.needs.end();
+      return later.kind == GoldKind::call && std::find(later.needs.begin(), later.needs.end(),
+                                                       static_cast<int>(i)) != later.needs.end();
     };
     if (std::none_of(steps.begin(), steps.end(), needed)) return i;
   }
   return steps.size();
 }
 
-bool conditional(std::string_view request) {
+// Where a request says what is done otherwise; its size where it says nothing of the kind.
+std::size_t otherwise(const std::string& request) {
   const std::string text = lower_ascii(request);
-  return std::any_of(std::begin(kConditions), std::end(kConditions),
-                     [&](std::string_view words) { return text.find(words) != text.npos; });
+  std::size_t at = request.size();
+  for (const std::string_view words : kConditions) at = std::min(at, text.find(words));
+  return at;
+}
+
+// The first step that depends on what was seen before: it does something, or is of what is done
+// otherwise. steps.size(): none.
+std::size_t first_that_depends(const std::vector<GoldStep>& steps, const Facts& facts) {
+  const std::string& request = facts.request();
+  const std::string first = request.substr(0, otherwise(request));
+  if (first.size() == request.size()) return steps.size();
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].kind != GoldKind::call || is_page(steps[i])) continue;
+    const std::string sought = name_sought(steps[i], facts);
+    const bool later = sought.empty() ? phrase_of(steps[i].tool, first).empty() &&
+                                            !phrase_of(steps[i].tool, request).empty()
+                                      : first.find(sought) == first.npos;
+    if (later) return std::min(i, first_act(steps));
+  }
+  return first_act(steps);
 }
 
 // "Order: find_cage, list_inspections, close_inspection, submit_result. "
@@ -114,6 +132,23 @@ std::string name_of(const GoldStep& step) {
 
 bool is_page(const GoldStep& step) {
   return step.args.is_object() && step.args.find("offset") != nullptr;
+}
+
+std::vector<std::string> names_in(const std::string& request) {
+  const std::vector<Token> words = tasks::solvers::tokens_of(request);
+  const auto named = [](const Token& word) {  // no word of a telegram
+    return word.capital && std::any_of(word.text.begin() + 1, word.text.end(),
+                                       [](char c) { return c < 'A' || c > 'Z'; });
+  };
+  std::vector<std::string> out;
+  for (std::size_t i = 0, end = 0; i < words.size(); i = std::max(end, i + 1)) {
+    if (!named(words[i]) || words[i].begins_sentence) continue;
+    for (end = i + 1; end < words.size() && named(words[end]); ++end)
+      if (words[end].begins_sentence || words[end].begin != words[end - 1].end + 1) break;
+    if (end > i + 1)
+      out.push_back(request.substr(words[i].begin, words[end - 1].end - words[i].begin));
+  }
+  return out;
 }
 
 std::string phrase_of(std::string_view tool, std::string_view request) {
@@ -156,11 +191,11 @@ std::string phrase_of(std::string_view tool, std::string_view request) {
 }
 
 std::string plan(const Outlook& outlook, const Facts& facts) {
-  const std::size_t act = conditional(facts.request()) ? first_act(outlook.steps) : 0;
-  if (outlook.next != 0 && (outlook.next != act || act == outlook.steps.size())) return "";
-  // What is done where one thing or another is wished is known when the records were read.
-  const std::size_t end = outlook.next < act ? act : outlook.steps.size();
+  const std::size_t cut = first_that_depends(outlook.steps, facts);
+  if (outlook.next != 0 && (outlook.next != cut || cut == outlook.steps.size())) return "";
+  const std::size_t end = outlook.next < cut ? cut : outlook.steps.size();
   const auto steps = std::span(outlook.steps).subspan(outlook.next, end - outlook.next);
+  const std::string rest = facts.request().substr(otherwise(facts.request()));
   std::string out;
   std::set<std::string> said;
   for (std::size_t i = steps.size(); i-- > 0;) {
@@ -170,9 +205,11 @@ std::string plan(const Outlook& outlook, const Facts& facts) {
       out = "Plan: " + name_of(step);
     if (is_page(step) || step.kind != GoldKind::call) continue;
     std::string phrase = name_sought(step, facts);
+    if (phrase.empty() && outlook.next > 0) phrase = phrase_of(step.tool, rest);
     if (phrase.empty()) phrase = phrase_of(step.tool, facts.request());
     if (phrase.empty() && looks(step.tool)) phrase = name_left(outlook.steps, facts);
-    const std::string one = phrase + (phrase.empty() ? "" : ": ") + step.tool;
+    const std::string one =
+        phrase + (phrase.empty() ? "" : ": ") + step.tool + given_by_request(step, facts);
     if (said.insert(one).second) out += (out.empty() ? "Plan: " : "; ") + one;
   }
   return out + (out.empty() ? "" : ". ") + order(steps);

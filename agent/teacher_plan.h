@@ -1,8 +1,9 @@
 // A plan as the plain teacher says it: what is to be done, from its end, each time by words of the
-// request and the tool that they name; then the order of the calls.
+// request, the tool that they name, and what the request gives to it; then the order of the calls.
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/teacher_reason.h"
 
@@ -12,6 +13,9 @@ namespace seedbed::agent {
 std::string name_of(const schemas::GoldStep& step);
 bool is_page(const schemas::GoldStep& step);  // it leads on through a list
 
+// Names of two words at least that the request has.
+std::vector<std::string> names_in(const std::string& request);
+
 // The words of a sentence of the request, from the first to the last that the tool's name has in
 // any form: the shortest stretch that has most of them. Where the tool does something and the
 // stretch lacks a word of its name, the words that begin the wish come before: they say what is to
@@ -19,10 +23,10 @@ bool is_page(const schemas::GoldStep& step);  // it leads on through a list
 std::string phrase_of(std::string_view tool, std::string_view request);
 
 // At the first step: of the whole task. Where the request has a second best or a condition, what is
-// to be done is not known yet: then of what is read, and of the rest at the first step that does
-// something. "" at others.
+// to be done is not known yet: then of what is read for the first wish, and of the rest where that
+// was seen. "" at others.
 // "Plan: submit_result; take back each running crate loan: take_back_crate_loan; crate loan:
-// list_crate_loans.
+// list_crate_loans, running for state.
 // Order: list_crate_loans, take_back_crate_loan, submit_result. "
 std::string plan(const Outlook& outlook, const Facts& facts);
 

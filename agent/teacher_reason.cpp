@@ -391,7 +391,11 @@ std::string reason_after(const Mistake& mistake,
     case MistakeKind::missing:
       repair = "I left out " + mistake.argument + ".";
       break;
+    case MistakeKind::extra:
+      repair = "It takes no " + mistake.argument + ".";
+      break;
     case MistakeKind::tool_name:
+    case MistakeKind::other_finder:
       repair = "The tool is " + mistake.right + ", not " + mistake.wrong + ".";
       break;
     case MistakeKind::unknown_id:

@@ -104,16 +104,19 @@ TEST_F(TeacherRun, InAPlainVoiceThePlanComesFirstAndEachReasonEndsWithItsArgumen
     }
   }
   EXPECT_GT(calls, 320);
-  EXPECT_GT(plans, 200);
-  EXPECT_GT(wrong, 0);
-  EXPECT_LT(wrong, 80);
+  EXPECT_GT(plans, 80);  // of episodes that begin rightly
+  EXPECT_GT(wrong, 160);
+  EXPECT_LT(wrong, 480);
   std::size_t wordings = 0;
   for (const auto& [task, reasons] : first) wordings += reasons.size();
   EXPECT_LE(wordings, 2 * first.size()) << "one for each plan of a task";
 }
 
 // The plan that is said before a step.
-std::string planned(const std::string& request, std::size_t next) {
+std::string planned(const std::string& request,
+                    std::size_t next,
+                    const std::string& args = "{}",
+                    bool swapped = false) {
   std::vector<schemas::GoldStep> steps(4);
   steps[0].tool = "list_crates";
   steps[1].tool = "find_member";
@@ -121,6 +124,8 @@ std::string planned(const std::string& request, std::size_t next) {
   steps[2].needs = {0, 1};
   steps[3].kind = schemas::GoldKind::submit;
   for (auto& step : steps) step.args = test::json("{}");
+  steps[0].args = test::json(args);
+  if (swapped) std::swap(steps[0], steps[1]);
   agent::Facts facts;
   schemas::Turn turn;
   turn.role = "user";
@@ -143,6 +148,23 @@ TEST(TeacherPlan, WhatDependsOnWhatIsSeenIsPlannedWhenItWasSeen) {
   EXPECT_EQ(planned(other, 2),
             "Plan: submit_result; Drop the crate: drop_crate. Order: drop_crate, submit_result. ");
   EXPECT_EQ(planned(other, 3), "");
+}
+
+TEST(TeacherPlan, WhatIsDoneOtherwiseIsPlannedOnceTheFirstWishWasLookedInto) {
+  const std::string request = "Ban the member; should that be impossible, drop the open crate.";
+  EXPECT_EQ(planned(request, 0, "{}", true), "Plan: member: find_member. Order: find_member. ");
+  EXPECT_EQ(planned(request, 1, "{}", true),
+            "Plan: submit_result; drop the open crate: drop_crate; crate: list_crates. Order: "
+            "list_crates, drop_crate, submit_result. ");
+  EXPECT_EQ(planned(request, 2, "{}", true), "");
+}
+
+TEST(TeacherPlan, WhatTheRequestGivesToACallStandsBesideIt) {
+  EXPECT_EQ(planned("Drop the open crate of the member.", 0,
+                    R"({"state":"open","day":"2031-03-05","note":"a: b"})"),
+            "Plan: submit_result; Drop the open crate: drop_crate; member: find_member; crate: "
+            "list_crates, open for state. Order: list_crates, find_member, drop_crate, "
+            "submit_result. ");
 }
 
 TEST(TeacherPlan, AListThatTheRequestHasNoWordOfIsReadForTheNameThatIsLeft) {
@@ -334,6 +356,23 @@ TEST(TeacherCriteria, TheFewestWordsOfTheUsersTellRecordsApart) {
             "running state; least fee of 3");
 }
 
+TEST(TeacherCriteria, ARecordIsMeantByTheNameThatTheUserSays) {
+  agent::Facts facts;
+  const auto people = R"({"items":[{"id":"P-1","name":"Ann"},{"id":"P-2","name":"Bo"}]})";
+  facts.read({said("user", "Return the loan of Bo."), did("list_people", "{}", people),
+              did("list_loans", "{}", kLoans)});
+  ASSERT_TRUE(facts.named("P-2").has_value());
+  EXPECT_EQ(facts.named("P-2")->field, "name");
+  EXPECT_FALSE(facts.named("P-1").has_value());
+  const auto c = agent::criteria(facts, facts.beside(1), {"2"}, "2031-03-10");
+  ASSERT_TRUE(c.has_value());
+  EXPECT_EQ(agent::text_of(c->conditions), "P-2 holder_id");
+}
+
+TEST(TeacherCriteria, WhatNobodyToldOfIsNoReason) {
+  EXPECT_EQ(told_apart("Return it.", {"3"}), "nothing");  // though it alone is returned
+}
+
 TEST(TeacherCriteria, WhatTwoConditionsDoNotTellApartIsNotExplained) {
   EXPECT_EQ(told_apart("Return some.", {"2", "3"}), "nothing");
   EXPECT_EQ(told_apart("Return some.", {"9"}), "nothing");
@@ -366,6 +405,35 @@ TEST(TeacherMistake, NothingThatWritesCanBeRun) {
   }
   EXPECT_GE(kinds.size(), 4U);
   EXPECT_EQ(kinds.count(agent::MistakeKind::unknown_id), 0U);  // cancel writes
+}
+
+TEST(TeacherMistake, ANameIsSoughtAmongRecordsOfAnotherKind) {
+  auto environment = test::clinic_world::environment();
+  for (const char* name : {"find_doctor", "find_patient"}) {
+    schemas::Tool tool;
+    tool.name = name;
+    tool.input = test::json(R"({"type":"object","properties":{"name":{"type":"string"}},
+                                "required":["name"],"additionalProperties":false})");
+    environment.tools.push_back(std::move(tool));
+  }
+  auto task = test::clinic_tasks("e")[1].task;
+  task.prompt = "Please call the patient Ada Lovelace.";
+  const agent::Offered offered(environment, task);
+  const std::vector<schemas::Turn> turns{said("system", ""), said("user", task.prompt)};
+  const agent::View view{environment, task, offered, turns, 1000};
+  agent::Facts facts;
+  facts.read(turns);
+  Rng rng = rng_for(1, "mistakes", 0, "test");
+  const agent::ReplyCall right{"", "find_patient", test::json(R"({"name":"Ada Lovelace"})")};
+  const auto made = agent::make_wrong_tool(view, right, facts, true, rng);
+  ASSERT_TRUE(made.has_value());
+  EXPECT_EQ(made->kind, agent::MistakeKind::other_finder);
+  EXPECT_EQ(made->call.tool, "find_doctor");
+  EXPECT_EQ(made->call.args, right.args);
+  const auto named = agent::make_wrong_tool(view, right, facts, false, rng);
+  ASSERT_TRUE(named.has_value());
+  EXPECT_EQ(named->kind, agent::MistakeKind::tool_name);
+  EXPECT_NE(named->call.tool, right.tool);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 WORD = re.compile(r"[A-Za-z]\w*")
 ENTRY = re.compile(r"(?<=[:,] )([\w-]+) ([^,:;]*?) (yes|no)(?=[,.])")  # of reasoning: a record, what counts of it, whether it fits
 PHRASE = re.compile(r"(?:Plan: |; )([^:;]+): \w")  # of a plan: words of the request that a tool is for
+GIVEN = re.compile(r", ([^,:;]+) for \w+(?=[,;.])")  # of a plan: words of the request that a call is given
 FITTING = re.compile(r"(?:Fit: |So )([\w, -]+)\.")
 VALUE = re.compile(r'parameter name="[^"]+" string="(true|false)">([^<]*)<')
 RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
@@ -266,7 +267,7 @@ class Hinter:
     def _plan(self, read, text, within):
         """Words of the request that stand in a plan are where the request has them in that order."""
         request = [read.whole[i] for i in read.request]
-        for found in PHRASE.finditer(text):
+        for found in (*PHRASE.finditer(text), *GIVEN.finditer(text)):
             phrase = within(*found.span(1))
             said = [read.whole[i] for i in phrase]
             begins = [i for i in range(len(request) - len(said) + 1) if request[i : i + len(said)] == said]

@@ -166,12 +166,20 @@ class Run:
                 if time.monotonic() - last_save > save_every:
                     self.save()
                     last_save = time.monotonic()
-            self.stage += 1
-            self.stage_step = 0
-            self.place = (0, 0)  # a stage begins with an order of its own
-            self._begin_stage()
+            self._next_stage()
             self.save()
         return True
+
+    def _next_stage(self):
+        """More of the same goes on where it was: with the optimizers' state, in the order of the packs."""
+        same = lambda key, default=None: len({stage.get(key, default) for stage in self.recipe["stages"][self.stage : self.stage + 2]}) == 1
+        carried = self.optimizers.state_dict() if same("stage") and same("optimizer", "muon") else None
+        if carried is None or not same("window", 0):
+            self.place = (0, 0)
+        self.stage += 1
+        self._begin_stage()
+        if carried is not None and self.stage < len(self.recipe["stages"]):
+            self.optimizers.load_state_dict(carried)
 
     def _one(self, stage):
         begin = time.monotonic()

@@ -34,7 +34,7 @@ class Hints(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         first = [*CALL[:1], "list", "_", "bonds", *CALL[2:]]
-        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED + PLAN + ORDER))
+        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED + PLAN + ORDER + ["for"]))
         self.ids = ids = {piece: i for i, piece in enumerate(pieces)}
         added = [{"content": piece, "id": ids[piece]} for piece in ASKED if "｜" in piece]
         spelled = {piece.replace(" ", "Ġ"): i for piece, i in ids.items() if "｜" not in piece}
@@ -109,6 +109,12 @@ class Hints(unittest.TestCase):
         told = self.places(found[1][0])
         self.assertEqual(told[:3], [("Strike", [at + 3]), (" ", [at + 4]), ("bond", [at + 5])])
         self.assertEqual(told[6], ("bond", [at + 1, at + 5]))
+
+    def test_what_a_plan_gives_to_a_call_is_where_the_request_has_it(self):
+        asked = ["<｜User｜>", "open", " ", "bond", "<｜Assistant｜>"]
+        plan = [*PLAN, "bond", ": ", "list", "_", "bonds", ", ", "open", " ", "for", " ", "state", "; ", ORDER[1], "</think>"]
+        found, _ = hints.Hinter(self.file, 64).of(self.laid_out(asked, plan))
+        self.assertIn(("open", [len(PROMPT) + 1]), self.places(found[1][0]))
 
     def test_the_loss_is_that_of_attention_on_the_places(self):
         taught = hints.Taught(torch.tensor([1, 2]), torch.tensor([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=torch.bool))

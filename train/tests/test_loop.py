@@ -90,6 +90,16 @@ class Resuming(Base):
         read = lambda d: [{k: v for k, v in json.loads(l).items() if k != "seconds"} for l in (self.folder / d / "metrics.jsonl").read_text().splitlines()]
         self.assertEqual(read("whole"), read("legs"))
 
+    def test_more_of_the_same_goes_on_as_one_stage(self):
+        records = self.records()
+        level = {"stage": "dense", "warmup": 0, "decay": 0}
+        one = Run(kit.recipe({**level, "steps": 6}), records, self.folder / "one", quiet=True)
+        two = Run(kit.recipe({**level, "steps": 2}, {**level, "steps": 4}), records, self.folder / "two", quiet=True)
+        one.train()
+        two.train()
+        for name, tensor in one.model.state_dict().items():
+            self.assertTrue(torch.equal(tensor, two.model.state_dict()[name]), name)
+
     def test_killed_at_any_moment_it_goes_on_exactly(self):
         kit.export(self.folder / "x", environments=6)
         recipe = kit.recipe({"stage": "dense", "steps": 40}, {"stage": "sparse", "steps": 10})
