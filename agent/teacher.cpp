@@ -20,9 +20,9 @@ using schemas::GoldKind;
 using schemas::GoldStep;
 
 // One episode of so many has one. The plain teacher is for small models, which make many, and each
-// costs them the task unless they have learnt what to do then: two of its episodes in three have
-// one, and after each there is another in one of so many.
-constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesAgainIn = 3;
+// costs them the task unless they have learnt what to do then; after each there is another in one
+// of so many.
+constexpr std::uint64_t kMistakesIn = 4, kPlainMistakesIn = 2, kPlainMistakesAgainIn = 3;
 
 // Arguments as the tool's schema lists them, so that their order is nobody's choice.
 void put_in_order(GoldStep& step, const std::vector<schemas::Tool>& tools) {
@@ -61,11 +61,9 @@ class Teacher final : public ModelClient {
     room_ = std::min(turns, calls) - std::min({turns, calls, steps_.size()});
     mistake_at_ = SIZE_MAX;
     planned_wrong_.reset();
-    if ((plain_ ? mistakes_.chance(2, 3) : mistakes_.chance(1, kMistakesIn)) && room_ > 0 &&
+    if (mistakes_.chance(1, plain_ ? kPlainMistakesIn : kMistakesIn) && room_ > 0 &&
         !steps_.empty())
       mistake_at_ = static_cast<std::size_t>(mistakes_.below(steps_.size()));
-    // Most mistakes are made at once.
-    if (plain_ && mistake_at_ != SIZE_MAX && mistakes_.chance(1, 2)) mistake_at_ = 0;
   }
 
   Result<Reply> reply(const View& view) override {
@@ -83,7 +81,9 @@ class Teacher final : public ModelClient {
     if (next_ >= steps_.size()) return stopped("the plan is at its end");
     const std::optional<Mistake> before = std::exchange(mistake_, std::nullopt);
     const Outlook outlook{steps_, next_, call_of_step_};
-    std::string why = reason_of(view, outlook);
+    // A plan that was said before a mistake stands; it would be said again as it was.
+    const bool planned = before && before->kind != MistakeKind::needless;
+    std::string why = reason_of(view, outlook, planned);
     if (before)
       why = reason_after(*before, why, last.calls.back(), words_,
                          plain_ ? kMostPlainWords : kMostReasonWords);
@@ -112,11 +112,12 @@ class Teacher final : public ModelClient {
   }
 
  private:
-  std::string reason_of(const View& view, const Outlook& outlook) {
+  std::string reason_of(const View& view, const Outlook& outlook, bool planned) {
     const GoldKind kind = outlook.steps[outlook.next].kind;
     if (!plain_ || kind == GoldKind::say || kind == GoldKind::refuse)
       return reason(facts_, outlook, words_);
-    return plain_reason(facts_, outlook, date_time(view.environment.now_minutes).substr(0, 10));
+    const std::string today = date_time(view.environment.now_minutes).substr(0, 10);
+    return plain_reason(facts_, outlook, planned, today);
   }
 
   // Most often a name is sought among records of another kind.

@@ -273,9 +273,12 @@ std::string given(const GoldStep& step) {
 
 }  // namespace
 
-std::string plain_reason(const Facts& facts, const Outlook& outlook, const std::string& today) {
+std::string plain_reason(const Facts& facts,
+                         const Outlook& outlook,
+                         bool planned,
+                         const std::string& today) {
   const GoldStep& step = outlook.steps[outlook.next];
-  std::string out = plan(outlook, facts);
+  std::string out = planned ? "" : plan(outlook, facts);
   if (is_page(step)) {
     out += "next_offset is " + value_text(*step.args.find("offset")) + ". ";
   } else if (outlook.next > 0 && outlook.steps[outlook.next - 1].tool == step.tool &&

@@ -11,8 +11,11 @@ namespace seedbed::agent {
 
 inline constexpr std::size_t kMostPlainWords = 160;
 
-// today: YYYY-MM-DD. For calls and submissions; all else is worded by
-// reason().
-std::string plain_reason(const Facts& facts, const Outlook& outlook, const std::string& today);
+// planned: the plan was said, though no step was made since. today: YYYY-MM-DD. For calls and
+// submissions; all else is worded by reason().
+std::string plain_reason(const Facts& facts,
+                         const Outlook& outlook,
+                         bool planned,
+                         const std::string& today);
 
 }  // namespace seedbed::agent

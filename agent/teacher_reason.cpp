@@ -383,7 +383,7 @@ std::string reason_after(const Mistake& mistake,
     if (const Value* error = result->find("error"); error != nullptr) code = error->text("code");
   switch (mistake.kind) {
     case MistakeKind::argument_name:
-      repair = "The argument is " + mistake.right + ", not " + mistake.wrong + ".";
+      repair = "Not " + mistake.wrong + " but " + mistake.right + ".";
       break;
     case MistakeKind::argument_value:
       repair = "The value of " + mistake.argument + " was not as the tool wants it.";
@@ -396,7 +396,8 @@ std::string reason_after(const Mistake& mistake,
       break;
     case MistakeKind::tool_name:
     case MistakeKind::other_finder:
-      repair = "The tool is " + mistake.right + ", not " + mistake.wrong + ".";
+      // What was wrong comes first: who repeats what was just said shall not repeat the mistake.
+      repair = "Not " + mistake.wrong + " but " + mistake.right + ".";
       break;
     case MistakeKind::unknown_id:
       repair = mistake.wrong + " was wrong; it must be " + mistake.right + ".";

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from . import copying
+from . import copying, tools
 from .errors import TrainError
+from .tools import inside
 from .words import forms, plain_words
 
 POINTER_HEAD, SCAN_HEAD, BRINGER_HEAD, READER_HEAD = 0, 1, 2, 2
@@ -38,10 +39,9 @@ VALUE = re.compile(r'parameter name="[^"]+" string="(true|false)">([^<]*)<')
 RECORD = re.compile(r'"id":"?([^",}]+)"?([^{}]*)')
 NUMBER = re.compile(r"-?\d\d+-?")  # of a date, an amount
 ID = re.compile(r"[\w-]+")
-DEFINED = re.compile(r'\{"name": "([^"]+)", "description": "((?:[^"\\]|\\.)*)"')
+CALLED = re.compile(r'invoke name="([^"]+)"|parameter name="([^"]+)"')
+FOR = re.compile(r" for (\w+)(?=[,;.])")  # of reasoning: "open for state"
 RESERVED = ("submit_result", "refuse")  # tools of every task
-# Words of names and descriptions that say nothing of the request.
-GENERAL = {"list", "find", "get", "show", "s", "of", "to", "up", "a", "an", "the", "by", "in", "is", "it", "and", "for", "from", "with"}
 
 
 @dataclasses.dataclass
@@ -140,15 +140,8 @@ class Hinter:
         return "".join(parts), begins
 
     def _definitions(self, ids):
-        """{tool: _Definition}"""
-        text, begins = self._laid_out(ids)
-        out = {}
-        for found in DEFINED.finditer(text):
-            name, told = (_inside(begins, *found.span(part)) for part in (1, 2))
-            words = [i for i in name[1:] + told if self.stem.get(ids[i], "a") not in GENERAL]
-            if name:
-                out[found[1]] = _Definition(name, words)
-        return out
+        """{tool: tools.Definition}"""
+        return tools.definitions(ids, *self._laid_out(ids), self.stem)
 
     def _sequence(self, prefix, own, learn, definitions):
         """-> {row: places} of each of PARTS; {row: wanted or not} of each mark"""
@@ -157,11 +150,13 @@ class Hinter:
             read = _Read(own, 0, (), {}, found)
             for definition in self._definitions(own).values():  # what tells of a tool brings along how its name begins
                 read.teach("record", {place + 1: definition.name[:1] for place in definition.words})
+                told = [definition.name[definition.telling]]  # and what it takes, the word that no other name has
+                read.teach("record", {place + 1: told for places in definition.takes.values() for place in places})
             return *found, [{}] * MARKS
         first = own.index(self.user) + 1
         last = own.index(self.assistant, first) if self.assistant in own[first:] else len(own)
         read = _Read(prefix + own, len(prefix), range(len(prefix) + first, len(prefix) + last), definitions, found)
-        words = {self.stem[read.whole[i]] for i in read.request if read.whole[i] in self.stem} - GENERAL
+        words = {self.stem[read.whole[i]] for i in read.request if read.whole[i] in self.stem} - tools.GENERAL
         numbers = {read.whole[i] for i in read.request if NUMBER.fullmatch(self.texts[read.whole[i]])}
         asked = {i for i in read.spots if self.stem.get(i) in words} | numbers
         marks, ends, said = {}, [], set()  # {row: asked for}; (row that ends a record, its id); ids that calls say
@@ -182,8 +177,8 @@ class Hinter:
         ends = []
         text, begins = self._laid_out([read.whole[i] for i in stretch])
         for found in RECORD.finditer(text):
-            name = [stretch[i] for i in _inside(begins, *found.span(1))]
-            body = [stretch[i] for i in _inside(begins, *found.span(2))]
+            name = [stretch[i] for i in inside(begins, *found.span(1))]
+            body = [stretch[i] for i in inside(begins, *found.span(2))]
             fields = [i for i in body if any(c.isalnum() for c in self.texts[read.whole[i]]) and "{" not in self.texts[read.whole[i]]]
             if not name or not fields:
                 continue
@@ -199,11 +194,12 @@ class Hinter:
         """-> ids of records that its calls say"""
         ids = set()
         text, begins = self._laid_out([read.whole[i] for i in stretch])
-        within = lambda *span: [stretch[i] for i in _inside(begins, *span)]
+        within = lambda *span: [stretch[i] for i in inside(begins, *span)]
         thought = text.find("</think>")
         for word in WORD.finditer(text):
             if word[0] in read.definitions or word[0] in RESERVED:
                 self._name(read, word[0], within(*word.span()), text, word.start(), within)
+        self._parameters(read, text, thought, within)
         if thought > 0:
             self._plan(read, text[: max(0, text.find("Order: ", 0, thought))], within)
             self._reasoning(read, text[:thought], within)
@@ -221,6 +217,27 @@ class Hinter:
                         read.teach("reader", {within(*name.span())[-1]: record.tells})
         return ids
 
+    def _parameters(self, read, text, thought, within):
+        """What a call is given under: as the definition of its tool has it, which is found by the name said last."""
+        planned = max(0, text.find("Order: ", 0, thought))
+        entries = [m for m in WORD.finditer(text, 0, planned) if m[0] in read.definitions]
+        called = [m for m in CALLED.finditer(text) if m[1]]
+        named = [(m[1], m.span(1)) for m in FOR.finditer(text, 0, max(thought, 0))] + [(m[2], m.span(2)) for m in CALLED.finditer(text) if m[2]]
+        for name, span in named:
+            if span[0] < planned:
+                tool = next((m[0] for m in reversed(entries) if m.start() < span[0]), None)
+            else:
+                tool = next((m[1] for m in reversed(called) if m.start() < span[0]), called[0][1] if called else None)
+            definition, places = read.definitions.get(tool), within(*span)
+            there = definition.takes.get(name, []) if definition else []
+            alike = [at for place, at in zip(places, there) if read.whole[at] == read.whole[place]]
+            if not alike or alike[0] != there[0]:
+                continue
+            read.teach("pointer", {place: [at] for place, at in zip(places, there) if at in alike})
+            said = [mention for mention in read.mentions.get(tool, []) if len(mention) == len(definition.name) and mention[-1] < places[0]]
+            if said:
+                read.teach("reason", {places[0]: [said[-1][definition.telling]]})
+
     def _name(self, read, said, name, text, at, within):
         """A tool's name points to where it was said before, and to definitions; the first time it is for words of the request."""
         tokens = [read.whole[i] for i in name]
@@ -233,7 +250,7 @@ class Hinter:
         read.mentions.setdefault(said, []).append(name)
         if said in RESERVED or (before and "</think>" in text):
             return
-        stems = {self.stem.get(i) for i in tokens} - GENERAL - {None}
+        stems = {self.stem.get(i) for i in tokens} - tools.GENERAL - {None}
         phrase = self._phrase(text, at, within)
         spoken = [*read.request, *phrase]
         alike = lambda stems: [i for i in spoken if self.stem.get(read.whole[i]) in stems]
@@ -246,7 +263,7 @@ class Hinter:
         if why:  # of each token of the name its own word, where there is one
             read.teach("reason", {place: alike({self.stem.get(read.whole[place])} & stems) or why for place in name})
         told = self._told(read, read.definitions.get(said), phrase)
-        if told and self.stem.get(tokens[0]) not in GENERAL | {self.stem.get(read.whole[i]) for i in read.request}:
+        if told and self.stem.get(tokens[0]) not in tools.GENERAL | {self.stem.get(read.whole[i]) for i in read.request}:
             read.teach("reader", {name[0]: told})
             read.teach("reason", {name[0]: alike({self.stem[read.whole[i]] for i in told})})
 
@@ -310,14 +327,6 @@ class Hinter:
 
 
 @dataclasses.dataclass
-class _Definition:
-    """Places of a tool's name, and of the words that tell of it: the later ones of its name, those of its description."""
-
-    name: list
-    words: list
-
-
-@dataclasses.dataclass
 class _Record:
     """Places of a record that was read: of its id, of its fields, of what tells that it is meant."""
 
@@ -339,11 +348,6 @@ class _Read:
     def teach(self, part, places):
         """{place of a token: where the row before it, which says it, shall look}"""
         self.found[part].update({place - 1 - self.context: there for place, there in places.items()})
-
-
-def _inside(begins, first, last):
-    """Numbers of the tokens that begin in text [first, last)."""
-    return [i for i, begin in enumerate(begins) if first <= begin < last]
 
 
 def _alike(whole, name, definitions):

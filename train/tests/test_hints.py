@@ -4,6 +4,7 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest.mock import patch
 
 import kit
 import torch
@@ -24,6 +25,7 @@ SECOND = ['invoke name="', "void", "_", "bond", '">', 'parameter name="', "who",
 THOUGHT = ["bond", ": ", "list", "_", "bonds", ". ", "</think>"]
 PAGE = ['{"id":"', "KX", "-7", '","', "state", '":"', "void", '"},{"id":"', "KX", "-8", '","', "state", '":"', "open", '"}']
 PLAN, ORDER = ["Plan: "], ["; ", "Order: "]
+MORE = ["for", " for ", '"properties": {"', '": {"type": "string"}}']
 FIT = ["Fit", ": ", "KX", "-7"]
 SCANNED = ["void", " ", "state", ": ", "KX", "-7", " ", "void", " ", "yes", ", ", "KX", "-8", " ", "open", " ", "no", ". ", *FIT, ". ", "</think>"]
 
@@ -34,7 +36,7 @@ class Hints(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         first = [*CALL[:1], "list", "_", "bonds", *CALL[2:]]
-        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED + PLAN + ORDER + ["for"]))
+        pieces = list(dict.fromkeys(PROMPT + ASKED + first + RESULT + SECOND + THOUGHT + PAGE + SCANNED + PLAN + ORDER + MORE))
         self.ids = ids = {piece: i for i, piece in enumerate(pieces)}
         added = [{"content": piece, "id": ids[piece]} for piece in ASKED if "｜" in piece]
         spelled = {piece.replace(" ", "Ġ"): i for piece, i in ids.items() if "｜" not in piece}
@@ -115,6 +117,22 @@ class Hints(unittest.TestCase):
         plan = [*PLAN, "bond", ": ", "list", "_", "bonds", ", ", "open", " ", "for", " ", "state", "; ", ORDER[1], "</think>"]
         found, _ = hints.Hinter(self.file, 64).of(self.laid_out(asked, plan))
         self.assertIn(("open", [len(PROMPT) + 1]), self.places(found[1][0]))
+
+    def test_what_a_call_is_given_under_is_where_its_tool_says_so(self):
+        tool = lambda verb, name: ['{"name": "', verb, "_", "bonds", '", "description": "', "Strike", '."', '"properties": {"', name, '": {"type": "string"}}']
+        prompt = [*tool("list", "state"), *tool("void", "open")]
+        asked = ["<｜User｜>", "open", " ", "bond", "<｜Assistant｜>"]
+        call = [*CALL[:1], "list", "_", "bonds", '">', 'parameter name="', "state", '" string="true">', "open", "</", "."]
+        plan = [*PLAN, "bond", ": ", "list", "_", "bonds", ", ", "open", " for ", "state", ". ", ORDER[1], "open", " for ", "state", ". ", "</think>", *call]
+        at, said = prompt.index("state"), len(prompt + asked)
+        with patch(f"{__name__}.PROMPT", prompt):
+            found, _ = hints.Hinter(self.file, 64).of(self.laid_out(asked, plan))
+            pointer, reason = (self.places(found[1][part]) for part in (0, 1))
+            self.assertEqual([places for name, places in pointer if name == "state"], [[at]] * 3)
+            verbs = [said + i for i, piece in enumerate(plan) if piece == "list"]  # which no other name has
+            self.assertEqual([places for name, places in reason if name == "state"], [verbs[:1], verbs[:1], verbs[1:]])
+            bring = list(zip(found[0][2].rows.tolist(), found[0][2].places.int().argmax(-1).tolist()))
+            self.assertIn((at, prompt.index("list")), bring)
 
     def test_the_loss_is_that_of_attention_on_the_places(self):
         taught = hints.Taught(torch.tensor([1, 2]), torch.tensor([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=torch.bool))
