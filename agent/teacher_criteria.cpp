@@ -58,8 +58,7 @@ void terms_of(const Facts& facts,
   const auto fits = [&](const std::string& text) { return text.size() <= kMostShown; };
   if (values.size() == 1 && fits(*values.begin())) {
     const std::string& value = *values.begin();
-    const bool said =
-        facts.user_says(value) || std::find(limits.begin(), limits.end(), value) != limits.end();
+    const bool said = facts.user_gives(value);
     // What nobody told of is no reason, though it tells the records apart.
     if (said || facts.told(value) || (is_reference(field) && facts.named(value)))
       out.push_back({{Condition::Is::equal, field, {value}},

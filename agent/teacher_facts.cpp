@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/text.h"
+#include "tasks/solvers/words.h"
 
 namespace seedbed::agent {
 namespace {
@@ -160,6 +161,28 @@ bool Facts::user_ranks(bool least) const {
 
 std::vector<std::string> Facts::user_limits() const {
   return dates_and_numbers(user_);
+}
+
+bool Facts::user_gives(const std::string& text) const {
+  const auto limits = user_limits();
+  return user_says(text) || std::find(limits.begin(), limits.end(), text) != limits.end();
+}
+
+std::vector<std::string> Facts::names() const {
+  const std::vector<tasks::solvers::Token> words = tasks::solvers::tokens_of(request_);
+  const auto named = [](const tasks::solvers::Token& word) {  // no word of a telegram
+    return word.capital && std::any_of(word.text.begin() + 1, word.text.end(),
+                                       [](char c) { return c < 'A' || c > 'Z'; });
+  };
+  std::vector<std::string> out;
+  for (std::size_t i = 0, end = 0; i < words.size(); i = std::max(end, i + 1)) {
+    if (!named(words[i]) || words[i].begins_sentence) continue;
+    for (end = i + 1; end < words.size() && named(words[end]); ++end)
+      if (words[end].begins_sentence || words[end].begin != words[end - 1].end + 1) break;
+    if (end > i + 1)
+      out.push_back(request_.substr(words[i].begin, words[end - 1].end - words[i].begin));
+  }
+  return out;
 }
 
 bool Facts::told(const std::string& value) const {

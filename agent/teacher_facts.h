@@ -54,6 +54,10 @@ class Facts {
   [[nodiscard]] const std::string& request() const { return request_; }
   // Whether the user wrote it, as words of its own.
   [[nodiscard]] bool user_says(std::string_view text) const;
+  // The same, or one of the user's dates and numbers.
+  [[nodiscard]] bool user_gives(const std::string& text) const;
+  // Names of two words at least that the request has.
+  [[nodiscard]] std::vector<std::string> names() const;
   // The user's dates and numbers.
   [[nodiscard]] std::vector<std::string> user_limits() const;
   // A word of the user's for the least or the greatest of something.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "agent/teacher_plan.h"
 #include "schemas/json_schema.h"
 
 namespace seedbed::agent {
@@ -212,7 +211,7 @@ struct Maker {
   // An argument that another tool takes: a name of the user's, a record that was seen, a choice.
   std::optional<Mistake> extra() {
     std::vector<std::pair<std::string, Value>> all;
-    const auto names = names_in(facts.request());
+    const auto names = facts.names();
     for (const auto& other : view.offered.tools()) {
       const Value* properties = other.input.find("properties");
       if (properties == nullptr || schemas::ends_episode(other.name)) continue;
@@ -238,7 +237,7 @@ struct Maker {
   // Another tool that finds by a name, for the name that is sought, or for one of the request where
   // a list is right.
   std::optional<Mistake> other_finder() {
-    const auto names = names_in(facts.request());
+    const auto names = facts.names();
     const auto& members = right.args.members();
     const bool sought = members.size() == 1 && members.front().second.is_string() &&
                         facts.user_says(members.front().second.as_string()) &&

@@ -38,15 +38,12 @@ std::string name_sought(const GoldStep& step, const Facts& facts) {
 // is said already.
 std::string given_by_request(const GoldStep& step, const Facts& facts) {
   if (!step.args.is_object() || !name_sought(step, facts).empty()) return "";
-  const auto limits = facts.user_limits();
   std::string out;
   for (const auto& [name, value] : step.args.members()) {
     const std::string text = value_text(value);
     const bool plain = !text.empty() && text.size() <= kMostShown &&
                        text.find_first_of(",:;\n") == std::string::npos;
-    if (plain &&
-        (facts.user_says(text) || std::find(limits.begin(), limits.end(), text) != limits.end()))
-      out += ", " + text + " for " + name;
+    if (plain && facts.user_gives(text)) out += ", " + text + " for " + name;
   }
   return out;
 }
@@ -61,7 +58,7 @@ bool looks(std::string_view tool) {
 // "" where it is not the only such list or name.
 std::string name_left(const std::vector<GoldStep>& steps, const Facts& facts) {
   std::set<std::string> left, lists;
-  for (auto& name : names_in(facts.request())) left.insert(std::move(name));
+  for (auto& name : facts.names()) left.insert(std::move(name));
   for (const auto& step : steps) {
     if (step.kind != GoldKind::call || is_page(step)) continue;
     const std::string sought = name_sought(step, facts);
@@ -132,23 +129,6 @@ std::string name_of(const GoldStep& step) {
 
 bool is_page(const GoldStep& step) {
   return step.args.is_object() && step.args.find("offset") != nullptr;
-}
-
-std::vector<std::string> names_in(const std::string& request) {
-  const std::vector<Token> words = tasks::solvers::tokens_of(request);
-  const auto named = [](const Token& word) {  // no word of a telegram
-    return word.capital && std::any_of(word.text.begin() + 1, word.text.end(),
-                                       [](char c) { return c < 'A' || c > 'Z'; });
-  };
-  std::vector<std::string> out;
-  for (std::size_t i = 0, end = 0; i < words.size(); i = std::max(end, i + 1)) {
-    if (!named(words[i]) || words[i].begins_sentence) continue;
-    for (end = i + 1; end < words.size() && named(words[end]); ++end)
-      if (words[end].begins_sentence || words[end].begin != words[end - 1].end + 1) break;
-    if (end > i + 1)
-      out.push_back(request.substr(words[i].begin, words[end - 1].end - words[i].begin));
-  }
-  return out;
 }
 
 std::string phrase_of(std::string_view tool, std::string_view request) {

@@ -3,7 +3,6 @@
 #pragma once
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "agent/teacher_reason.h"
 
@@ -12,9 +11,6 @@ namespace seedbed::agent {
 // The tool of a step, or the reserved one.
 std::string name_of(const schemas::GoldStep& step);
 bool is_page(const schemas::GoldStep& step);  // it leads on through a list
-
-// Names of two words at least that the request has.
-std::vector<std::string> names_in(const std::string& request);
 
 // The words of a sentence of the request, from the first to the last that the tool's name has in
 // any form: the shortest stretch that has most of them. Where the tool does something and the
